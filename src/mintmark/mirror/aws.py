@@ -1,0 +1,109 @@
+"""The mirror as an AWS Lambda function: a schedule or a message starts a run that ends in time. Many registers in one function.
+
+    MINTMARK_MIRROR__DATABASE   the read database (through RDS Proxy or any transaction pooler)
+    MINTMARK_MIRROR__SOURCES    JSON list of HOST:PORT, best first
+    MINTMARK_MIRROR__VKEYS      the logs' public keys, separated by blanks or line ends
+
+There is no state but the read database. The connection pool is kept between invocations of one container; an invocation
+that died leaves leases of a few seconds and nothing else. An event may name the logs to follow: `{"logs": ["country"]}`, as may
+the bodies of queued messages; without a name all are followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mintmark.errors import Misconfigured, MintmarkError
+from mintmark.mirror.once import Reached, once
+from mintmark.mirror.worker import Worker
+from mintmark.rpc.client import Client
+from mintmark.store.migrate import migrate
+from mintmark.store.pool import open_pool
+from mintmark.store.read_store import ReadStore
+from mintmark.tlog.note import parse_vkey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mintmark.store.log_store import Pool
+    from mintmark.tlog.note import Verifier
+
+RESERVE = 3.0  # seconds kept for the last commit and the answer
+CONNECTIONS = 4
+
+
+class Context(Protocol):
+    """What Lambda hands a function."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class _Container:
+    """What lives as long as a container: an event loop, and a pool of connections in it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._pool: Pool | None = None
+
+    async def pool(self) -> Pool:
+        if self._pool is None:
+            database = _setting("DATABASE")
+            await migrate(database, "read")
+            self._pool = open_pool(database, CONNECTIONS)
+            await self._pool.open(wait=True)
+        return self._pool
+
+
+_container: _Container | None = None
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where a log could not go on."""
+    global _container  # noqa: PLW0603  # a container's state, by Lambda's design
+    _container = _container or _Container()
+    reached = _container.loop.run_until_complete(_run(_container, event, context))
+    if failed := [log for log in reached if log.error is not None]:
+        raise MintmarkError("; ".join(f"{log.origin}: {log.error}" for log in failed))
+    return {
+        "done": all(log.done for log in reached),
+        "logs": {log.origin: {"size": log.size, "target": log.target} for log in reached},
+    }
+
+
+async def _run(container: _Container, event: Mapping[str, Any], context: Context) -> list[Reached]:
+    trust = _wanted(_trust(), event)
+    pool = await container.pool()
+    clients = [Client(address) for address in json.loads(_setting("SOURCES"))]
+    worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
+    try:
+        return await once(worker, clients, trust, context.get_remaining_time_in_millis() / 1000 - RESERVE)
+    finally:
+        for client in clients:
+            await client.close()
+
+
+def _wanted(trust: Mapping[str, Sequence[Verifier]], event: Mapping[str, Any]) -> dict[str, Sequence[Verifier]]:
+    """The logs that an event or its messages name, by origin or short name; all where none is named."""
+    bodies = [json.loads(record["body"]) for record in event.get("Records", []) if "body" in record] or [event]
+    names = {name for body in bodies for name in body.get("logs", [])}
+    return {origin: keys for origin, keys in trust.items() if not names or {origin, origin.rsplit("/", 1)[-1]} & names}
+
+
+def _trust() -> dict[str, Sequence[Verifier]]:
+    trust: dict[str, list[Verifier]] = {}
+    for text in _setting("VKEYS").split():
+        verifier = parse_vkey(text)
+        trust.setdefault(verifier.name, []).append(verifier)
+    return dict(trust)
+
+
+def _setting(name: str) -> str:
+    key = f"MINTMARK_MIRROR__{name}"
+    if not (value := os.environ.get(key)):
+        raise Misconfigured(f"{key} is not set; see mintmark.mirror.aws")
+    return value

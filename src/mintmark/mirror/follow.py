@@ -1,0 +1,187 @@
+"""Following one log: accept a checkpoint, verify the entries up to it, write them, show the new head.
+
+    note -> Trusted.accept -> chunks -> Trusted.chunk -> batches -> ReadStore.integrate -> head
+
+The next batch is received and verified while the last one is written. All that a follower remembers between steps is a
+copy of what the database says; after any trouble it forgets it and reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Conflict, Fork, NotYet, ProofError, Unavailable
+from mintmark.mirror.project import Counts, Projected
+from mintmark.store.model import Head
+from mintmark.store.read_store import Batch, Progress, ReadStore
+from mintmark.tlog import prove, tile
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog.cosignature import cosign
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.trust import Trusted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from mintmark.mirror.source import Source
+    from mintmark.tlog.note import Signer, Verifier
+    from mintmark.tlog.trust import VerifiedChunk
+
+COMMIT_ENTRIES, COMMIT_BYTES = 16_384, 8 * 2**20  # a batch ends at the first chunk that reaches either
+STALL = 20.0  # seconds without a chunk: the source is passed over
+
+
+@dataclass
+class _State:
+    """What the database says, and what has been verified beyond it."""
+
+    progress: Progress
+    trusted: Trusted
+    counts: Counts
+    size: int  # committed
+    shown: int  # the head's size; -1 before there is one
+
+
+class Follower:
+    """One log in one read database. Not for two tasks at once; two workers at once do no harm."""
+
+    def __init__(
+        self, store: ReadStore, origin: str, verifiers: Sequence[Verifier], cosigner: Signer | None = None
+    ) -> None:
+        self.store, self.origin = store, origin
+        self._verifiers, self._cosigner = verifiers, cosigner
+        self._state: _State | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The verified size as far as this follower knows; None before it has looked."""
+        return self._state.size if self._state is not None else None
+
+    async def step(self, source: Source, note: bytes, kind: str, deadline: float = float("inf")) -> bool:
+        """Goes on towards `note` until it is reached or the (monotonic) deadline passes; True when it is reached.
+
+        Raises Untrusted or Malformed for a source that lies, Conflict where another worker was faster, NotYet for a
+        source that is behind, Unavailable, Misconfigured; after any of them, what was written is verified and complete.
+        """
+        try:
+            state = self._state or await self._load(kind)
+            self._state = state
+            await self._accept(state, source, note)
+            return await self._catch_up(state, source, deadline)
+        except BaseException:
+            self._state = None
+            raise
+
+    async def _load(self, kind: str) -> _State:
+        """What the database says. The stored note is opened again: nothing is trusted because we wrote it."""
+        progress = await self.store.follow(self.origin, kind)
+        if progress.stopped is not None:
+            raise Conflict(f"{self.origin} is stopped: {progress.stopped}")
+        edge = await self.store.edge(progress.id, progress.size)
+        head = open_checkpoint(progress.note, self.origin, self._verifiers) if progress.note is not None else None
+        counts = await self._counts(progress) if progress.kind == "register" else Counts()
+        return _State(progress, Trusted(self.origin, self._verifiers, head, edge), counts, progress.size, progress.shown)
+
+    async def _counts(self, progress: Progress) -> Counts:
+        number, live = await self.store.projected(progress.id, progress.size)
+        keys = tile.edge_keys(number)
+        return Counts(number, live, Edge.load(number, await self.store.v1_tiles(progress.id, keys)))
+
+    async def _accept(self, state: _State, source: Source, note: bytes) -> None:
+        """Moves the trusted head to `note`, or raises. An older head that fits ours is stale, not a lie (NotYet)."""
+        seen = open_checkpoint(note, self.origin, self._verifiers)
+        trusted = state.trusted.head
+        if trusted is None or seen.size == trusted.size:
+            state.trusted.accept(note, [])
+        elif seen.size > trusted.size:
+            state.trusted.accept(note, await source.consistency(self.origin, trusted.size, seen.size))
+        else:
+            await self._check_older(state, seen)
+            raise NotYet(f"{source.address} is behind: {seen.size} entries, {trusted.size} are known")
+
+    async def _check_older(self, state: _State, seen: Checkpoint) -> None:
+        """A smaller head must be one that our own tree had."""
+        if 0 < seen.size <= state.size:
+            spans = [(0, seen.size)]
+            tiles = await self.store.tiles(state.progress.id, prove.needed(spans))
+            if prove.prove(spans, tiles) != [seen.root]:
+                trusted = state.trusted.head
+                raise Fork(
+                    f"{self.origin} signed another tree of size {seen.size} than the one that was verified",
+                    seen.note,
+                    trusted.note if trusted else b"",
+                )
+
+    async def _catch_up(self, state: _State, source: Source, deadline: float) -> bool:
+        head = state.trusted.head
+        if head is None:
+            raise AssertionError("accept sets a head")
+        if state.size == head.size and state.shown < head.size:
+            await self._commit(state, source, [])
+        async with aclosing(self._batches(state.trusted, source, head, deadline)) as batches:
+            ahead = asyncio.ensure_future(anext(batches, None))
+            try:
+                while (batch := await ahead) is not None:
+                    ahead = asyncio.ensure_future(anext(batches, None))
+                    await self._commit(state, source, batch)
+            finally:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await ahead
+        if state.shown < state.size == head.size:
+            lost = await self.store.unexplained(state.progress.id)
+            raise NotYet(f"the item of entry {lost} was withheld by {source.address}, and no erasure explains it")
+        return state.size == head.size
+
+    async def _batches(
+        self, trusted: Trusted, source: Source, head: Checkpoint, deadline: float
+    ) -> AsyncIterator[list[VerifiedChunk]]:
+        """Batches up to the head, or until the deadline: what has been verified by then is still given, and written."""
+        batch: list[VerifiedChunk] = []
+        entries = size = 0
+        async for chunk in self._verified(trusted, source, head):
+            batch.append(chunk)
+            entries += chunk.end - chunk.start
+            size += sum(len(row.entries) + len(row.items) for row in chunk.bundles)
+            if entries >= COMMIT_ENTRIES or size >= COMMIT_BYTES or chunk.end == head.size:
+                yield batch
+                batch, entries, size = [], 0, 0
+                if monotonic() > deadline:
+                    return
+
+    async def _verified(self, trusted: Trusted, source: Source, head: Checkpoint) -> AsyncIterator[VerifiedChunk]:
+        if trusted.edge.size == head.size:
+            return
+        async with aclosing(source.entries(self.origin, trusted.edge.size, head.size, head.size)) as chunks:  # type: ignore[type-var]
+            while trusted.edge.size < head.size:
+                try:
+                    async with asyncio.timeout(STALL):
+                        chunk = await anext(chunks, None)
+                except TimeoutError:
+                    raise Unavailable(f"{source.address} sent nothing for {STALL:.0f} s") from None
+                if chunk is None:
+                    raise ProofError(f"{source.address} ended at entry {trusted.edge.size} of {head.size}")
+                yield trusted.chunk(chunk)
+
+    async def _commit(self, state: _State, source: Source, chunks: list[VerifiedChunk]) -> None:
+        pending = state.trusted.head
+        if pending is None:
+            raise AssertionError("accept sets a head")
+        log = state.progress.id
+        rows = Projected(log, state.counts, chunks) if chunks and state.progress.kind == "register" else None
+        size = chunks[-1].end if chunks else state.size
+        head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
+        batch = Batch(log, state.size, chunks, rows, pending.note, pending.size, source.address, head)
+        if await self.store.integrate(batch):
+            state.shown = size
+        state.size = size
+        if rows is not None:
+            state.counts = rows.after
+
+    def _cosigned(self, pending: Checkpoint) -> bytes:
+        """The note with our cosignature. It leaves in the transaction that makes its last entry durable, never before."""
+        return pending.note if self._cosigner is None else cosign(pending.note, self._cosigner, int(time()))

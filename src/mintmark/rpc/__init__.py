@@ -1,0 +1,1 @@
+"""The wire: generated stubs, the `Log` service over any reader, the client, and the table of status codes."""

@@ -1,0 +1,169 @@
+"""A client of `Log` and `Mint` that speaks in our own values and errors.
+
+It verifies nothing: what it returns is hostile until `tlog.trust.Trusted` has accepted it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+
+from mintmark.rpc import limits
+from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.status import raised
+from mintmark.tlog.trust import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+TIMEOUT = 30.0  # seconds a unary call may take
+
+
+class Inclusion(NamedTuple):
+    """An inclusion proof as a server gave it."""
+
+    index: int
+    size: int
+    proof: list[bytes]
+    note: bytes
+
+
+class Watched(NamedTuple):
+    """A checkpoint as a stream brought it."""
+
+    origin: str
+    note: bytes
+    kind: int
+
+
+class Appended(NamedTuple):
+    """Where a batch stands, and a checkpoint that covers it."""
+
+    first: int
+    count: int
+    note: bytes
+    warnings: list[str]
+
+
+class Client:
+    """One channel to one server: `async with Client("host:port") as client`."""
+
+    def __init__(self, address: str, *, token: str = "") -> None:
+        self.address = address
+        self._channel = grpc.aio.insecure_channel(address, options=limits.CLIENT_OPTIONS)
+        self._log = log_pb2_grpc.LogStub(self._channel)
+        self._mint = log_pb2_grpc.MintStub(self._channel)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the channel and every call on it."""
+        await self._channel.close(None)
+
+    async def logs(self) -> list[pb.LogInfo]:
+        """The logs that the server names; a name proves nothing."""
+        return list((await self._unary(self._log.ListLogs, pb.ListLogsRequest())).logs)
+
+    async def checkpoint(self, origin: str) -> bytes:
+        """The present signed note."""
+        note: bytes = (await self._unary(self._log.GetCheckpoint, pb.GetCheckpointRequest(origin=origin))).note
+        return note
+
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Watched]:
+        """The present notes and then each new one, of these origins or of all."""
+        call = self._log.WatchCheckpoints(pb.WatchCheckpointsRequest(origins=origins), wait_for_ready=False)
+        with self._errors():
+            async for message in call:
+                yield Watched(message.origin, message.note, message.kind)
+
+    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
+        """Entries [start, end) with their proofs against `size`, chunk by chunk, from the bundle that holds `start`."""
+        request = pb.GetEntriesRequest(origin=origin, start=start, end=end, size=size)
+        call = self._log.GetEntries(request)
+        with self._errors():
+            try:
+                async for m in call:
+                    yield Chunk(m.start, m.end, tuple(m.entries), tuple(m.items), tuple(m.proof))
+            finally:
+                call.cancel()
+
+    async def tiles(self, origin: str, tiles: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """Tiles by (level, index, width), in the order asked."""
+        refs = [pb.TileRef(level=level, index=index, width=width) for level, index, width in tiles]
+        return list((await self._unary(self._log.GetTiles, pb.GetTilesRequest(origin=origin, tiles=refs))).hashes)
+
+    async def inclusion(self, origin: str, *, index: int = 0, leaf_hash: bytes = b"", size: int = 0) -> Inclusion:
+        """The proof of one entry, by index or by leaf hash, in the tree of `size` (0: the present head)."""
+        request = pb.GetInclusionProofRequest(origin=origin, size=size)
+        if leaf_hash:
+            request.leaf_hash = leaf_hash
+        else:
+            request.index = index
+        answer = await self._unary(self._log.GetInclusionProof, request)
+        return Inclusion(answer.index, answer.size, list(answer.proof), answer.note)
+
+    async def consistency(self, origin: str, old_size: int, size: int) -> list[bytes]:
+        """The proof that the tree of `size` begins with that of `old_size`."""
+        request = pb.GetConsistencyProofRequest(origin=origin, old_size=old_size, size=size)
+        return list((await self._unary(self._log.GetConsistencyProof, request)).proof)
+
+    async def create(self, origin: str, kind: str, *, salted: bool = False) -> bytes:
+        """Makes an empty log; its first signed note. Asking again for the same changes nothing."""
+        request = pb.CreateLogRequest(origin=origin, kind=pb.Kind.Value(f"KIND_{kind.upper()}"), salted=salted)
+        note: bytes = (await self._unary(self._mint.CreateLog, request)).note
+        return note
+
+    async def append(
+        self, origin: str, request_id: bytes, entries: bytes, items: bytes = b"", *, legacy: bool = False
+    ) -> Appended:
+        """Appends bundle-encoded entries, all or none. Safe to repeat with the same 16-byte request id."""
+        request = pb.AppendRequest(
+            origin=origin,
+            request_id=request_id,
+            entries=entries,
+            items=items,
+            digest=digest(entries, items),
+            legacy=legacy,
+        )
+        return _appended(await self._unary(self._mint.Append, request))
+
+    async def append_items(self, origin: str, request_id: bytes, items: Sequence[pb.Item]) -> Appended:
+        """Appends register entries whose leaves the mint makes."""
+        request = pb.AppendItemsRequest(origin=origin, request_id=request_id, items=items)
+        return _appended(await self._unary(self._mint.AppendItems, request))
+
+    async def _unary(self, method: Any, request: Any) -> Any:
+        with self._errors():
+            return await method(request, timeout=TIMEOUT, metadata=self._metadata)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            mapped = raised(error)
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                mapped.args = (f"{self.address} cannot be reached: {mapped}",)
+            raise mapped from error
+
+
+def digest(entries: bytes, items: bytes) -> bytes:
+    """What an append carries to be checked against: SHA-256(SHA-256(entries) || SHA-256(items))."""
+    return hashlib.sha256(hashlib.sha256(entries).digest() + hashlib.sha256(items).digest()).digest()
+
+
+def _appended(answer: pb.AppendResponse) -> Appended:
+    return Appended(answer.first, answer.count, answer.note, list(answer.warnings))

@@ -1,0 +1,231 @@
+"""The gRPC service `Log`, over anything that reads a log: the mint's store or a mirror's.
+
+Plan, read once, finish: the proofs of all chunks that one query of bundles gives are planned together and their tiles
+read in one query. Bytes go from the database to the wire as they are; only the last bundle may be cut to the size asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mintmark.errors import Malformed, NotYet
+from mintmark.rpc import limits
+from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.status import stream, unary
+from mintmark.tlog import bundle as bundles
+from mintmark.tlog import merkle, prove
+from mintmark.tlog.kernel import HASH, WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    import grpc
+
+    from mintmark.tlog.trust import Bundle
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
+
+
+class Log(Protocol):
+    """What is known of a log."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["opaque", "register"]: ...
+
+
+class Head(Protocol):
+    """A signed head."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def note(self) -> bytes: ...
+
+
+class Reader(Protocol):
+    """Where a log is read: batches, each in one query. NotYet for what is not there."""
+
+    async def logs(self) -> Sequence[Log]: ...
+    async def log(self, origin: str) -> Log: ...
+    async def head(self, log: int) -> Head: ...
+    async def heads(self, logs: Collection[int]) -> Mapping[int, Head]: ...
+    async def tiles(self, log: int, keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]: ...
+    async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]: ...
+    async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int: ...
+
+
+class Subscription(Protocol):
+    """Gives the ids of logs that moved, as they move."""
+
+    async def moved(self) -> set[int]: ...
+
+
+class Feed(Protocol):
+    """Where heads are announced."""
+
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]: ...
+
+
+class LogService(log_pb2_grpc.LogServicer):
+    """Serves every log of a reader."""
+
+    def __init__(self, reader: Reader, feed: Feed) -> None:
+        self._reader, self._feed = reader, feed
+
+    @unary
+    async def ListLogs(self, request: pb.ListLogsRequest, context: Context) -> pb.ListLogsResponse:  # noqa: N802
+        """Every log that has a head."""
+        logs = await self._reader.logs()
+        heads = await self._reader.heads([log.id for log in logs])
+        infos = [
+            pb.LogInfo(origin=log.origin, name=log.name, kind=KINDS[log.kind], size=heads[log.id].size)
+            for log in logs
+            if log.id in heads
+        ]
+        return pb.ListLogsResponse(logs=infos)
+
+    @unary
+    async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: Context) -> pb.GetCheckpointResponse:  # noqa: N802
+        """The present signed head."""
+        _, head = await self._open(request.origin)
+        return pb.GetCheckpointResponse(note=head.note)
+
+    @stream
+    async def WatchCheckpoints(  # noqa: N802
+        self, request: pb.WatchCheckpointsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchCheckpointsResponse]:
+        """The present heads, then each that moves; a log not here yet is watched from when it comes.
+
+        Subscribed before the first read, so that no move falls between.
+        """
+        wanted = set(request.origins)
+        async with self._feed.subscribe() as subscription:
+            logs = {log.id: log for log in await self._reader.logs()}
+            moved = set(logs)
+            while True:
+                asked = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
+                for log, head in (await self._reader.heads(asked)).items():
+                    yield _watched(logs[log], head)
+                moved = await subscription.moved()
+                if not moved <= logs.keys():
+                    logs = {log.id: log for log in await self._reader.logs()}
+
+    @stream
+    async def GetEntries(  # noqa: N802
+        self, request: pb.GetEntriesRequest, context: Context
+    ) -> AsyncIterator[pb.GetEntriesResponse]:
+        """Whole bundles from the one that holds `start`, each message a valid subtree with its proof."""
+        log, head = await self._open(request.origin)
+        start, end, size = request.start, request.end, request.size
+        if not 0 <= start < end <= size:
+            raise Malformed(f"entries [{start}, {end}) of size {size}: ask for 0 <= start < end <= size")
+        _within(size, head)
+        at = start - start % WIDTH
+        while at < end:
+            rows = await self._reader.bundles(log.id, at // WIDTH, -(-end // WIDTH), limits.READ_AHEAD)
+            chunks = _chunks(rows, at, end)
+            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in chunks]
+            tiles = await self._reader.tiles(log.id, prove.needed([span for plan in plans for span in plan]))
+            for (lo, hi), plan in zip(chunks, plans, strict=True):
+                yield _entries(lo, hi, rows[(lo - at) // WIDTH :], prove.prove(plan, tiles))
+            at = chunks[-1][1]
+
+    @unary
+    async def GetTiles(self, request: pb.GetTilesRequest, context: Context) -> pb.GetTilesResponse:  # noqa: N802
+        """Tiles, each cut to the width asked. A tile that the present head does not imply is not served."""
+        log, head = await self._open(request.origin)
+        if len(request.tiles) > limits.TILES:
+            raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {limits.TILES}")
+        for ref in request.tiles:
+            if not (0 <= ref.level <= 7 and 0 <= ref.index and 1 <= ref.width <= WIDTH):
+                raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
+            if ref.index * WIDTH + ref.width > head.size >> 8 * ref.level:
+                raise NotYet(f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}")
+        found = await self._reader.tiles(log.id, {(ref.level, ref.index) for ref in request.tiles})
+        return pb.GetTilesResponse(hashes=[found[r.level, r.index][: r.width * HASH] for r in request.tiles])
+
+    @unary
+    async def GetInclusionProof(  # noqa: N802
+        self, request: pb.GetInclusionProofRequest, context: Context
+    ) -> pb.GetInclusionProofResponse:
+        """RFC 6962 audit path of one entry, by index or by leaf hash."""
+        log, head = await self._open(request.origin)
+        size = request.size or head.size
+        _within(size, head)
+        index = request.index
+        if request.WhichOneof("leaf") == "leaf_hash":
+            index = await self._reader.leaf_index(log.id, request.leaf_hash, size)
+        if not 0 <= index < size:
+            raise NotYet(f"no entry {index} in the tree of size {size}")
+        proof = await self._prove(log.id, prove.inclusion_spans(index, size))
+        note = head.note if size == head.size else b""
+        return pb.GetInclusionProofResponse(index=index, size=size, proof=proof, note=note)
+
+    @unary
+    async def GetConsistencyProof(  # noqa: N802
+        self, request: pb.GetConsistencyProofRequest, context: Context
+    ) -> pb.GetConsistencyProofResponse:
+        """RFC 6962 consistency proof between two sizes; empty from 0, and between equal sizes."""
+        log, head = await self._open(request.origin)
+        if not 0 <= request.old_size <= request.size:
+            raise Malformed(f"consistency of {request.old_size} with {request.size}: ask for 0 <= old_size <= size")
+        _within(request.size, head)
+        proof = await self._prove(log.id, prove.consistency_spans(request.old_size, request.size))
+        return pb.GetConsistencyProofResponse(proof=proof)
+
+    async def _open(self, origin: str) -> tuple[Log, Head]:
+        log = await self._reader.log(origin)
+        return log, await self._reader.head(log.id)
+
+    async def _prove(self, log: int, spans: Sequence[prove.Span]) -> list[bytes]:
+        return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans)))
+
+
+def _within(size: int, head: Head) -> None:
+    if size > head.size:
+        raise NotYet(f"size {size} is beyond the head at {head.size}")
+
+
+def _watched(log: Log, head: Head) -> pb.WatchCheckpointsResponse:
+    return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=KINDS[log.kind])
+
+
+def _chunks(rows: Sequence[Bundle], at: int, end: int) -> list[tuple[int, int]]:
+    """Cuts what was read into valid subtrees of about `limits.CHUNK` bytes."""
+    chunks, stop = [], min(end, at + len(rows) * WIDTH)
+    first = at
+    while at < stop:
+        most = _fitting(rows[(at - first) // WIDTH :])
+        chunks.append((at, min(stop, merkle.next_chunk(at, stop, most * WIDTH))))
+        at = chunks[-1][1]
+    return chunks
+
+
+def _fitting(rows: Sequence[Bundle]) -> int:
+    """How many bundles from the first make one message: a power of two, at least one."""
+    total = count = 0
+    for row in rows[: limits.CHUNK_BUNDLES]:
+        total += len(row.entries) + len(row.items)
+        if total > limits.CHUNK:
+            break
+        count += 1
+    return 1 << (count.bit_length() - 1) if count else 1
+
+
+def _entries(start: int, end: int, rows: Sequence[Bundle], proof: list[bytes]) -> pb.GetEntriesResponse:
+    rows = rows[: -(-(end - start) // WIDTH)]
+    entries, items = [row.entries for row in rows], [row.items for row in rows if row.items]
+    if (last := (end - start) % WIDTH) and rows[-1].width != last:
+        entries[-1] = bundles.take(entries[-1], last)
+        items[-1:] = [bundles.take(part, last) for part in items[-1:]]
+    return pb.GetEntriesResponse(start=start, end=end, entries=entries, items=items, proof=proof)

@@ -1,0 +1,117 @@
+"""One table between our errors and gRPC's status codes, used in both directions.
+
+What a status code cannot carry (the rule and field that refused an entry, when to try again) travels as trailing
+metadata, so that a client raises the same error that the server did.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import grpc
+
+from mintmark import errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+S = TypeVar("S")
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
+_Code = grpc.StatusCode
+
+# The most derived class of an error that stands here decides. Left to right on the server, right to left in a client,
+# where the first of several classes with one code is taken.
+STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
+    errors.Malformed: _Code.INVALID_ARGUMENT,
+    errors.Untrusted: _Code.DATA_LOSS,
+    errors.Rejected: _Code.FAILED_PRECONDITION,
+    errors.Conflict: _Code.ABORTED,
+    errors.Busy: _Code.RESOURCE_EXHAUSTED,
+    errors.NotYet: _Code.NOT_FOUND,
+    errors.Forbidden: _Code.PERMISSION_DENIED,
+    errors.Unavailable: _Code.UNAVAILABLE,
+    errors.MintmarkError: _Code.INTERNAL,
+}
+_ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
+    _Code.DEADLINE_EXCEEDED: errors.Unavailable,
+    _Code.CANCELLED: errors.Unavailable,
+    _Code.UNAUTHENTICATED: errors.Forbidden,
+    _Code.OUT_OF_RANGE: errors.NotYet,
+    _Code.UNKNOWN: errors.Unavailable,
+}
+RETRY_AFTER, RULE, FIELD, INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
+
+
+def status(error: errors.MintmarkError) -> grpc.StatusCode:
+    """The status code of an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def trailers(error: errors.MintmarkError) -> tuple[tuple[str, str | bytes], ...]:
+    """What else a client needs to raise the same error."""
+    if isinstance(error, errors.Busy):
+        return ((RETRY_AFTER, f"{error.retry_after:.3f}"),)
+    if isinstance(error, errors.Rejected):
+        found: tuple[tuple[str, str | bytes], ...] = ((RULE, error.rule.encode()), (FIELD, error.field.encode()))
+        return found if error.index is None else (*found, (INDEX, str(error.index)))
+    return ()
+
+
+def raised(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
+    """The error that a failed call stands for."""
+    kind = _ERRORS.get(error.code(), errors.MintmarkError)
+    said = error.details() or error.code().name
+    meta: dict[str, Any] = dict(error.trailing_metadata() or ())
+    if kind is errors.Busy:
+        return errors.Busy(said, float(meta.get(RETRY_AFTER, 1)))
+    if kind is errors.Rejected:
+        rule, field, index = meta.get(RULE, b"").decode(), meta.get(FIELD, b"").decode(), meta.get(INDEX)
+        return errors.Rejected(said, rule=rule, field=field, index=int(index) if index is not None else None)
+    return kind(said)
+
+
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """Ends a call with the status of an error; one that is not ours is logged and told as no more than that."""
+    if not isinstance(error, errors.MintmarkError):
+        _log.error("a call failed", exc_info=error)
+        error = errors.MintmarkError("internal error; the server's log has it")
+    await context.abort(status(error), str(error), trailers(error))  # type: ignore[arg-type]
+    raise AssertionError("abort raises")
+
+
+def unary(
+    method: Callable[[S, Q, Context], Awaitable[R]],
+) -> Callable[[S, Q, Context], Awaitable[R]]:
+    """A unary method whose errors become status codes."""
+
+    @functools.wraps(method)
+    async def call(self: S, request: Q, context: Context) -> R:
+        try:
+            return await method(self, request, context)
+        except Exception as error:  # noqa: BLE001  # the edge of the process: every error becomes a status
+            await refuse(context, error)
+
+    return call
+
+
+def stream(
+    method: Callable[[S, Q, Context], AsyncIterator[R]],
+) -> Callable[[S, Q, Context], AsyncIterator[R]]:
+    """A streaming method whose errors become status codes."""
+
+    @functools.wraps(method)
+    async def call(self: S, request: Q, context: Context) -> AsyncIterator[R]:
+        try:
+            async for message in method(self, request, context):
+                yield message
+        except Exception as error:  # noqa: BLE001  # the edge of the process: every error becomes a status
+            await refuse(context, error)
+
+    return call

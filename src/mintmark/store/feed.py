@@ -1,0 +1,97 @@
+"""Which heads moved: pushed by NOTIFY on a direct connection, found by a slow poll where there is none.
+
+A feed tells *that* a log moved, never where to: its users read the head themselves, so a lost or repeated notice, or one
+of a commit that another server made, costs at most the time of one poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from mintmark.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from mintmark.store.log_store import Pool
+
+CHANNEL = "mintmark_head"
+SIZES = "select log, size from head"
+POLL, POLL_ALONE = 5.0, 0.5  # seconds: beside notices, and without them
+
+
+class Subscription:
+    """The logs that moved since it was last asked."""
+
+    def __init__(self) -> None:
+        self._moved: set[int] = set()
+        self._event = asyncio.Event()
+
+    def add(self, logs: Iterable[int]) -> None:
+        """Notes that these logs moved, and wakes the waiter."""
+        self._moved.update(logs)
+        if self._moved:
+            self._event.set()
+
+    async def moved(self) -> set[int]:
+        """Waits for the next moves; gives the ids of the logs."""
+        await self._event.wait()
+        self._event.clear()
+        moved, self._moved = self._moved, set()
+        return moved
+
+
+class HeadFeed:
+    """One listener a process, any number of subscriptions."""
+
+    def __init__(self, pool: Pool, conninfo: str) -> None:
+        self._pool, self._conninfo = pool, conninfo
+        self._sizes: dict[int, int] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._listening = False
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[Subscription]:
+        """A subscription, from now on."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def poke(self, *logs: int) -> None:
+        """Tells of commits that this process made itself."""
+        for subscription in self._subscriptions:
+            subscription.add(logs)
+
+    async def run(self) -> None:
+        """Listens and polls until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            tasks.create_task(self._poll())
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as conn:
+                    await conn.execute(f"listen {CHANNEL}")
+                    self._listening = True
+                    async for notice in conn.notifies():
+                        if notice.payload.isdecimal():
+                            self.poke(int(notice.payload))
+            self._listening = False
+            await asyncio.sleep(1)
+
+    async def _poll(self) -> None:
+        while True:
+            with suppress(Unavailable, psycopg.OperationalError):
+                async with self._pool.connection() as conn:
+                    sizes: dict[int, int] = dict(await (await conn.execute(SIZES)).fetchall())
+                self.poke(*(log for log, size in sizes.items() if self._sizes.get(log) != size))
+                self._sizes = sizes
+            await asyncio.sleep(POLL if self._listening else POLL_ALONE)

@@ -1,0 +1,111 @@
+"""Reading a log: heads, tiles, bundles, edges. The same for the mint's database and a read database (DESIGN section 6).
+
+Every method is one query. Rows only ever grow wider, so a reader that took a head first finds all that it covers,
+whatever commits meanwhile; rows may hold more than the head, and whoever reads cuts them to the size it speaks for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import TupleRow, class_row
+
+from mintmark.errors import MintmarkError, NotYet
+from mintmark.store.model import Head, Log, TileKey
+from mintmark.tlog import tile
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.trust import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+    Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+
+LOGS = "select id, origin, name, kind, salted from log"
+HEAD = "select size, root, note from head where log = %s"
+HEADS = "select log, size, root, note from head where log = any(%s)"
+TILES = """
+    select level, index, hashes from tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index)
+    where log = %s"""
+# The window sums lengths alone: bundles past the limit are never read from disk.
+BUNDLES = """
+    select index, width, entries, items from (
+        select index, width, entries, items,
+               sum(octet_length(entries) + octet_length(items)) over (order by index) as upto
+        from bundle where log = %(log)s and index >= %(first)s and index < %(stop)s) as b
+    where upto <= %(most)s or index = %(first)s order by index"""
+LEAF = "select index from entry where log = %s and leaf_hash = %s and index < %s order by index limit 1"
+
+
+class LogStore:
+    """Reads logs from one database. Raises Unavailable where it cannot be reached."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self._logs: dict[str, Log] = {}  # a log's row never changes
+
+    async def logs(self) -> list[Log]:
+        """Every log here, by name."""
+        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
+            await cursor.execute(f"{LOGS} order by name")  # noqa: S608
+            logs = await cursor.fetchall()
+        self._logs.update((log.origin, log) for log in logs)
+        return logs
+
+    async def log(self, origin: str) -> Log:
+        """The log of this origin; raises NotYet where there is none."""
+        if (known := self._logs.get(origin)) is not None:
+            return known
+        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
+            await cursor.execute(f"{LOGS} where origin = %s", (origin,))  # noqa: S608
+            log = await cursor.fetchone()
+        if log is None:
+            raise NotYet(f"no log {origin!r} here; ListLogs names those that are")
+        self._logs[origin] = log
+        return log
+
+    async def head(self, log: int) -> Head:
+        """The head of a log; raises NotYet before its first checkpoint."""
+        rows = await self._fetch(HEAD, (log,))
+        if not rows:
+            raise NotYet("this log has no checkpoint yet")
+        return Head(*rows[0])
+
+    async def heads(self, logs: Collection[int]) -> dict[int, Head]:
+        """The heads of those logs that have one, by log id."""
+        return {log: Head(*head) for log, *head in await self._fetch(HEADS, (list(logs),))}
+
+    async def tiles(self, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
+        """The hashes of these tiles, as wide as they are stored. Raises MintmarkError if one is lost."""
+        if not keys:
+            return {}
+        levels, indices = zip(*keys, strict=True)
+        rows = await self._fetch(TILES, (list(levels), list(indices), log))
+        found = {(level, index): hashes for level, index, hashes in rows}
+        if lost := set(keys) - found.keys():
+            raise MintmarkError(f"tile {min(lost)} of log {log} is lost; run mintmark fsck")
+        return found
+
+    async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
+        """Bundles [first, stop), as many as fit in `most` bytes but at least one. Raises MintmarkError if one is lost."""
+        rows = await self._fetch(BUNDLES, {"log": log, "first": first, "stop": stop, "most": most})
+        found = [Bundle(*row) for row in rows]
+        if [b.index for b in found] != list(range(first, first + max(len(found), 1))):
+            raise MintmarkError(f"a bundle of log {log} from {first} on is lost; run mintmark fsck")
+        return found
+
+    async def edge(self, log: int, size: int) -> Edge:
+        """The right edge of the tree of `size`, which the stored tiles must cover."""
+        return Edge.load(size, await self.tiles(log, tile.edge_keys(size)))
+
+    async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
+        """The first index below `size` of a leaf hash. Raises NotYet where it is not, or no index of leaf hashes is kept."""
+        raise NotYet("this server keeps no index of leaf hashes; ask a mirror, or ask by index")
+
+    async def _fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
+        async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query, args)  # type: ignore[arg-type]  # constants of this package
+            return await cursor.fetchall()

@@ -1,0 +1,293 @@
+"""A read database as its mirror sees it: what is followed, how far it is verified, and the one transaction that goes on.
+
+Crash order: nothing is written but in `integrate`, whose first statement moves `progress.size` from the value that its
+caller verified from. A worker that lost its lease, or an answer that never came, ends there in Conflict, with nothing written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from psycopg import errors as pg
+from psycopg.rows import class_row
+
+from mintmark.errors import Conflict, Misconfigured, NotYet, Untrusted
+from mintmark.store import write
+from mintmark.store.log_store import LEAF, LogStore
+from mintmark.store.model import Log, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from mintmark.store.model import Head, TileKey
+    from mintmark.store.write import PriorKey
+    from mintmark.tlog.trust import VerifiedChunk
+
+FOLLOW = """
+    with made as (insert into log (origin, name, kind) values (%(origin)s, %(name)s, %(kind)s)
+                  on conflict (origin) do nothing returning id)
+    insert into progress (log) select id from made"""
+PROGRESS = """
+    select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown
+    from log join progress p on p.log = log.id left join head h on h.log = log.id where log.origin = %s"""
+MOVE = """
+    update progress set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
+    where log = %(log)s and size = %(old)s and stopped is null"""
+UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
+CLAIM = """
+    insert into lease (log, worker, until) select unnest(%(logs)s::int[]), %(worker)s, now() + %(seconds)s * interval '1 s'
+    on conflict (log) do update set worker = excluded.worker, until = excluded.until
+    where lease.worker = excluded.worker or lease.until < now()
+    returning log"""
+EVIDENCE = "insert into evidence (log, kind, reason, notes, source) values (%s, %s, %s, %s, %s)"
+STOP = "update progress set stopped = %s, at = now() where log = %s and stopped is null"
+TROUBLE = """
+    update progress set error = %(reason)s
+    where log = (select id from log where origin = %(origin)s) and error is distinct from %(reason)s"""
+BEAT = """
+    insert into heartbeat (worker, source, error) select %s, * from unnest(%s::text[], %s::text[])
+    on conflict (worker, source) do update set error = excluded.error, at = now()"""
+FORGET_BEATS = "delete from heartbeat where at < now() - interval '1 minute'"
+BEATS = "select worker, source, error, at from heartbeat where at > now() - interval '1 minute' order by worker, source"
+RESUME = """
+    with cleared as (update evidence set resumed = now() where log = %(log)s and resumed is null)
+    update progress set stopped = null, error = null where log = %(log)s"""
+DISTRUSTED = "select distinct source from evidence where log = %s and resumed is null"
+SHOWN = "select id, kind, reason, notes, source, at, resumed from evidence where log = %s order by id"
+PROJECTED = "select number, live from entry where log = %s and index = %s"
+V1_TILES = """
+    select level, index, hashes from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index)
+    where log = %s"""
+STATUS = """
+    select log.origin, log.name, log.kind, p.size, p.pending, coalesce(h.size, 0) as head, p.source, p.stopped, p.error,
+           h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet,
+           case when l.until > now() then l.worker end as worker
+    from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
+    order by log.name"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a log has been verified; `note` is the pending checkpoint of size `pending`, `shown` the head's (-1: none)."""
+
+    id: int
+    origin: str
+    name: str
+    kind: str
+    size: int
+    note: bytes | None
+    pending: int
+    stopped: str | None
+    shown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a living worker last heard of a source; `error` None: its stream is open."""
+
+    worker: str
+    source: str
+    error: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One line of `mintmark status`, from data alone."""
+
+    origin: str
+    name: str
+    kind: str
+    size: int
+    pending: int
+    head: int
+    source: str | None
+    stopped: str | None
+    error: str | None
+    head_at: datetime | None
+    quiet: float
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A contradiction that was kept: the notes, oldest first, and why they cannot both be true."""
+
+    id: int
+    kind: str
+    reason: str
+    notes: list[bytes]
+    source: str
+    at: datetime
+    resumed: datetime | None
+
+
+class Rows(Protocol):
+    """What a batch writes beside the log itself; made by the mirror's projection, which knows registers."""
+
+    def first_keys(self) -> Mapping[tuple[str, str], int]:
+        """(type, key) -> index of the batch's first entry of that key."""
+
+    def finish(self, prior: Collection[PriorKey]) -> bytes:
+        """COPY rows of the batch, given which of its keys stood before it."""
+
+    @property
+    def v1_tiles(self) -> Mapping[TileKey, bytes]: ...
+    @property
+    def erased(self) -> Mapping[int, int]: ...
+    @property
+    def missing(self) -> Sequence[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Verified chunks that follow one another, what else they write, and the head where they complete it."""
+
+    log: int
+    old_size: int
+    chunks: Sequence[VerifiedChunk]
+    rows: Rows | None  # None: an opaque log
+    note: bytes  # the pending checkpoint, as verified
+    pending: int
+    source: str
+    head: Head | None  # given when old_size + the chunks reach `pending`
+
+    @property
+    def size(self) -> int:
+        """The verified size after this batch."""
+        return self.chunks[-1].end if self.chunks else self.old_size
+
+
+class ReadStore(LogStore):
+    """Reads and writes one read database. Raises Unavailable where it cannot be reached."""
+
+    async def follow(self, origin: str, kind: str) -> Progress:
+        """The progress of a log, begun if it is new. Raises Misconfigured where another origin has its name."""
+        if (found := await self._progress(origin)) is not None:
+            return found
+        try:
+            async with self.pool.connection() as conn:
+                await conn.execute(FOLLOW, {"origin": origin, "name": short_name(origin), "kind": kind})
+        except pg.UniqueViolation:
+            raise Misconfigured(
+                f"{origin} cannot be followed: another log here is named {short_name(origin)!r}; exclude one of them"
+            ) from None
+        return await self.progress(origin)
+
+    async def progress(self, origin: str) -> Progress:
+        """How far a log has been verified; raises NotYet where it is not followed."""
+        if (found := await self._progress(origin)) is None:
+            raise NotYet(f"{origin} is not followed here")
+        return found
+
+    async def _progress(self, origin: str) -> Progress | None:
+        async with self.pool.connection() as conn, conn.cursor(binary=True, row_factory=class_row(Progress)) as cursor:
+            await cursor.execute(PROGRESS, (origin,))
+            return await cursor.fetchone()
+
+    async def integrate(self, batch: Batch) -> bool:
+        """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.
+
+        True when the head moved. It does not move over an item that was withheld and that no erasure explains. Raises
+        Conflict, with nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
+        """
+        async with self.pool.connection() as conn, conn.transaction():
+            moved = await conn.execute(
+                MOVE,
+                {
+                    "size": batch.size,
+                    "note": batch.note,
+                    "pending": batch.pending,
+                    "source": batch.source,
+                    "log": batch.log,
+                    "old": batch.old_size,
+                },
+            )
+            if moved.rowcount != 1:
+                raise Conflict("another worker moved this log, or it was stopped")
+            await write.log_rows(conn, batch.log, batch.chunks)
+            if batch.rows is None:
+                await write.leaf_rows(conn, batch.log, batch.chunks)
+            else:
+                await write.register_rows(conn, batch.log, batch.rows)
+            if batch.head is None or await (await conn.execute(UNEXPLAINED, (batch.log,))).fetchone():
+                return False
+            await write.head(conn, batch.log, batch.head)
+            return True
+
+    async def unexplained(self, log: int) -> int | None:
+        """The first item that a source withheld and no erasure entry explains."""
+        rows = await self._fetch(UNEXPLAINED, (log,))
+        return rows[0][0] if rows else None
+
+    async def claim(self, logs: Collection[int], worker: str, seconds: float) -> set[int]:
+        """Takes or keeps the leases that are free, or ours; the ids of those taken."""
+        rows = await self._fetch(CLAIM, {"logs": sorted(logs), "worker": worker, "seconds": seconds})
+        return {row[0] for row in rows}
+
+    async def contradict(self, log: int, error: Exception, source: str, *, stop: bool) -> None:
+        """Keeps what cannot be true as evidence; stops the log if so told."""
+        notes = list(error.notes) if isinstance(error, Untrusted) else []
+        async with self.pool.connection() as conn, conn.transaction():
+            await conn.execute(EVIDENCE, (log, type(error).__name__, str(error), notes, source))
+            if stop:
+                await conn.execute(STOP, (f"{type(error).__name__}: {error}", log))
+
+    async def trouble(self, origin: str, reason: str) -> None:
+        """Notes a passing trouble for `status`."""
+        async with self.pool.connection() as conn:
+            await conn.execute(TROUBLE, {"origin": origin, "reason": reason})
+
+    async def beat(self, worker: str, sources: Mapping[str, str | None]) -> None:
+        """Notes that a worker lives, and what it last heard of each source (None: its stream is open)."""
+        async with self.pool.connection() as conn:
+            await conn.execute(BEAT, (worker, list(sources), list(sources.values())))
+            await conn.execute(FORGET_BEATS)
+
+    async def beats(self) -> list[Heartbeat]:
+        """The workers that live, and what they hear."""
+        return [Heartbeat(*row) for row in await self._fetch(BEATS, ())]
+
+    async def resume(self, log: int) -> None:
+        """A human has decided: the log is followed again, and its distrusted sources are asked again."""
+        async with self.pool.connection() as conn:
+            await conn.execute(RESUME, {"log": log})
+
+    async def distrusted(self, log: int) -> set[str]:
+        """The sources that contradicted this log, and nobody has decided since."""
+        return {row[0] for row in await self._fetch(DISTRUSTED, (log,))}
+
+    async def evidence(self, log: int) -> list[Evidence]:
+        """Every contradiction kept of a log, oldest first."""
+        return [Evidence(*row) for row in await self._fetch(SHOWN, (log,))]
+
+    async def status(self) -> list[Status]:
+        """Every log followed here, by name."""
+        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Status)) as cursor:
+            await cursor.execute(STATUS)
+            return await cursor.fetchall()
+
+    async def projected(self, log: int, size: int) -> tuple[int, int]:
+        """(user entries, records that stand) of a register's first `size` entries, all of them projected."""
+        if size == 0:
+            return 0, 0
+        rows = await self._fetch(PROJECTED, (log, size - 1))
+        return rows[0][0], rows[0][1]
+
+    async def v1_tiles(self, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
+        """Tiles of the tree over the user entries in their v1 form."""
+        levels, indices = [k[0] for k in keys], [k[1] for k in keys]
+        return {(level, index): hashes for level, index, hashes in await self._fetch(V1_TILES, (levels, indices, log))}
+
+    async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
+        """The first index below `size` that has this leaf hash; raises NotYet where none has."""
+        rows = await self._fetch(LEAF, (log, leaf_hash, size))
+        if not rows:
+            raise NotYet(f"no entry with leaf hash {leaf_hash.hex()} below {size}")
+        index: int = rows[0][0]
+        return index
+
+
+__all__ = ["Batch", "Evidence", "Heartbeat", "Log", "Progress", "ReadStore", "Rows", "Status"]

@@ -1,0 +1,235 @@
+/* The native twin of kernel.py: the same names, the same answers, the same errors. SHA-256 is libcrypto's.
+ *
+ * Every length comes from hostile bytes and is checked against what is left before it is used, in the pass that uses it:
+ * the buffer may be writable, so nothing learnt in one pass is believed in the next. The GIL is released while hashing.
+ */
+#define PY_SSIZE_T_CLEAN
+#define OPENSSL_SUPPRESS_DEPRECATED /* the one-context calls: EVP's set-up costs as much as a short hash */
+#include <Python.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+enum { HASH = 32, LENGTH = 2, ROW = 2 + 4 + 4 + 4 + 8 + 4 + HASH };
+
+static PyObject *Malformed;
+
+/* One entry at *at; its length, or -1 where the bundle ends too early. Moves *at to the next. */
+static inline Py_ssize_t
+next_entry(const unsigned char *bundle, Py_ssize_t size, Py_ssize_t *at)
+{
+    if (size - *at < LENGTH) {
+        return -1;
+    }
+    Py_ssize_t length = (Py_ssize_t)bundle[*at] << 8 | bundle[*at + 1];
+    if (size - *at - LENGTH < length) {
+        return -1;
+    }
+    *at += LENGTH + length;
+    return length;
+}
+
+/* The number of entries, or -1. */
+static Py_ssize_t
+count_entries(const unsigned char *bundle, Py_ssize_t size)
+{
+    Py_ssize_t at = 0, count = 0;
+    while (at < size) {
+        if (next_entry(bundle, size, &at) < 0) {
+            return -1;
+        }
+        count++;
+    }
+    return count;
+}
+
+static PyObject *
+truncated(void)
+{
+    PyErr_SetString(Malformed, "truncated entry bundle");
+    return NULL;
+}
+
+static PyObject *
+cut(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    PyObject *entries = PyList_New(0);
+    for (Py_ssize_t at = 0; entries != NULL && at < view.len;) {
+        Py_ssize_t length = next_entry(view.buf, view.len, &at);
+        if (length < 0) {
+            Py_CLEAR(entries);
+            truncated();
+            break;
+        }
+        PyObject *entry = PyBytes_FromStringAndSize((const char *)view.buf + at - length, length);
+        if (entry == NULL || PyList_Append(entries, entry) < 0) {
+            Py_CLEAR(entries);
+        }
+        Py_XDECREF(entry);
+    }
+    PyBuffer_Release(&view);
+    return entries;
+}
+
+static void
+leaf(const unsigned char *entry, size_t length, unsigned char *out)
+{
+    static const unsigned char prefix = 0;
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, &prefix, 1);
+    SHA256_Update(&context, entry, length);
+    SHA256_Final(out, &context);
+}
+
+static void
+node(const unsigned char *pair, unsigned char *out)
+{
+    static const unsigned char prefix = 1;
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, &prefix, 1);
+    SHA256_Update(&context, pair, 2 * HASH);
+    SHA256_Final(out, &context);
+}
+
+static PyObject *
+leaf_hashes(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    const unsigned char *bundle = view.buf;
+    Py_ssize_t count = count_entries(bundle, view.len), done = 0;
+    PyObject *hashes = count < 0 ? truncated() : PyBytes_FromStringAndSize(NULL, count * HASH);
+    if (hashes != NULL) {
+        unsigned char *out = (unsigned char *)PyBytes_AS_STRING(hashes);
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t at = 0; done < count; done++) {
+            Py_ssize_t length = next_entry(bundle, view.len, &at);
+            if (length < 0) {
+                break;
+            }
+            leaf(bundle + at - length, (size_t)length, out + done * HASH);
+        }
+        Py_END_ALLOW_THREADS
+        if (done < count) {
+            Py_CLEAR(hashes);
+            truncated();
+        }
+    }
+    PyBuffer_Release(&view);
+    return hashes;
+}
+
+/* Folds `count` hashes in place to one; an odd last one is promoted. */
+static void
+fold_in_place(unsigned char *hashes, Py_ssize_t count)
+{
+    while (count > 1) {
+        Py_ssize_t pairs = count / 2;
+        for (Py_ssize_t i = 0; i < pairs; i++) {
+            node(hashes + 2 * i * HASH, hashes + i * HASH);
+        }
+        if (count % 2) {
+            memmove(hashes + pairs * HASH, hashes + (count - 1) * HASH, HASH);
+        }
+        count = pairs + count % 2;
+    }
+}
+
+static PyObject *
+fold(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    PyObject *root = NULL;
+    unsigned char *hashes = NULL;
+    if (view.len == 0 || view.len % HASH) {
+        PyErr_Format(Malformed, "%zd bytes are not one or more whole hashes", view.len);
+    }
+    else if ((hashes = PyMem_Malloc((size_t)view.len)) == NULL) {
+        PyErr_NoMemory();
+    }
+    else {
+        memcpy(hashes, view.buf, (size_t)view.len);
+        Py_BEGIN_ALLOW_THREADS
+        fold_in_place(hashes, view.len / HASH);
+        Py_END_ALLOW_THREADS
+        root = PyBytes_FromStringAndSize((const char *)hashes, HASH);
+    }
+    PyMem_Free(hashes);
+    PyBuffer_Release(&view);
+    return root;
+}
+
+static unsigned char *
+put(unsigned char *to, unsigned long long value, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--) {
+        *to++ = (unsigned char)(value >> 8 * i);
+    }
+    return to;
+}
+
+static PyObject *
+copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int log;
+    long long first;
+    Py_buffer view;
+    if (!PyArg_ParseTuple(args, "iLy*", &log, &first, &view)) {
+        return NULL;
+    }
+    PyObject *rows = NULL;
+    Py_ssize_t count = view.len / HASH;
+    if (view.len % HASH) {
+        PyErr_Format(Malformed, "%zd bytes are not whole hashes", view.len);
+    }
+    else if (count > PY_SSIZE_T_MAX / ROW) {
+        PyErr_NoMemory();
+    }
+    else if ((rows = PyBytes_FromStringAndSize(NULL, count * ROW)) != NULL) {
+        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(rows);
+        for (Py_ssize_t i = 0; i < count; i++) {
+            to = put(to, 3, 2);
+            to = put(put(to, 4, 4), (unsigned int)log, 4);
+            to = put(put(to, 8, 4), (unsigned long long)(first + i), 8);
+            to = put(to, HASH, 4);
+            memcpy(to, (const unsigned char *)view.buf + i * HASH, HASH);
+            to += HASH;
+        }
+    }
+    PyBuffer_Release(&view);
+    return rows;
+}
+
+static PyMethodDef methods[] = {
+    {"cut", cut, METH_O, "The entries of a bundle."},
+    {"leaf_hashes", leaf_hashes, METH_O, "32 bytes an entry: the level-0 tile of a bundle."},
+    {"fold", fold, METH_O, "The root over consecutive nodes."},
+    {"copy_rows", copy_rows, METH_VARARGS, "Binary COPY rows (log, index, leaf_hash)."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "mintmark.tlog._kernel", "The native twin of mintmark.tlog.kernel.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit__kernel(void)
+{
+    PyObject *errors = PyImport_ImportModule("mintmark.errors");
+    if (errors == NULL) {
+        return NULL;
+    }
+    Malformed = PyObject_GetAttrString(errors, "Malformed");
+    Py_DECREF(errors);
+    return Malformed == NULL ? NULL : PyModule_Create(&module);
+}

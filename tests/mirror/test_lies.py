@@ -1,0 +1,141 @@
+"""Every lie that a source can tell ends in its named error, with no row of it written: asked directly, and over gRPC."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mintmark.errors import MintmarkError
+from mintmark.mirror.follow import Follower
+from mintmark.mirror.once import once
+from mintmark.mirror.worker import Worker
+from mintmark.register.entry import Entry, format_entry
+from mintmark.register.item import item_hash
+from mintmark.rpc.client import Client
+from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.store.read_store import ReadStore
+from tests.world import Lie, World, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LIES = [lie for lie in Lie if lie not in (Lie.NOTHING, Lie.ROLL_BACK, Lie.FORK)]
+REGISTER_ONLY = {Lie.FLIP_ITEM, Lie.WITHHOLD_ITEM}
+HONEST, MORE = 700, 900
+
+
+def world(kind: int) -> World:
+    """A log of 700 entries, then of 1,600."""
+    made = World(kind=kind)
+    for count in (HONEST, MORE):
+        made.append(*batch(kind, made.size, count))
+    return made
+
+
+def batch(kind: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
+    if kind == pb.KIND_OPAQUE:
+        return [os.urandom(40) for _ in range(count)], []
+    items = [b'{"thing":"%d"}' % i for i in range(first, first + count)]
+    entries = [Entry(str(first + i), "2026-01-01T00:00:00Z", "user", item_hash(item)) for i, item in enumerate(items)]
+    return [format_entry(entry) for entry in entries], items
+
+
+@asynccontextmanager
+async def reached(kind: str, source: World) -> AsyncIterator[World | Client]:
+    if kind == "direct":
+        yield source
+    else:
+        async with serve(source) as address, Client(address) as client:
+            yield client
+
+
+async def rows(store: ReadStore) -> dict[str, list[object]]:
+    """Everything that a lie could have reached."""
+    found = {}
+    async with store.pool.connection() as conn:
+        for table in ("tile", "bundle", "entry", "head", "v1_tile", "checkpoint"):
+            found[table] = await (await conn.execute(f"select * from {table} order by 1, 2, 3")).fetchall()
+    return found
+
+
+@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
+@pytest.mark.parametrize("way", ["direct", "grpc"])
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name.lower())
+async def test_a_lie_ends_in_its_error_and_writes_nothing(read_store: ReadStore, lie: Lie, way: str, kind: int) -> None:
+    if lie in REGISTER_ONLY and kind == pb.KIND_OPAQUE:
+        pytest.skip("an opaque log has no items")
+    source = world(kind)
+    name = "register" if kind == pb.KIND_REGISTER else "opaque"
+    follower = Follower(read_store, source.origin, source.verifiers)
+    assert await follower.step(source, source.notes[0], name)
+    before = await rows(read_store)
+    if lie is Lie.STALE:
+        assert await follower.step(source, source.notes[1], name)
+        before = await rows(read_store)
+        source.notes.insert(0, source.notes[0])
+    source.lie = lie
+    async with reached(way, source) as asked:
+        with pytest.raises(MintmarkError) as caught:
+            await follower.step(asked, await asked.checkpoint(source.origin), name)
+    assert type(caught.value).__name__ == lie.value.split()[0]
+    after = await rows(read_store)
+    if lie is Lie.WITHHOLD_ITEM:  # authentic entries are kept, and not shown
+        before.pop("head"), after.pop("head")
+        assert (await read_store.head(1)).size == HONEST
+    else:
+        assert after == before
+    source.lie = Lie.NOTHING
+    if lie is not Lie.WITHHOLD_ITEM:
+        assert await follower.step(source, source.notes[-1], name)
+        assert (await read_store.head(1)).root == source.edge.root()
+
+
+@pytest.mark.parametrize("way", ["direct", "grpc"])
+async def test_a_fork_stops_the_log_and_both_notes_are_kept(read_store: ReadStore, way: str) -> None:
+    honest = world(pb.KIND_OPAQUE)
+    forked = honest.fork(HONEST - 50, [os.urandom(40) for _ in range(MORE)])
+    follower = Follower(read_store, honest.origin, honest.verifiers)
+    assert await follower.step(honest, honest.notes[-1], "opaque")
+    before = await rows(read_store)
+    async with reached(way, forked) as asked:
+        reports = await once(worker(read_store, [asked], honest), [asked], trust(honest), 5)
+    assert not reports[0].done
+    assert "Fork" in (reports[0].error or "")
+    assert await rows(read_store) == before
+    (kept,) = await read_store.evidence(1)
+    assert kept.kind == "Fork"
+    assert kept.notes == [honest.notes[-1], forked.notes[-1]]
+
+
+async def test_a_source_that_goes_back_within_one_stream_is_refused(read_store: ReadStore) -> None:
+    source = world(pb.KIND_OPAQUE)
+    mirror = worker(read_store, [source], source)
+    source.lie = Lie.ROLL_BACK
+    async for announced in source.watch():
+        mirror._offer(source.address, announced)
+    from mintmark.mirror.attempt import Followed
+
+    log = Followed(mirror, source.origin, "opaque", source.verifiers)
+    for note in source.shown():
+        log.offer(source.address, note)
+        with pytest.raises(MintmarkError) if note == source.notes[-2] else _fine():
+            await log.attempt({source.address: source})
+    (kept,) = await read_store.evidence(1)
+    assert kept.kind == "Rollback"
+    assert kept.notes == source.notes[::-1]
+
+
+def worker(store: ReadStore, sources: list[object], source: World) -> Worker:
+    return Worker("test", store, sources, trust(source))
+
+
+def trust(source: World) -> dict[str, list[object]]:
+    return {source.origin: source.verifiers}
+
+
+@asynccontextmanager
+async def _fine() -> AsyncIterator[None]:
+    yield

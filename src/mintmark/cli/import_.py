@@ -1,0 +1,71 @@
+"""`mintmark import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark.cli.output import answer, progress, run, say
+from mintmark.cli.where import client_options
+
+if TYPE_CHECKING:
+    from mintmark.cli.where import Log, Where
+    from mintmark.tlog.checkpoint import Checkpoint
+
+FORMATS = ("rsf", "csv", "tsv", "jsonl")
+SHOWN = 10  # warnings printed in full
+
+
+@click.command("import")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="The file's format (default: from its suffix).")
+@click.option("--legacy", is_flag=True, help="Admit, and report, the known faults of old RSF data.")
+@client_options
+def import_(name: str, file: Path, format_: str | None, legacy: bool, where: Where, as_json: bool) -> None:
+    """Append FILE to the register NAME: all of it or, if one line is bad, nothing.
+
+    An import that was cut off is run again: what is in the log already is not appended twice.
+    """
+    format_ = format_ or file.suffix.removeprefix(".").lower()
+    if format_ not in FORMATS:
+        raise click.UsageError(f"{file} does not say what it is; add --format {'|'.join(FORMATS)}")
+    if legacy and format_ != "rsf":
+        raise click.UsageError("--legacy is for RSF files")
+    log = where.log(name)
+    appended, head, warnings = run(_import(where, log, file, format_, legacy, as_json))
+    tell_warnings(warnings)
+    result = {
+        "origin": log.origin,
+        "appended": appended,
+        "size": head.size,
+        "root": head.root.hex(),
+        "warnings": warnings,
+    }
+    answer(as_json, result, f"{appended} entries appended to {log.origin}, now of size {head.size}")
+
+
+async def _import(
+    where: Where, log: Log, file: Path, format_: str, legacy: bool, as_json: bool
+) -> tuple[int, Checkpoint, list[str]]:
+    async with where.client() as client:
+        if format_ != "rsf":
+            from mintmark.cli.table_import import append_table
+
+            with progress(f"importing {file.name}", None, as_json) as step:
+                return *await append_table(client, log, file, format_, step=step), []
+        from mintmark.cli.rsf_import import append_file, check_file
+
+        checked = check_file(file, legacy=legacy)
+        with progress(f"importing {file.name}", len(checked.rows), as_json) as step:
+            return *await append_file(client, log, checked, legacy=legacy, step=step), list(checked.warnings)
+
+
+def tell_warnings(warnings: list[str]) -> None:
+    """What the legacy mode admitted, the first few in full."""
+    for warning in warnings[:SHOWN]:
+        say(f"admitted: {warning}")
+    if len(warnings) > SHOWN:
+        say(f"admitted: {len(warnings) - SHOWN} more like these")

@@ -1,0 +1,36 @@
+"""`mintmark keygen`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mintmark.cli.output import answer
+from mintmark.cli.where import json_option
+
+
+@click.command()
+@click.argument("origin")
+@click.option("--mldsa", is_flag=True, help="Make an ML-DSA-44 key too, against quantum computers.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    help="Where to write NAME.key (default here).",
+)
+@json_option
+def keygen(origin: str, mldsa: bool, out: Path, as_json: bool) -> None:
+    """Make a signing key for the log ORIGIN (say registers.example/country), and print its public key.
+
+    The secret goes to NAME.key, NAME being the last segment of ORIGIN; it is for the mint alone. The public key is what
+    mirrors and clients are to trust: hand it to them by a way that does not pass through the mint.
+    """
+    from mintmark.cli.keys import make_keys, write_keys
+
+    signers = make_keys(origin, mldsa)
+    secret = out / f"{origin.rsplit('/', 1)[-1]}.key"
+    write_keys(secret, signers)
+    vkeys = [signer.vkey for signer in signers]
+    answer(as_json, {"origin": origin, "key": str(secret), "vkeys": vkeys}, "\n".join(vkeys))

@@ -1,0 +1,71 @@
+"""Key files. Public: NAME.vkey, a verifier key a line. Secret: NAME.key, a signer key a line, for its owner alone.
+
+All keys of one file belong to one origin. Read strictly: a byte that does not belong is Malformed, so that a mangled
+key is never taken for another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.cli.output import write_durably
+from mintmark.errors import Malformed, Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from mintmark.tlog.note import Signer, Verifier
+
+
+def parse_vkeys(text: str) -> tuple[Verifier, ...]:
+    """The keys of one origin, a line each. Raises Malformed."""
+    from mintmark.tlog.note import parse_vkey
+
+    verifiers = tuple(parse_vkey(line) for line in text.removesuffix("\n").split("\n"))
+    if len({verifier.name for verifier in verifiers}) != 1:
+        raise Malformed("the keys of one file belong to several origins; give each its own file")
+    return verifiers
+
+
+def read_vkeys(file: Path) -> tuple[Verifier, ...]:
+    """The public keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
+    try:
+        return parse_vkeys(file.read_bytes().decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{file} is not a public key: a byte is not ASCII") from error
+    except Malformed as error:
+        raise Malformed(f"{file} is not a public key: {error}") from error
+    except OSError as error:
+        raise Misconfigured(f"the public key {file} cannot be read: {error.strerror}") from error
+
+
+def make_keys(origin: str, mldsa: bool) -> tuple[Signer, ...]:
+    """New keys for a log: Ed25519, and ML-DSA-44 beside it if asked."""
+    from mintmark.tlog.note import ED25519, MLDSA44, generate_skey
+
+    kinds = (ED25519, MLDSA44) if mldsa else (ED25519,)
+    return tuple(generate_skey(origin, kind) for kind in kinds)
+
+
+def write_keys(file: Path, signers: Sequence[Signer]) -> None:
+    """Writes the secret half, never over another key. Raises Misconfigured where one is."""
+    try:
+        write_durably(file, lines(signer.skey for signer in signers), mode=0o600, replace=False)
+    except FileExistsError as error:
+        raise Misconfigured(f"{file} exists, and a log's key is never overwritten; choose another directory") from error
+
+
+def read_keys(file: Path) -> tuple[Signer, ...]:
+    """The secret keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
+    from mintmark.tlog.note import parse_skey
+
+    try:
+        return tuple(parse_skey(line) for line in file.read_text("ascii").removesuffix("\n").split("\n"))
+    except OSError as error:
+        raise Misconfigured(f"the secret key {file} cannot be read: {error.strerror}") from error
+
+
+def lines(keys: Iterable[str]) -> bytes:
+    """Keys as a file holds them."""
+    return "".join(f"{key}\n" for key in keys).encode("ascii")

@@ -1,0 +1,165 @@
+"""The entry point: the table of commands, and what becomes of an error.
+
+A command's module is imported when the command runs, so `mintmark --help` imports click and this table. Whatever goes
+wrong ends in one sentence on stderr and an exit code of `cli.exits`; a traceback only with --debug or MINTMARK_DEBUG=1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark import __version__
+from mintmark.cli import exits
+from mintmark.errors import MintmarkError, Rejected, Untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Commands = dict[str, tuple[str, str]]  # name -> (module:function in this package, help)
+
+SECTIONS: dict[str, Commands] = {
+    "Run": {
+        "up": ("up:up", "Start everything here: Postgres, mint, mirrors, read API, registers."),
+        "mint": ("servers:mint", "Serve the mint: append, sign, prove."),
+        "mirror": ("servers:mirror", "Keep verified copies of logs in a read database."),
+        "serve": ("servers:serve", "Serve the read API from a read database."),
+    },
+    "Write": {
+        "keygen": ("keygen:keygen", "Make a log's signing key."),
+        "create": ("create:create", "Make an empty log."),
+        "append": ("append:append", "Append entries, records, definitions or an erasure."),
+        "import": ("import_:import_", "Append a file: RSF, CSV, TSV or JSON Lines."),
+    },
+    "Read and verify": {
+        "checkpoint": ("checkpoint:checkpoint", "Print the verified signed head of a log."),
+        "entries": ("entries:entries", "Print verified entries."),
+        "export": ("export:export", "Write a verified log to a file."),
+        "watch": ("watch:watch", "Print each new head of some logs, verified, as it is signed."),
+        "prove": ("prove:prove", "Fetch the proof of one entry, to keep or hand on."),
+        "verify": ("verify:verify", "Check a proof offline."),
+        "audit": ("audit:audit", "Prove that a log has only grown since the last audit."),
+    },
+}
+COMMANDS: Commands = {name: command for section in SECTIONS.values() for name, command in section.items()}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f"mintmark.cli.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds a command; guesses at what a misspelt one was meant to be."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if guesses := difflib.get_close_matches(args[0], COMMANDS, 1):
+                error.message += f" Did you mean {guesses[0]!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, in sections, without importing one command."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="mintmark %(version)s")
+@click.option("--debug", is_flag=True, help="Show a traceback on errors (also MINTMARK_DEBUG=1).")
+def cli(debug: bool) -> None:
+    """Registers as verifiable logs, and verified copies of them in anybody's Postgres.
+
+    Exit codes: 0 done and verified, 1 error, 2 usage, 3 the log lied, 4 unreachable or not yet.
+    """
+    if debug:
+        os.environ["MINTMARK_DEBUG"] = "1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments  # asked here, for an error may come before the command line is understood
+    try:
+        result = cli.main(arguments, prog_name="mintmark", standalone_mode=False)
+        return result if isinstance(result, int) else exits.OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        _tell_usage(error, as_json)
+        return error.exit_code
+    except MintmarkError as error:
+        return _tell(error, exits.exit_code(error), as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
+        return exits.BROKEN_PIPE
+    except OSError as error:
+        return _tell(error, exits.ERROR, as_json)
+    except Exception as error:  # noqa: BLE001  # the edge of the process: a defect of ours, said in one line
+        return _tell(error, exits.ERROR, as_json)
+
+
+def _tell(error: Exception, code: int, as_json: bool) -> int:
+    if os.environ.get("MINTMARK_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error)
+    message = str(error)
+    if not isinstance(error, (MintmarkError, OSError)):
+        message = (
+            f"internal error, {type(error).__name__}: {error}; run it again with --debug and report what it prints"
+        )
+    if as_json:
+        _print(
+            json.dumps({"error": {"type": type(error).__name__, "message": message, "exit": code} | _details(error)})
+        )
+    else:
+        _print(f"mintmark: {message}")
+    return code
+
+
+def _details(error: Exception) -> dict[str, object]:
+    """What a machine may want of an error beside its sentence."""
+    if isinstance(error, Rejected):
+        known = {"rule": error.rule, "field": error.field, "line": error.line, "index": error.index}
+        return {key: value for key, value in known.items() if value not in ("", None)}
+    if isinstance(error, Untrusted) and error.notes:
+        return {"notes": [note.decode("utf-8", "backslashreplace") for note in error.notes]}
+    return {}
+
+
+def _tell_usage(error: click.ClickException, as_json: bool) -> None:
+    if as_json:
+        message = {"type": "Usage", "message": error.format_message(), "exit": error.exit_code}
+        _print(json.dumps({"error": message}))
+    else:
+        error.show()
+
+
+def _print(line: str) -> None:
+    click.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

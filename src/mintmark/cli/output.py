@@ -1,0 +1,123 @@
+"""What a command prints: results on stdout (text, or JSON with --json), everything else on stderr.
+
+A progress bar shows on a terminal's stderr only, and rich is imported only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+
+T = TypeVar("T")
+
+
+def emit(value: Mapping[str, Any]) -> None:
+    """One JSON object, on a line of its own, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def say(message: str) -> None:
+    """A remark to the person who watches."""
+    click.echo(message, err=True)
+
+
+def answer(as_json: bool, value: Mapping[str, Any], text: str) -> None:
+    """The result of a command, in the form that was asked for."""
+    if as_json:
+        emit(value)
+    else:
+        click.echo(text)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs the asynchronous part of a command; Ctrl-C cancels it and its cleanup runs."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpc writes its own lines to stderr; our errors say it better
+    return asyncio.run(work)
+
+
+def run_until_stopped(server: Coroutine[Any, Any, None]) -> None:
+    """Runs a server until SIGINT or SIGTERM, and lets it clean up: to stop is what ends it, not a failure."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(server)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _stop_once, task)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    run(main())
+
+
+def _stop_once(task: asyncio.Future[None]) -> None:
+    """A second Ctrl-C must not cut the cleanup short."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: None)
+    task.cancel()
+
+
+@contextmanager
+def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar towards `total`; call what it gives with each step forward."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda steps: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
+
+    Raises FileExistsError where a file is and `replace` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            os.fchmod(file, mode)
+            yield stream
+            stream.flush()
+            os.fsync(file)
+        (os.replace if replace else os.link)(temporary, path)
+        _sync_directory(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
+    """Writes a file as a whole: after a crash the old bytes are there or the new ones (see `durable`)."""
+    with durable(path, mode=mode, replace=replace) as stream:
+        stream.write(data)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,123 @@
+"""`mintmark prove`: a C2SP tlog-proof of one entry, and the entry's bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import click
+
+from mintmark.cli.output import answer, run, write_durably
+from mintmark.cli.where import client_options
+from mintmark.errors import NotYet, ProofError, Unavailable
+
+if TYPE_CHECKING:
+    from mintmark.cli.where import Log, Where
+    from mintmark.rpc.client import Client
+    from mintmark.tlog.checkpoint import Checkpoint
+
+TIMEOUT = 10  # seconds for the read API to answer
+
+
+@click.command()
+@click.argument("name")
+@click.option("--record", metavar="KEY", help="The latest entry of this record.")
+@click.option("--index", type=click.IntRange(min=0), help="The entry at this index.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Where to write the proof.")
+@click.option("--entry-out", type=click.Path(path_type=Path), required=True, help="Where to write the entry's bytes.")
+@client_options
+def prove(
+    name: str, record: str | None, index: int | None, out: Path, entry_out: Path, where: Where, as_json: bool
+) -> None:
+    """Fetch the proof that an entry is in the log NAME, and check it, to keep it or to hand it on.
+
+    Who has the two files and the log's public key can check them offline, years later: mintmark verify.
+    """
+    if (record is None) == (index is None):
+        raise click.UsageError("say which entry: --record KEY or --index N")
+    log = where.log(name)
+    index, leaf, proof, head = run(_prove(where, log, record, index or 0))
+    write_durably(entry_out, leaf)
+    write_durably(out, proof)
+    result = {"origin": log.origin, "index": index, "size": head.size, "proof": str(out), "entry": str(entry_out)}
+    answer(as_json, result, f"entry {index} of {log.origin} is proven at size {head.size}: {out}, {entry_out}")
+
+
+async def _prove(where: Where, log: Log, record: str | None, index: int) -> tuple[int, bytes, bytes, Checkpoint]:
+    from mintmark.cli.download import get_head
+    from mintmark.tlog.kernel import leaf_hash
+    from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
+
+    async with where.client() as client:
+        head = await get_head(client, log)
+        if record is not None:
+            index = await _find(where, client, log, head, record)
+        leaf = await _leaf(client, log, head, index)
+        if record is not None:
+            _check_key(leaf, record)
+        hashes = (await client.inclusion(log.origin, index=index, size=head.size)).proof
+    proof = ProofFile(index, hashes, _signed_only(head.note, log))
+    check_proof_file(proof, leaf_hash(leaf), log.origin, log.verifiers)
+    return index, leaf, format_proof(proof), head
+
+
+async def _leaf(client: Client, log: Log, head: Checkpoint, index: int) -> bytes:
+    from mintmark.cli import download
+
+    end = download.check_range(index, index + 1, head)
+    trusted = await download.begin(client, log, head, index)
+    found = b""
+    async for chunk in download.get_chunks(client, trusted, end):
+        found = dict(download.leaves(chunk)).get(index, found)
+    return found
+
+
+def _signed_only(note: bytes, log: Log) -> bytes:
+    """The note without the signatures that we cannot check: a proof holds nothing that nobody vouched for."""
+    from mintmark.tlog.note import format_note, open_note
+
+    opened = open_note(note, log.verifiers)
+    return format_note(opened.text, opened.verified)
+
+
+async def _find(where: Where, client: Client, log: Log, head: Checkpoint, key: str) -> int:
+    """The index of a record's latest entry: looked up in the read API where one is known, else by reading the log."""
+    if (http := where.http) is not None:
+        return await asyncio.to_thread(_look_up, http, log.name, key)
+    from mintmark.cli import download
+    from mintmark.cli.rows import user_rows
+
+    found = None
+    trusted = await download.begin(client, log, head)
+    async for chunk in download.get_chunks(client, trusted, head.size):
+        found = next((row.index for row in reversed(user_rows(chunk)) if row.entry and row.entry.key == key), found)
+    if found is None:
+        raise NotYet(f"{log.origin} has no record {key!r} at size {head.size}")
+    return found
+
+
+def _look_up(http: str, name: str, key: str) -> int:
+    url = f"{http.rstrip('/')}/{quote(name, safe='')}/records/{quote(key, safe='')}.json"
+    try:
+        with urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310  # http, or a scheme the caller chose
+            return int(json.load(response)["index"])
+    except HTTPError as error:
+        if error.code == 404:
+            raise NotYet(f"no record {key!r} at {url}") from error
+        raise Unavailable(f"{url} answered {error.code} {error.reason}") from error
+    except URLError as error:
+        raise Unavailable(f"{http} cannot be reached: {error.reason}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(f"{url} is not a mintmark read API; give its address with --http") from error
+
+
+def _check_key(leaf: bytes, key: str) -> None:
+    from mintmark.register.entry import parse_entry
+
+    if parse_entry(leaf).key != key:
+        raise ProofError(f"the read API named an entry of another record than {key!r}")

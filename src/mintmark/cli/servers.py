@@ -1,0 +1,81 @@
+"""`mintmark mint`, `mintmark mirror`, `mintmark serve`: settings and keys in, a server until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark.cli import exits
+from mintmark.cli.output import answer, run, run_until_stopped
+from mintmark.cli.supervisor import tether
+from mintmark.cli.where import json_option
+
+if TYPE_CHECKING:
+    from mintmark.mirror.once import Reached
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file; its keys can be set as MINTMARK_<SECTION>__<KEY> too.",
+)
+
+
+@click.command()
+@config_option
+def mint(config: Path | None) -> None:
+    """Serve the mint of the configuration's [mint] section, until SIGINT or SIGTERM."""
+    tether()
+    from mintmark.config import load_mint
+    from mintmark.mint.server import serve_mint
+
+    settings = load_mint(config)
+    run_until_stopped(serve_mint(settings.database, settings.listen, settings.keys, settings.tokens))
+
+
+@click.command()
+@config_option
+@click.option("--once", is_flag=True, help="Go to the heads of now, then end.")
+@click.option(
+    "--deadline", type=float, metavar="SECONDS", default=50, show_default=True, help="With --once: do what fits."
+)
+@json_option
+def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> int:
+    """Keep verified copies of the logs of the configuration's [mirror] section, until SIGINT or SIGTERM.
+
+    With --once, exit 0 means that each log is verified up to the head it had at the start; 4, that it is not yet.
+    """
+    tether()
+    from mintmark.cli.keys import read_keys
+    from mintmark.cli.trusting import Trusting
+    from mintmark.config import load_mirror
+    from mintmark.mirror.server import mirror_once, serve_mirror
+
+    settings = load_mirror(config)
+    trusting = Trusting(config)
+    cosigner = read_keys(settings.key)[0] if settings.key else None
+    database, sources = settings.database, settings.sources
+    if once:
+        return _tell(run(mirror_once(database, sources, trusting, deadline, cosigner=cosigner)), as_json)
+    run_until_stopped(serve_mirror(database, sources, trusting, listen=settings.listen, cosigner=cosigner))
+    return exits.OK
+
+
+def _tell(logs: list[Reached], as_json: bool) -> int:
+    for log in logs:
+        state = {"origin": log.origin, "size": log.size, "target": log.target, "done": log.done, "error": log.error}
+        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}" + (f"; {log.error}" if log.error else ""))
+    return exits.OK if all(log.done for log in logs) else exits.NOT_YET
+
+
+@click.command()
+@config_option
+def serve(config: Path | None) -> None:
+    """Serve the read API of the configuration's [api] section, until SIGINT or SIGTERM."""
+    tether()
+    from mintmark.api.server import serve
+    from mintmark.config import load_api
+
+    settings = load_api(config)
+    run_until_stopped(serve(settings.database, settings.listen, settings.links))

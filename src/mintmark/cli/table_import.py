@@ -1,0 +1,100 @@
+"""Importing records from CSV, TSV or JSON Lines: the mint makes the entries, and its clock stamps those without a time.
+
+The file is read twice: once to check every row against the schema, so that a bad one changes nothing, and once to send.
+Each batch has a request id made from its place and content, so an import that was cut off is simply run again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mintmark.cli import download
+from mintmark.cli.upload import batches, derived_id, patiently, send
+from mintmark.errors import Rejected
+from mintmark.register import canonical
+from mintmark.register.chunk import open_chunk
+from mintmark.register.entry import Entry, erased_index
+from mintmark.register.item import item_hash
+from mintmark.register.rules import Rules
+from mintmark.register.tables import read_csv, read_jsonl, read_tsv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mintmark.cli.where import Log
+    from mintmark.register.schema import Schema
+    from mintmark.register.tables import TableRow
+    from mintmark.rpc.client import Client
+    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+    from mintmark.tlog.checkpoint import Checkpoint
+
+
+def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
+    """The rows of a file. Raises Rejected with the line and the reason."""
+    if format_ == "jsonl":
+        with path.open("rb") as stream:
+            yield from read_jsonl(stream, schema)
+    else:
+        read = {"csv": read_csv, "tsv": read_tsv}[format_]
+        yield from read(path.read_bytes(), schema)
+
+
+async def read_definitions(client: Client, log: Log, head: Checkpoint) -> dict[str, bytes]:
+    """The latest item of each system key but erasures, from a verified reading of the log."""
+    definitions: dict[str, bytes] = {}
+    trusted = await download.begin(client, log, head)
+    async for chunk in download.get_chunks(client, trusted, head.size):
+        if not download.is_register(chunk):
+            raise Rejected(f"{log.origin} is not a register; append to it with mintmark append", rule="kind")
+        for row in open_chunk(chunk):
+            if row.entry and row.entry.type == "system" and row.item and erased_index(row.entry.key) is None:
+                definitions[row.entry.key] = row.item
+    return definitions
+
+
+async def append_table(
+    client: Client, log: Log, path: Path, format_: str, *, step: Callable[[int], None]
+) -> tuple[int, Checkpoint]:
+    """Appends a file's rows: how many, and the verified head after them. Raises Rejected with line and reason."""
+    head = await patiently(lambda: download.get_head(client, log))
+    rules = Rules.load(await read_definitions(client, log, head), {})
+    _check(path, format_, rules, head.size)
+    trusted = await download.begin(client, log, head)
+    count = 0
+    messages = (_message(row) for row in read_table(path, format_, rules.schema))
+    for first, batch in batches(messages, 0, lambda message: message.ByteSize()):
+        request_id = derived_id(
+            log.origin, first, *(message.SerializeToString(deterministic=True) for message in batch)
+        )
+        _, head = await send(client, trusted, lambda: client.append_items(log.origin, request_id, batch))  # noqa: B023
+        count += len(batch)
+        step(len(batch))
+    return count, head
+
+
+def _check(path: Path, format_: str, rules: Rules, size: int) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for number, row in enumerate(read_table(path, format_, rules.schema)):
+        try:
+            rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
+        except Rejected as error:
+            raise Rejected(f"line {row.line}: {error}", rule=error.rule, field=error.field, line=row.line) from None
+
+
+def _entry(row: TableRow, now: str) -> tuple[Entry, bytes | None]:
+    if row.item is None and row.item_hash is not None:
+        raise Rejected("the item was erased, so its entry cannot be made again", rule="erased")
+    item = None if row.item is None else canonical.format(row.item)
+    return Entry(row.key, row.timestamp or now, row.type, item_hash(item) if item is not None else None), item
+
+
+def _message(row: TableRow) -> pb.Item:
+    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+
+    item = b"" if row.item is None else canonical.format(row.item)
+    message = pb.Item(key=row.key, json=item, system=row.type == "system")
+    if row.timestamp is not None:
+        message.timestamp.FromJsonString(row.timestamp)
+    return message

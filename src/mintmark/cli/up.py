@@ -1,0 +1,217 @@
+"""`mintmark up`: everything on one machine, supervised; data, keys and addresses in one directory.
+
+    check files and ports -> Postgres -> mint -> registers appended -> mirrors and read API -> all mirrored -> ready
+
+Stopping goes the other way: servers first, all together, then Postgres.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import click
+
+from mintmark.cli.output import answer, run_until_stopped, say
+from mintmark.cli.place import Addresses, Place
+from mintmark.cli.where import Log, dir_option, json_option
+
+if TYPE_CHECKING:
+    from mintmark.cli.rsf_import import CheckedFile
+    from mintmark.cli.supervisor import Supervisor
+    from mintmark.cli.up_files import Databases
+    from mintmark.rpc.client import Client
+
+LOOK = 0.1  # seconds between looks
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for, checked."""
+
+    place: Place
+    files: tuple[tuple[CheckedFile, bool], ...]  # each with whether it needs the legacy mode
+    grpc: str
+    http: str
+    mirrors: int
+    domain: str
+    as_json: bool
+
+
+@click.command()
+@dir_option
+@click.option("--register", "registers", multiple=True, metavar="FILE...", help="RSF files to publish as registers.")
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@click.option("--samples/--no-samples", default=None, help="Publish the sample registers (default: unless --register).")
+@click.option("--grpc", default="127.0.0.1:7070", show_default=True, metavar="HOST:PORT", help="Port 0: any free one.")
+@click.option("--http", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: any free one.")
+@click.option("--mirrors", type=click.IntRange(min=1), default=2, show_default=True, help="How many mirror workers.")
+@click.option("--domain", default="registers.localhost", show_default=True, help="Origins are DOMAIN/NAME.")
+@json_option
+def up(
+    dir_: Path, registers: tuple[str, ...], more: tuple[Path, ...], samples: bool | None, grpc: str, http: str,
+    mirrors: int, domain: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Start everything here: Postgres, the mint, mirrors, the read API, registers. Ctrl-C stops it all, cleanly.
+
+    A second run goes on from the same data, and appends what the files have that the registers have not.
+    """
+    from mintmark.cli.ports import claim
+    from mintmark.cli.up_files import sole_use
+
+    paths = [*map(_existing, registers), *more]
+    if samples or (samples is None and not paths):
+        paths += sample_files()
+    files = tuple(map(_checked, paths))
+    place = Place(dir_.absolute())
+    with sole_use(place):
+        plan = Plan(place, files, claim(grpc, "--grpc"), claim(http, "--http"), mirrors, domain, as_json)
+        run_until_stopped(_up(plan))
+
+
+def _existing(name: str) -> Path:
+    if not Path(name).is_file():
+        raise click.BadParameter(f"{name} is not a file", param_hint="--register")
+    return Path(name)
+
+
+def sample_files() -> list[Path]:
+    """The registers that come with the package."""
+    return sorted((Path(__file__).parents[1] / "samples").glob("*.rsf"))
+
+
+def _checked(path: Path) -> tuple[CheckedFile, bool]:
+    """A register file, by the strict rules; where they refuse it, by those for old data, saying what was admitted."""
+    from mintmark.cli.import_ import tell_warnings
+    from mintmark.cli.rsf_import import check_file
+    from mintmark.errors import Rejected
+
+    try:
+        return check_file(path), False
+    except Rejected as error:
+        try:
+            file = check_file(path, legacy=True)
+        except Rejected as worse:
+            raise Rejected(f"{path}: {worse}", rule=worse.rule, field=worse.field, line=worse.line) from error
+        say(f"{path.name} is old data, in which some values break the rules of today")
+        tell_warnings(list(file.warnings))
+        return file, True
+
+
+async def _up(plan: Plan) -> None:
+    from mintmark.cli.postgres import running_postgres
+    from mintmark.cli.supervisor import Supervisor
+    from mintmark.cli.up_files import write_files
+
+    say(f"starting Postgres in {plan.place.dir / 'postgres'}")
+    async with running_postgres(plan.place.dir / "postgres") as databases:
+        write_files(plan.place, databases, plan.grpc, plan.http)
+        try:
+            async with Supervisor() as crew:
+                await crew.during(_bring_up(plan, crew, databases))
+                crew.settled = True
+                await crew.during(asyncio.Event().wait())
+        finally:
+            plan.place.withdraw()
+            say("stopping")
+
+
+async def _bring_up(plan: Plan, crew: Supervisor, databases: Databases) -> None:
+    from mintmark.cli.ports import reach
+    from mintmark.cli.upload import patiently
+    from mintmark.rpc.client import Client
+    from mintmark.store.migrate import migrate
+
+    await migrate(databases.read, "read")  # before several mirrors and the API want it
+
+    _start_servers(plan, crew, databases)
+    token = plan.place.token.read_text().strip()
+    async with Client(reach(plan.grpc), token=token) as client:
+        await patiently(client.logs)
+        for file, legacy in plan.files:
+            await _publish(plan, client, file, legacy)
+        registers = await _registers(plan, client)
+    await _mirrored(databases.read, {log["origin"]: log["size"] for log in registers.values()})
+    await _serving(reach(plan.http))
+    addresses = Addresses(reach(plan.grpc), f"http://{reach(plan.http)}", plan.domain)
+    plan.place.publish(addresses)
+    ready = {
+        "ready": True,
+        "http": addresses.http,
+        "grpc": addresses.grpc,
+        "dir": str(plan.place.dir),
+        "registers": registers,
+    }
+    answer(
+        plan.as_json, ready, f"ready: {addresses.http}  gRPC {addresses.grpc}  data {plan.place.dir}  (Ctrl-C stops it)"
+    )
+
+
+def _start_servers(plan: Plan, crew: Supervisor, databases: Databases) -> None:
+    from mintmark.cli.supervisor import Child
+    from mintmark.cli.up_files import environment
+
+    settings = environment(databases, plan.grpc, plan.http)
+    mirrors = [f"mirror-{number}" for number in range(1, plan.mirrors + 1)]
+    for name, command in [("mint", "mint"), *((mirror, "mirror") for mirror in mirrors), ("api", "serve")]:
+        arguments = (command, "--config", str(plan.place.config))
+        crew.start(Child(name, arguments, plan.place.logs / f"{name}.log", settings))
+    say(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {plan.place.logs}")
+
+
+async def _publish(plan: Plan, client: Client, file: CheckedFile, legacy: bool) -> None:
+    from mintmark.cli.rsf_import import append_file
+    from mintmark.cli.upload import patiently
+
+    origin = f"{plan.domain}/{file.name}"
+    log = Log(origin, plan.place.adopt(origin))
+    await patiently(lambda: client.create(origin, "register"))
+    appended, head = await append_file(client, log, file, legacy=legacy)
+    say(f"{origin}: {head.size} entries, {appended} of them new")
+
+
+async def _registers(plan: Plan, client: Client) -> dict[str, dict[str, Any]]:
+    """Every log that the mint serves and whose key is here."""
+    from mintmark.cli.keys import read_vkeys
+
+    found = {}
+    for log in await client.logs():
+        key = plan.place.trust / f"{log.name}.vkey"
+        if key.exists():
+            found[log.name] = {"origin": log.origin, "vkey": read_vkeys(key)[0].vkey, "size": log.size}
+    return found
+
+
+async def _mirrored(database: str, sizes: dict[str, int]) -> None:
+    """Waits until the read database holds what the mint has signed; a log that contradicts itself is not waited for."""
+    from mintmark.store.pool import open_pool
+    from mintmark.store.read_store import ReadStore
+
+    async with open_pool(database, 1) as pool:
+        store = ReadStore(pool)
+        while True:
+            logs = {log.origin: log for log in await store.status()}
+            for log in logs.values():
+                if log.stopped is not None and log.origin in sizes:
+                    say(f"{log.origin} is not mirrored any more: {log.stopped}")
+                    del sizes[log.origin]
+            if all(origin in logs and logs[origin].head >= size for origin, size in sizes.items()):
+                return
+            await asyncio.sleep(LOOK)
+
+
+async def _serving(address: str) -> None:
+    """Waits until the read API answers."""
+    while not await asyncio.to_thread(_answers, f"http://{address}/"):  # noqa: ASYNC110  # another process
+        await asyncio.sleep(LOOK)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as response:  # noqa: S310  # our own address
+            return bool(response.status == 200)
+    except OSError:
+        return False

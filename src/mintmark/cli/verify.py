@@ -1,0 +1,71 @@
+"""`mintmark verify`: a proof, an entry and a key, without any server (C2SP tlog-proof).
+
+Here every fault of the three files is one answer: it does not hold (exit 3). Each key that is named must have signed,
+so that no byte of a signature goes unchecked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark.cli.output import answer
+from mintmark.cli.where import dir_option, json_option, key_argument, trust_option, vkey_option
+from mintmark.errors import BadSignature, Malformed, Misconfigured
+
+if TYPE_CHECKING:
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.note import Verifier
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--entry", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The entry's bytes."
+)
+@vkey_option
+@trust_option
+@dir_option
+@json_option
+def verify(file: Path, entry: Path, vkeys: tuple[str, ...], trust: Path | None, dir_: Path, as_json: bool) -> None:
+    """Check offline that the entry is in the log that the tlog-proof FILE speaks of. Exit 3 when it does not hold."""
+    try:
+        head, index = _verify(file.read_bytes(), entry.read_bytes(), vkeys, trust or dir_ / "trust")
+    except Malformed as error:
+        raise BadSignature(f"the proof does not hold: {error}") from error
+    result = {"origin": head.origin, "index": index, "size": head.size, "root": head.root.hex()}
+    answer(as_json, result, f"entry {index} is in {head.origin} at size {head.size}")
+
+
+def _verify(proof: bytes, entry: bytes, vkeys: tuple[str, ...], trust: Path) -> tuple[Checkpoint, int]:
+    from mintmark.tlog.kernel import leaf_hash
+    from mintmark.tlog.note import open_note
+    from mintmark.tlog.proof_file import check_proof_file, parse_proof
+
+    parsed = parse_proof(proof)
+    origin, verifiers = _keys(parsed.checkpoint, vkeys, trust)
+    head = check_proof_file(parsed, leaf_hash(entry), origin, verifiers)
+    signed = {(line.name, line.key_id) for line in open_note(parsed.checkpoint, verifiers).verified}
+    if missing := [key for key in verifiers if (key.name, key.key_id) not in signed]:
+        raise BadSignature(f"{origin} did not sign with the key {missing[0].vkey}")
+    return head, parsed.index
+
+
+def _keys(checkpoint: bytes, vkeys: tuple[str, ...], trust: Path) -> tuple[str, tuple[Verifier, ...]]:
+    """The keys to check by: those given, or those that are trusted for the origin that the proof names."""
+    from mintmark.cli.keys import read_vkeys
+    from mintmark.tlog.checkpoint import parse_text
+
+    if vkeys:
+        given = tuple(verifier for key in vkeys for verifier in key_argument(key))
+        return given[0].name, given
+    origin = parse_text(checkpoint.partition(b"\n\n")[0] + b"\n").origin
+    files = {file.stem: file for file in trust.glob("*.vkey")}
+    if not files:
+        raise Misconfigured(f"no keys are in {trust}; give the log's key with --vkey")
+    verifiers = read_vkeys(files[name]) if (name := origin.rsplit("/", 1)[-1]) in files else ()
+    if not verifiers or verifiers[0].name != origin:
+        raise BadSignature(f"no key of {origin!r} is trusted here ({trust}); if you trust it, give its key with --vkey")
+    return origin, verifiers

@@ -1,0 +1,167 @@
+"""The servers' settings: one TOML file with a section a server, and the environment over it.
+
+    [mint]    database listen keys tokens
+    [mirror]  database sources trust logs exclude listen key
+    [api]     database listen links
+
+`MINTMARK_<SECTION>__<KEY>` overrides a key, so that a container needs no file. Paths are relative to the file. A key
+that no server knows, a value of the wrong type or a missing one is Misconfigured: the message names file, key and fix.
+
+Only server commands import this: validation costs more than the whole of `mintmark --help`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mintmark.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"{value!r} is not HOST:PORT")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MintSettings(_Section):
+    """What `mintmark mint` needs."""
+
+    database: str = Field(min_length=1, description="a Postgres connection string, for the mint alone")
+    listen: Address = Field("127.0.0.1:7070", description="the HOST:PORT to serve gRPC on")
+    keys: Path = Field(description="the directory of the logs' secret keys, NAME.key each (mintmark keygen)")
+    tokens: Path = Field(description="the TOML file that says which bearer token may do what")
+
+
+class MirrorSettings(_Section):
+    """What `mintmark mirror` needs."""
+
+    database: str = Field(min_length=1, description="a Postgres connection string, of the read database")
+    sources: tuple[Address, ...] = Field(min_length=1, description="HOST:PORT of mints or mirrors, best first")
+    trust: Path = Field(description="the directory of the logs' public keys, NAME.vkey each")
+    logs: tuple[str, ...] = Field(("*",), min_length=1, description="globs of the names or origins to follow")
+    exclude: tuple[str, ...] = Field((), description="globs of those not to follow")
+    listen: Address | None = Field(None, description="the HOST:PORT to serve the copies on over gRPC, if at all")
+    key: Path | None = Field(None, description="the mirror's own secret key, to cosign what it holds with")
+
+
+class ApiSettings(_Section):
+    """What `mintmark serve` needs."""
+
+    database: str = Field(min_length=1, description="a Postgres connection string, of the read database")
+    listen: Address = Field("127.0.0.1:8080", description="the HOST:PORT to serve HTTP on")
+    links: dict[str, str] = Field({}, description="CURIE prefix = URL of registers that are published elsewhere")
+
+
+class Settings(BaseSettings):
+    """A whole configuration file; each server reads its own section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MINTMARK_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+    mint: MintSettings | None = None
+    mirror: MirrorSettings | None = None
+    api: ApiSettings | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes over the file."""
+        return env_settings, init_settings
+
+
+S = TypeVar("S", bound=_Section)
+
+
+def load_mint(file: Path | None) -> MintSettings:
+    """The mint's settings from a file (if any) and the environment. Raises Misconfigured."""
+    return _section(file, "mint", MintSettings)
+
+
+def load_mirror(file: Path | None) -> MirrorSettings:
+    """A mirror's settings from a file (if any) and the environment. Raises Misconfigured."""
+    return _section(file, "mirror", MirrorSettings)
+
+
+def load_api(file: Path | None) -> ApiSettings:
+    """The read API's settings from a file (if any) and the environment. Raises Misconfigured."""
+    return _section(file, "api", ApiSettings)
+
+
+def _section(file: Path | None, name: str, kind: type[S]) -> S:
+    where = str(file) if file else "the environment"
+    try:
+        settings = Settings(**_read(file))
+    except ValidationError as error:
+        raise Misconfigured(f"{where}: {_explain(error)}") from error
+    section = getattr(settings, name)
+    if not isinstance(section, kind):
+        raise Misconfigured(
+            f"{where} has no [{name}] section; give one with --config FILE, or set {_variables(name, kind)}"
+        )
+    return _anchored(section, file.absolute().parent if file else Path.cwd())
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}; name the file with --config") from error
+    except ValueError as error:
+        raise Misconfigured(f"{file} is not TOML: {error}") from error
+
+
+def _variables(name: str, kind: type[_Section]) -> str:
+    needed = [key for key, field in kind.model_fields.items() if field.is_required()]
+    return ", ".join(f"MINTMARK_{name.upper()}__{key.upper()}" for key in needed)
+
+
+def _anchored(section: S, base: Path) -> S:
+    values = {key: getattr(section, key) for key in type(section).model_fields}
+    return section.model_copy(update={key: base / value for key, value in values.items() if isinstance(value, Path)})
+
+
+SECTIONS: dict[str, type[_Section]] = {"mint": MintSettings, "mirror": MirrorSettings, "api": ApiSettings}
+
+
+def _explain(error: ValidationError) -> str:
+    """One fault in the words of the file: key, what is wrong, what belongs there. Misspelt keys before missing ones."""
+    fault = min(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
+    section, key = (*map(str, fault["loc"]), "", "")[:2]
+    fields = SECTIONS[section].model_fields if section in SECTIONS else {}
+    if fault["type"] == "extra_forbidden":
+        known = list(fields) if key else list(SECTIONS)
+        close = difflib.get_close_matches(key or section, known, 1)
+        meant = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        return f"unknown {f'key [{section}] {key}' if key else f'section or key {section!r}'}; {meant}"
+    what = "is missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+    about = fields[key].description if key in fields else "a section"
+    return f"[{section}] {key}: {what}; it is {about}"

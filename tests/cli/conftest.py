@@ -1,0 +1,49 @@
+"""How the tests run a command line: in this process where nothing is served, as a process where something is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from mintmark.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., "Result"]
+
+
+class Result(NamedTuple):
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("MINTMARK_DEBUG", raising=False)
+
+    def call(*arguments: object) -> Result:
+        code = main([str(argument) for argument in arguments])
+        return Result(code, *capfd.readouterr())
+
+    return call
+
+
+async def spawn(*arguments: object, stdin: bytes = b"", **environment: str) -> Result:
+    """`mintmark ARGUMENTS` as a process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "mintmark", *map(str, arguments)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    out, err = await process.communicate(stdin)
+    return Result(process.returncode or 0, out.decode(), err.decode())

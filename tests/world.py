@@ -19,7 +19,7 @@ from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.tlog import bundle, merkle, prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import WIDTH, leaf_hashes
+from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
 from mintmark.tlog.note import Signer, generate_skey, parse_vkey
 from mintmark.tlog.trust import Chunk
 
@@ -225,6 +225,14 @@ class _Served(log_pb2_grpc.LogServicer):
     async def GetConsistencyProof(self, request, context):  # noqa: N802, ANN001, ANN201
         proof = await self._world.consistency(request.origin, request.old_size, request.size)
         return pb.GetConsistencyProofResponse(proof=proof)
+
+    async def GetInclusionProof(self, request, context):  # noqa: N802, ANN001, ANN201
+        proof = prove.prove(prove.inclusion_spans(request.index, request.size), self._world.tiles)
+        return pb.GetInclusionProofResponse(index=request.index, size=request.size, proof=proof)
+
+    async def GetTiles(self, request, context):  # noqa: N802, ANN001, ANN201
+        hashes = [self._world.tiles[tile.level, tile.index][: tile.width * HASH] for tile in request.tiles]
+        return pb.GetTilesResponse(hashes=hashes)
 
     async def GetEntries(self, request, context):  # noqa: N802, ANN001, ANN201
         async for c in self._world.entries(request.origin, request.start, request.end, request.size):

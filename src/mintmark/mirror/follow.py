@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Conflict, Fork, NotYet, ProofError, Unavailable
+from mintmark.errors import Conflict, Fork, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
 from mintmark.mirror.project import Counts, Projected
 from mintmark.store.model import Head
 from mintmark.store.read_store import Batch, Progress, ReadStore
@@ -82,9 +82,13 @@ class Follower:
         if progress.stopped is not None:
             raise Conflict(f"{self.origin} is stopped: {progress.stopped}")
         edge = await self.store.edge(progress.id, progress.size)
-        head = open_checkpoint(progress.note, self.origin, self._verifiers) if progress.note is not None else None
         counts = await self._counts(progress) if progress.kind == "register" else Counts()
-        return _State(progress, Trusted(self.origin, self._verifiers, head, edge), counts, progress.size, progress.shown)
+        try:
+            head = open_checkpoint(progress.note, self.origin, self._verifiers) if progress.note is not None else None
+            trusted = Trusted(self.origin, self._verifiers, head, edge)
+        except (Untrusted, Malformed) as damage:  # nobody's lie but our own rows
+            raise Misconfigured(f"our copy of {self.origin} is damaged, or its key was changed: {damage}; run mintmark fsck") from None
+        return _State(progress, trusted, counts, progress.size, progress.shown)
 
     async def _counts(self, progress: Progress) -> Counts:
         number, live = await self.store.projected(progress.id, progress.size)

@@ -10,10 +10,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Malformed
 from mintmark.register.chunk import Row, open_chunk
 from mintmark.register.entry import erased_index
-from mintmark.register.item import parse_item
 from mintmark.register.v1 import v1_leaf
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import leaf_hash
@@ -120,7 +118,7 @@ def _pack(log: int, row: Row, superseded_by: int | None, number: int, live: int)
     counts = _TAIL(8, number, 8, live)
     if (entry := row.entry) is None:
         return start + _NOT_AN_ENTRY + counts
-    item = _NULL if row.item is None or not _readable(row.item) else _TEXT(len(row.item) + 1) + b"\1" + row.item
+    item = _NULL if row.item is None else _TEXT(len(row.item) + 1) + b"\1" + row.item
     by = _NULL if superseded_by is None else _LONG(8, superseded_by)
     return b"".join((start, _text(entry.type), _text(entry.key), _text(entry.timestamp), _hash(entry.item_hash), item, by, counts))
 
@@ -132,12 +130,3 @@ def _text(value: str) -> bytes:
 
 def _hash(value: bytes | None) -> bytes:
     return _NULL if value is None else _TEXT(32) + value
-
-
-def _readable(item: bytes) -> bool:
-    """Whether an item, true to its hash, is also one that a register may hold; if not, it stays in its bundle alone."""
-    try:
-        parse_item(item)
-    except Malformed:
-        return False
-    return True

@@ -1,0 +1,118 @@
+"""What a system entry can define: a field, or the register itself (openregister specification v1, "Field", "Register").
+
+field:region      {"cardinality":"1","datatype":"string","field":"region","phase":"beta","register":"region","text":"…"}
+register:country  {"fields":["country","name"],"phase":"beta","register":"country","registry":"…","text":"…"}
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Rejected
+from mintmark.register.datatypes import NAME, check_value, shorten
+
+if TYPE_CHECKING:
+    from mintmark.register.item import Item
+
+_NAME = re.compile(NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field. `many` is cardinality n: a list of values. `register` is the register that its values are keys of."""
+
+    name: str
+    datatype: str
+    many: bool
+    register: str | None = None
+    text: str = ""
+    phase: str = ""
+
+    @classmethod
+    def parse(cls, name: str, item: Item) -> Field:
+        """The field that a `field:<name>` entry's item defines.
+
+        The key names the field, whatever the item calls it: no rule ever tied them, and a published register has two
+        that differ.
+
+        Raises:
+            Rejected: rule "definition".
+        """
+        texts = _texts(item, required=("field", "datatype", "cardinality"), optional=("register", "text", "phase"))
+        if texts["cardinality"] not in ("1", "n"):
+            raise Rejected("a cardinality is 1 or n", rule="definition", field="cardinality")
+        for member in ("field", "datatype", "register"):
+            check_name(texts.get(member, name), member)
+        register, text, phase = texts.get("register"), texts.get("text", ""), texts.get("phase", "")
+        return cls(name, texts["datatype"], texts["cardinality"] == "n", register, text, phase)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterDefinition:
+    """A register: which fields its items have, in the order to show them. An empty text was left out."""
+
+    name: str
+    fields: tuple[str, ...]
+    text: str = ""
+    registry: str = ""
+    phase: str = ""
+    copyright: str = ""
+
+    @classmethod
+    def parse(cls, name: str, item: Item) -> RegisterDefinition:
+        """The register that a `register:<name>` entry's item defines.
+
+        Raises:
+            Rejected: rule "definition".
+        """
+        fields = item.get("fields")
+        if not isinstance(fields, list) or len(set(fields)) != len(fields) or name not in fields:
+            raise Rejected(
+                f"fields is a list of names, {name} among them, none twice", rule="definition", field="fields"
+            )
+        texts = _texts(
+            {member: value for member, value in item.items() if member != "fields"},
+            required=("register",),
+            optional=("text", "registry", "phase", "copyright"),
+        )
+        if texts["register"] != name:
+            raise Rejected(f"the item defines {shorten(texts['register'])}", rule="definition", field="register")
+        optional = (texts.get(member, "") for member in ("text", "registry", "phase", "copyright"))
+        return cls(name, tuple(fields), *optional)
+
+
+def sole_text(key: str, item: Item) -> str:
+    """The text of a `name`, `register-name` or `custodian` entry's item, whose one member is called like the key.
+
+    Raises:
+        Rejected: rule "definition".
+    """
+    return _texts(item, required=(key,), optional=())[key]
+
+
+def check_name(name: str, member: str) -> None:
+    """Refuse what cannot name a field, a register or a datatype.
+
+    Raises:
+        Rejected: rule "definition".
+    """
+    if not _NAME.fullmatch(name):
+        raise Rejected(f"not a name: {shorten(name)}", rule="definition", field=member)
+
+
+def _texts(item: Item, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, str]:
+    """The members of a definition, all of them texts, the required ones present."""
+    for member in required:
+        if member not in item:
+            raise Rejected(f"the definition has no {member}", rule="definition", field=member)
+    texts = {}
+    for member, value in item.items():
+        if member not in required and member not in optional:
+            raise Rejected(f"a definition has no member {shorten(member)}", rule="definition", field=member)
+        if not isinstance(value, str):
+            raise Rejected(f"{member} is one string", rule="definition", field=member)
+        check_value("text", value)
+        texts[member] = value
+    return texts

@@ -1,0 +1,176 @@
+"""Tables of records: CSV, TSV and JSON Lines.
+
+CSV is RFC 4180. TSV has no quoting in the specification, but much published TSV is CSV with tabs: a file is read as
+quoted where that reading holds for the whole of it. A cell is a string whatever it looks like; cells of a field with
+cardinality n are split at `;`; empty cells are missing values. Names in the header are trimmed, values never: their
+blanks are data.
+
+A line of JSON Lines is a bare item, or an entry with its item, which is also how a whole register is written without
+loss:
+
+    {"country":"GB","name":"United Kingdom"}
+    {"item":{…},"item-hash":"sha-256:…","key":"GB","timestamp":"2016-04-05T13:23:05Z","type":"user"}
+
+An entry line without `item-hash` and `item` is a tombstone; with `item-hash` alone its item was erased.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mintmark.errors import Malformed, Rejected
+from mintmark.register import canonical
+from mintmark.register.datatypes import shorten
+from mintmark.register.entry import Entry, EntryType, format_entry, parse_entry
+from mintmark.register.item import format_hash, item_hash, parse_item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mintmark.register.item import Item
+    from mintmark.register.schema import Schema
+
+_ENTRY = {"key", "timestamp", "type"}
+_ENTRY_LINE = _ENTRY | {"item", "item-hash"}
+
+
+class TableRow(NamedTuple):
+    """A record or an entry that a table asks to append; `line` is where its row starts.
+
+    A table of records has no timestamps: None. `item` is None for a tombstone and, with an `item_hash`, for an erased
+    item.
+    """
+
+    key: str
+    item: Item | None
+    line: int
+    timestamp: str | None = None
+    type: EntryType = "user"
+    item_hash: bytes | None = None
+
+
+def read_csv(data: bytes, schema: Schema | None = None) -> Iterator[TableRow]:
+    """The records of a CSV file. Without a schema the first column is the key and every field has cardinality 1.
+
+    Raises:
+        Rejected: rule "table", with the line.
+    """
+    return _records(_cells(_text(data), ",", csv.QUOTE_MINIMAL), schema)
+
+
+def read_tsv(data: bytes, schema: Schema | None = None) -> Iterator[TableRow]:
+    """The records of a TSV file, quoted or not; otherwise as `read_csv`."""
+    text = _text(data)
+    return _records(_cells(text, "\t", csv.QUOTE_MINIMAL if _is_quoted(text) else csv.QUOTE_NONE), schema)
+
+
+def read_jsonl(source: bytes | Iterable[bytes], schema: Schema | None = None) -> Iterator[TableRow]:
+    """The rows of JSON Lines, or of their lines. Without a schema the first member of a bare item is the key.
+
+    A line that could be both an entry and an item (of a register whose fields are called like an entry's) is an entry.
+
+    Raises:
+        Rejected: rule "table", with the line.
+    """
+    for number, line in enumerate(io.BytesIO(source) if isinstance(source, bytes) else source, 1):
+        if line.strip():
+            try:
+                yield _parse_row(number, canonical.loads(line), schema)
+            except Malformed as error:
+                raise _rejected(number, str(error)) from None
+
+
+def write_jsonl(rows: Iterable[tuple[Entry, bytes | None]]) -> Iterator[bytes]:
+    """One line for each entry and its item, as `read_jsonl` reads it; each is canonical JSON itself."""
+    for entry, item in rows:
+        leaf = format_entry(entry)
+        yield (leaf if item is None else b'{"item":' + item + b"," + leaf[1:]) + b"\n"
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")  # spreadsheets write a BOM
+    except UnicodeDecodeError as error:
+        raise _rejected(data.count(b"\n", 0, error.start) + 1, "invalid UTF-8") from None
+
+
+def _cells(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, trailing empty cells dropped, each with the line it starts at."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            while cells and not cells[-1]:
+                cells.pop()
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise _rejected(line, str(error)) from None
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether a TSV file reads as quoted: strictly, and no row wider than the header."""
+    try:
+        widths = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_MINIMAL)]
+    except Rejected:
+        return False
+    return bool(widths) and max(widths) == widths[0]
+
+
+def _records(rows: Iterator[tuple[int, list[str]]], schema: Schema | None) -> Iterator[TableRow]:
+    line, header = next(rows, (1, []))
+    names = _names(line, header, schema)
+    many = {column.name for column in schema.columns if column.many} if schema else set()
+    for line, cells in rows:
+        if len(cells) > len(names):
+            raise _rejected(line, f"{len(cells)} cells under a header of {len(names)}")
+        item: Item = {
+            name: cell.split(";") if name in many else cell for name, cell in zip(names, cells, strict=False) if cell
+        }
+        yield _record(line, item, _key_name(schema, names))
+
+
+def _names(line: int, header: list[str], schema: Schema | None) -> list[str]:
+    names = [name.strip() for name in header]
+    if not names or "" in names or len(set(names)) != len(names):
+        raise _rejected(line, "the header names every column, none twice")
+    known = {column.name for column in schema.columns} if schema else set(names)
+    for name in names:
+        if name not in known:
+            raise _rejected(line, f"the register has no field {shorten(name)}", field=name)
+    return names
+
+
+def _key_name(schema: Schema | None, names: Iterable[str]) -> str:
+    return schema.register.name if schema and schema.register else next(iter(names), "")
+
+
+def _record(line: int, item: Item, key_name: str) -> TableRow:
+    key = item.get(key_name)
+    if not isinstance(key, str):
+        raise _rejected(line, f"no {key_name}, which is the key", field=key_name)
+    return TableRow(key, item, line)
+
+
+def _parse_row(line: int, members: dict[str, Any], schema: Schema | None) -> TableRow:
+    if members.keys() >= _ENTRY and members.keys() <= _ENTRY_LINE:
+        return _parse_entry_row(line, members)
+    return _record(line, parse_item(canonical.format(members)), _key_name(schema, members))
+
+
+def _parse_entry_row(line: int, members: dict[str, Any]) -> TableRow:
+    item = None
+    if "item" in members:
+        data = canonical.format(members.pop("item"))
+        item, digest = parse_item(data), format_hash(item_hash(data))
+        if members.setdefault("item-hash", digest) != digest:
+            raise Malformed("the item does not have the item-hash")
+    entry = parse_entry(canonical.format(members))
+    return TableRow(entry.key, item, line, entry.timestamp, entry.type, entry.item_hash)
+
+
+def _rejected(line: int, reason: str, field: str = "") -> Rejected:
+    return Rejected(f"line {line}: {reason}", rule="table", field=field, line=line)

@@ -1,0 +1,81 @@
+"""The right edge of a tree: all that is needed to append to it and to know its root.
+
+    tiles[k] is the unfinished tile of level k. Their widths count in base 256: a tile that fills up is cleared, and its
+    root is carried to the next level.
+
+An Edge is a value. Appending gives another one; to go back is to keep the old one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH, fold
+from mintmark.tlog.tile import levels, tile_width
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from mintmark.tlog.tile import Key
+
+_FULL = WIDTH * HASH
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The right edge of the tree of the first `size` entries. Made by `extend` and `load`."""
+
+    size: int = 0
+    tiles: tuple[bytes, ...] = ()
+
+    @classmethod
+    def load(cls, size: int, tiles: Mapping[Key, bytes]) -> Self:
+        """The edge of `size`, given at least the tiles of `edge_keys(size)`; wider ones are cut.
+
+        Raises:
+            Malformed: a size that no log has, or a tile that is missing or too narrow.
+        """
+        if not 0 <= size <= MAX_SIZE:
+            raise Malformed(f"size {size}: it is 0 to 2^63 - 1")
+        return cls(size, tuple(_cut(tiles, level, size) for level in range(levels(size))))
+
+    def extend(self, hashes: bytes) -> tuple[Edge, dict[Key, bytes]]:
+        """The edge after these leaf hashes, and every tile that they touched, as wide as it is then.
+
+        Raises:
+            Malformed: not whole hashes, or more entries than a log can have.
+        """
+        size = self.size + len(hashes) // HASH
+        if len(hashes) % HASH or size > MAX_SIZE:
+            raise Malformed(f"{len(hashes)} bytes of hashes cannot follow {self.size} entries")
+        tiles, level = list(self.tiles), 0
+        touched: dict[Key, bytes] = {}
+        while hashes:
+            data = tiles[level] + hashes if level < len(tiles) else hashes
+            rows = [data[at : at + _FULL] for at in range(0, len(data), _FULL)]
+            first = self.size >> 8 * (level + 1)
+            touched.update({(level, first + i): row for i, row in enumerate(rows)})
+            rest = rows.pop() if len(rows[-1]) < _FULL else b""
+            tiles[level : level + 1] = [rest]
+            hashes, level = b"".join([fold(row) for row in rows]), level + 1
+        return Edge(size, tuple(tiles)), touched
+
+    def root(self) -> bytes:
+        """The root of the tree (RFC 6962 section 2.1): each level's hashes, then what is below them, folded."""
+        below = b""
+        for hashes in self.tiles:
+            if hashes or below:
+                below = fold(hashes + below)
+        return below or EMPTY_ROOT
+
+
+def _cut(tiles: Mapping[Key, bytes], level: int, size: int) -> bytes:
+    index = size >> 8 * (level + 1)
+    end = tile_width(level, index, size) * HASH
+    hashes = tiles.get((level, index), b"")[:end]
+    if len(hashes) != end:
+        raise Malformed(f"tile {level}/{index} has {len(hashes)} bytes; a tree of {size} needs {end}")
+    return hashes

@@ -1,0 +1,103 @@
+"""The hot functions: a whole bundle or tile at a time (RFC 6962 section 2.1, C2SP tlog-tiles).
+
+Rules: bytes in, bytes out; nothing here knows of sizes, indices or trees. A native twin may take the place of the batch
+functions at the bottom of this module; the Python stays, as its oracle.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from hashlib import sha256
+from importlib import import_module
+
+from mintmark.errors import Malformed, Misconfigured
+
+HASH = 32  # bytes in a hash
+WIDTH = 256  # entries in a full bundle, hashes in a full tile
+MAX_SIZE = 2**63 - 1  # entries in a log
+EMPTY_ROOT = sha256(b"").digest()
+
+_PAIR = 2 * HASH
+_ROW = struct.Struct(f">hiiiqi{HASH}s").pack
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The hash of one entry, as a leaf."""
+    return sha256(b"\0" + entry).digest()
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    """The hash of the node above two hashes."""
+    return sha256(b"\1" + left + right).digest()
+
+
+def cut(bundle: bytes) -> list[bytes]:
+    """The entries of a bundle: each a uint16 length, big-endian, then that many bytes.
+
+    Raises:
+        Malformed: the bundle ends within an entry.
+    """
+    # Slices stop where the bytes end, so an entry that runs over the end shows once, after the loop.
+    entries, at, last = [], 0, len(bundle) - 1
+    while at < last:
+        start = at + 2
+        at = start + (bundle[at] << 8 | bundle[at + 1])
+        entries.append(bundle[start:at])
+    if at != len(bundle):
+        raise Malformed("truncated entry bundle")
+    return entries
+
+
+def leaf_hashes(bundle: bytes) -> bytes:
+    """The leaf hashes of a bundle, 32 bytes an entry: exactly its level-0 tile.
+
+    Raises:
+        Malformed: the bundle ends within an entry.
+    """
+    return b"".join([sha256(b"\0" + entry).digest() for entry in cut(bundle)])
+
+
+def fold(hashes: bytes) -> bytes:
+    """The root over consecutive nodes of one level; an odd last node moves up unchanged.
+
+    Raises:
+        Malformed: not one or more whole hashes.
+    """
+    if not hashes or len(hashes) % HASH:
+        raise Malformed(f"{len(hashes)} bytes are not one or more whole hashes")
+    while (size := len(hashes)) > HASH:
+        odd = hashes[size - HASH :] if size % _PAIR else b""
+        pairs = range(0, size - _PAIR + 1, _PAIR)
+        hashes = b"".join([sha256(b"\1" + hashes[at : at + _PAIR]).digest() for at in pairs]) + odd
+    return hashes
+
+
+def copy_rows(log: int, first: int, hashes: bytes) -> bytes:
+    """Rows of a Postgres binary COPY, without header and trailer: (log int4, index int8, leaf_hash bytea).
+
+    The index counts up from `first`.
+
+    Raises:
+        Malformed: not whole hashes.
+    """
+    if len(hashes) % HASH:
+        raise Malformed(f"{len(hashes)} bytes are not whole hashes")
+    starts = enumerate(range(0, len(hashes), HASH), first)
+    return b"".join([_ROW(3, 4, log, 8, index, HASH, hashes[at : at + HASH]) for index, at in starts])
+
+
+# MINTMARK_KERNEL=python keeps the above, =native insists on the twin; unset takes the twin where it was built.
+NATIVE = False
+_choice = os.environ.get("MINTMARK_KERNEL", "")
+if _choice not in ("", "python", "native"):
+    raise Misconfigured(f"MINTMARK_KERNEL={_choice}: set it to python or native, or leave it unset")
+if _choice != "python":
+    try:
+        _native = import_module("mintmark.tlog._kernel")
+    except ImportError as error:
+        if _choice == "native":
+            raise Misconfigured("MINTMARK_KERNEL=native, but the native kernel was not built here; unset it") from error
+    else:
+        cut, leaf_hashes, fold, copy_rows = _native.cut, _native.leaf_hashes, _native.fold, _native.copy_rows
+        NATIVE = True

@@ -1,0 +1,84 @@
+"""The second path to a root: what is about to be written, checked from the bytes up before anything is signed.
+
+A bit that flips in memory between the joining of entries and the commit ends a log: it has signed a tree that its
+entries do not have. So each step is computed again, from the rows to be written instead of from what they were made of:
+
+    bundles ── leaf hashes ──> tiles of level 0 ── fold ──> tiles above ── fold ──> root
+
+and what was there before, the edge that the root before is of, has to be where they begin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, ProofError
+from mintmark.tlog import bundle
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
+from mintmark.tlog.tile import levels, tile_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mintmark.tlog.tile import Key
+    from mintmark.tlog.trust import Bundle
+
+    Tiles = Mapping[Key, bytes]
+
+
+def check_write(before: Edge, old_root: bytes, bundles: Sequence[Bundle], tiles: Tiles, size: int, root: bytes) -> None:
+    """Checks the rows that take a log from the edge `before`, signed as `old_root`, to `size` and `root`.
+
+    `bundles` are whole rows in order, the first with the entries that it had before; `tiles`, all that are touched, as
+    wide as they will be.
+
+    Raises:
+        ProofError: something does not agree with the rest. None of it may be signed or written.
+    """
+    if before.root() != old_root or size < before.size:
+        raise ProofError(f"the edge of {before.size} entries is not that of the root signed, or is past {size}")
+    if tiles.keys() != set(_touched(before.size, size)):
+        raise ProofError(f"these are not the tiles that change between {before.size} and {size} entries")
+    held = {(level, before.size >> 8 * (level + 1)): hashes for level, hashes in enumerate(before.tiles)}
+    try:
+        _check_bundles(bundles, tiles)
+        for key in tiles:
+            _check_tile(key, tiles, held, before.size, size)
+        written = Edge.load(size, {**held, **tiles}).root()
+    except Malformed as error:
+        raise ProofError(f"a row to be written is malformed: {error}") from error
+    if written != root:
+        raise ProofError(f"the rows to be written do not have the root to be signed at {size} entries")
+
+
+def _touched(old_size: int, size: int) -> Iterator[Key]:
+    """The tiles that get new hashes between two sizes."""
+    for level in range(levels(size)):
+        first, end = old_size >> 8 * level, size >> 8 * level
+        if first < end:
+            yield from ((level, index) for index in range(first // WIDTH, -(-end // WIDTH)))
+
+
+def _check_bundles(bundles: Sequence[Bundle], tiles: Tiles) -> None:
+    """Level 0: a tile for each bundle, with the leaf hashes of its entries; as many items, if there are any."""
+    if [row.index for row in bundles] != sorted(index for level, index in tiles if level == 0):
+        raise ProofError("the bundles and the tiles of level 0 are not parallel")
+    for row in bundles:
+        hashes = leaf_hashes(row.entries)
+        if hashes != tiles[0, row.index] or len(hashes) != row.width * HASH:
+            raise ProofError(f"the entries of bundle {row.index} do not have the hashes of its tile")
+        if row.items:
+            bundle.cut(row.items, row.width)
+
+
+def _check_tile(key: Key, tiles: Tiles, held: Tiles, old_size: int, size: int) -> None:
+    """A tile is as wide as the size says, begins as before, and goes on with the roots of the tiles below it."""
+    (level, index), hashes = key, tiles[key]
+    if len(hashes) != tile_width(level, index, size) * HASH or not hashes.startswith(held.get(key, b"")):
+        raise ProofError(f"tile {level}/{index} is of another width, or does not begin as before")
+    if level == 0:
+        return  # compared with its bundle
+    for at in range(max(0, (old_size >> 8 * level) - WIDTH * index), len(hashes) // HASH):
+        if hashes[at * HASH : (at + 1) * HASH] != fold(tiles[level - 1, WIDTH * index + at]):
+            raise ProofError(f"hash {at} of tile {level}/{index} is not the root of the tile below it")

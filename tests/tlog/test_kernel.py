@@ -1,0 +1,116 @@
+"""The hash functions and the batch functions, in Python and in the native twin where it is built."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mintmark.errors import Malformed, Misconfigured
+from mintmark.tlog import kernel as installed
+from tests import reference
+from tests.tlog import vectors
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+NATIVE = importlib.util.find_spec("mintmark.tlog._kernel") is not None
+
+
+def load(choice: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A copy of the module, as MINTMARK_KERNEL makes it."""
+    monkeypatch.setenv("MINTMARK_KERNEL", choice)
+    spec = importlib.util.spec_from_file_location(f"kernel_{choice}", installed.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(
+    scope="module",
+    params=["python", pytest.param("native", marks=pytest.mark.skipif(not NATIVE, reason="no native kernel is built"))],
+)
+def kernel(request: pytest.FixtureRequest) -> ModuleType:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return load(request.param, monkeypatch)
+
+
+def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load("python", monkeypatch).NATIVE
+    assert load("", monkeypatch).NATIVE is NATIVE
+    with pytest.raises(Misconfigured, match="python or native"):
+        load("rust", monkeypatch)
+
+
+def test_a_native_kernel_that_is_not_built_is_missed_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mintmark.tlog._kernel", None)
+    assert not load("", monkeypatch).NATIVE
+    with pytest.raises(Misconfigured, match="not built"):
+        load("native", monkeypatch)
+
+
+def test_known_hashes(kernel: ModuleType) -> None:
+    assert kernel.EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert kernel.leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    assert kernel.leaf_hashes(b"\0\0") == kernel.leaf_hash(b"")
+
+
+@vectors.needed
+def test_the_reference_tree(kernel: ModuleType) -> None:
+    tree = vectors.load("merkle/reference_tree.json")
+    leaves = [bytes.fromhex(leaf) for leaf in tree["leaf_inputs_hex"]]
+    hashes = kernel.leaf_hashes(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves))
+    assert hashes.hex() == "".join(tree["node_hashes_hex"][0])
+    for size, root in enumerate(tree["root_hashes_by_size_hex"]):
+        assert (kernel.fold(hashes[: size * 32]) if size else kernel.EMPTY_ROOT).hex() == root
+    for case in tree["hasher"]:
+        args = [case[name].encode() for name in ("in_ascii", "left_ascii", "right_ascii") if name in case]
+        hashed = {"leaf": kernel.leaf_hash, "node": kernel.node, "empty_root": lambda: kernel.EMPTY_ROOT}[case["op"]]
+        assert hashed(*args).hex() == case["want"]
+
+
+def test_fold_is_the_root_of_every_number_of_leaves(kernel: ModuleType) -> None:
+    entries = tuple(bytes([i]) for i in range(256))
+    hashes = b"".join(kernel.leaf_hash(entry) for entry in entries)
+    for count in range(1, 257):
+        assert kernel.fold(hashes[: count * 32]) == reference.mth(entries[:count])
+
+
+@pytest.mark.parametrize("hashes", [b"", b"x", bytes(31), bytes(33), bytes(95)])
+def test_fold_wants_whole_hashes(kernel: ModuleType, hashes: bytes) -> None:
+    with pytest.raises(Malformed, match="whole hashes"):
+        kernel.fold(hashes)
+
+
+@pytest.mark.parametrize("bundle", [b"\0", b"\0\1", b"\0\0\0", b"\0\1a\0", b"\0\2a", b"\xff\xff" + bytes(65_534)])
+def test_a_truncated_bundle_is_refused(kernel: ModuleType, bundle: bytes) -> None:
+    with pytest.raises(Malformed, match="truncated"):
+        kernel.cut(bundle)
+    with pytest.raises(Malformed, match="truncated"):
+        kernel.leaf_hashes(bundle)
+
+
+@given(st.binary(max_size=60) | st.lists(st.integers(0, 3)).map(bytes))
+def test_any_bytes_are_entries_or_malformed(kernel: ModuleType, data: bytes) -> None:
+    try:
+        entries = kernel.cut(data)
+    except Malformed:
+        return
+    assert b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries) == data
+    assert kernel.leaf_hashes(data) == b"".join(kernel.leaf_hash(entry) for entry in entries)
+
+
+def test_copy_rows_are_what_postgres_reads(kernel: ModuleType) -> None:
+    hashes = bytes(range(96))
+    rows = kernel.copy_rows(7, 2**40, hashes)
+    unpacked = list(struct.iter_unpack(">h i i i q i 32s".replace(" ", ""), rows))
+    assert unpacked == [(3, 4, 7, 8, 2**40 + i, 32, hashes[32 * i : 32 * i + 32]) for i in range(3)]
+    assert kernel.copy_rows(7, 0, b"") == b""
+    with pytest.raises(Malformed, match="whole hashes"):
+        kernel.copy_rows(7, 0, bytes(31))

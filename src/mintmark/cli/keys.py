@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mintmark.tlog.note import Signer, Verifier
+    from mintmark.tlog.note import SecretKey, Verifier
 
 
 def parse_vkeys(text: str) -> tuple[Verifier, ...]:
@@ -40,7 +40,7 @@ def read_vkeys(file: Path) -> tuple[Verifier, ...]:
         raise Misconfigured(f"the public key {file} cannot be read: {error.strerror}") from error
 
 
-def make_keys(origin: str, mldsa: bool) -> tuple[Signer, ...]:
+def make_keys(origin: str, mldsa: bool) -> tuple[SecretKey, ...]:
     """New keys for a log: Ed25519, and ML-DSA-44 beside it if asked."""
     from mintmark.tlog.note import ED25519, MLDSA44, generate_skey
 
@@ -48,7 +48,7 @@ def make_keys(origin: str, mldsa: bool) -> tuple[Signer, ...]:
     return tuple(generate_skey(origin, kind) for kind in kinds)
 
 
-def write_keys(file: Path, signers: Sequence[Signer]) -> None:
+def write_keys(file: Path, signers: Sequence[SecretKey]) -> None:
     """Writes the secret half, never over another key. Raises Misconfigured where one is."""
     try:
         write_durably(file, lines(signer.skey for signer in signers), mode=0o600, replace=False)
@@ -56,7 +56,7 @@ def write_keys(file: Path, signers: Sequence[Signer]) -> None:
         raise Misconfigured(f"{file} exists, and a log's key is never overwritten; choose another directory") from error
 
 
-def read_keys(file: Path) -> tuple[Signer, ...]:
+def read_keys(file: Path) -> tuple[SecretKey, ...]:
     """The secret keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
     from mintmark.tlog.note import parse_skey
 

@@ -34,8 +34,8 @@ ED25519, ECDSA, COSIGNATURE, RFC6962, MLDSA44 = 0x01, 0x02, 0x04, 0x05, 0x06
 SEED = 32  # bytes, of Ed25519 and of ML-DSA-44 alike
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # what such a text begins with
 _P = 2**255 - 19
-_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # y of a point of order 8; -y is too
-_LOW_ORDER = {0, 1, _P - 1, _ORDER_8, _P - _ORDER_8}
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_LOW_ORDER = {0, 1, _P - 1, _ORDER_8, _P - _ORDER_8}  # y of the points of order 1, 2, 4 and 8
 
 
 class Signer(Protocol):

@@ -42,9 +42,7 @@ async def _keep(server: EmbeddedServer) -> None:
         began = monotonic()
         reason = await server.wait()
         delay = FIRST if monotonic() - began > STEADY else min(delay * 2, MOST)
-        say(
-            f"Postgres ended ({reason}) and starts again in {delay:.1f} s; its log is {server.directory / 'server.log'}"
-        )
+        say(f"Postgres ended ({reason}) and starts again in {delay:.1f} s; its log is {server.log}")
         await _restart(server, delay)
 
 

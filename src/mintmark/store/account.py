@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 USERS = ("postgres", "nobody")
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # nothing of PGDATA, PGOPTIONS… reaches the server
 LAUNCH = Path(__file__).with_name("launch.py")
-# The rights to try with, least first: none, CAP_DAC_READ_SEARCH, and CAP_DAC_OVERRIDE for containers without the former.
+# What to try with, least first: nothing, CAP_DAC_READ_SEARCH, and CAP_DAC_OVERRIDE for containers without the former.
 CAPABILITIES = (-1, 2, 1)
 
 

@@ -2,8 +2,9 @@
 
     python -I -S launch.py PARENT UID GID CAPABILITY DIRECTORY COMMAND...
 
-Run as a file, before Postgres: a program of its own, for nothing of this is safe to do between fork and exec in a process
-with threads. Order matters: the kernel forgets the parent-death signal when credentials change, so it is asked for last.
+Run as a file, before Postgres: a program of its own, for nothing of this is safe to do between fork and exec in a
+process with threads. Order matters: the kernel forgets the parent-death signal when credentials change, so it is asked
+for last.
 
 UID -1 keeps the user. CAPABILITY (-1: none) stays with the command after root is gone: CAP_DAC_READ_SEARCH lets it pass
 through directories such as /root without a change to their modes.

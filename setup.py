@@ -1,4 +1,4 @@
-"""The optional native kernel; everything else stands in pyproject.toml. Without a compiler or libcrypto's headers it is left out."""
+"""The optional native kernel, left out without a compiler or libcrypto's headers; the rest is in pyproject.toml."""
 
 from setuptools import Extension, setup
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "__init__": set(),
 }
 PURE = {"tlog", "register"}
-IMPURE = {"asyncio", "grpc", "psycopg", "google", "logging", "structlog", "time", "socket", "pathlib", "subprocess", "pydantic"}
+IMPURE = {"asyncio", "grpc", "psycopg", "google", "logging", "structlog", "time", "socket", "pathlib", "subprocess"}
 ENVIRONMENT = {"tlog/kernel.py", "mirror/aws.py"}  # a build's choice; a function whose only settings it is
 
 FILES = [file for file in sorted(SOURCE.rglob("*.py")) if "mintmark_pb" not in file.parts]
@@ -41,7 +41,7 @@ def imported(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names if node.module == "mintmark")}
+            names |= {node.module} if node.module != "mintmark" else {f"mintmark.{alias.name}" for alias in node.names}
     return names
 
 

@@ -59,8 +59,8 @@ class Fork(Untrusted):
 class Rejected(MintmarkError):
     """The register's rules refuse an entry.
 
-    `rule` is the rule's short name, `field` the item's field, `line` the 1-based line of the file and `index` the 0-based
-    position in the batch, each where known.
+    `rule` is the rule's short name, `field` the item's field, `line` the 1-based line of the file and `index` the
+    0-based position in the batch, each where known.
     """
 
     def __init__(

@@ -98,7 +98,7 @@ def test_a_stream_is_read_as_it_comes() -> None:
         (b'add-item\t["a"]', "not a JSON object"),
         (b'add-item\t{"a": "b"}', "non-canonical JSON"),
         (b'add-item\t{"b":"","a":""}', "non-canonical JSON"),
-        (b'add-item\t{"a":"b"}\r', "non-canonical JSON"),
+        (b'add-item\t{"a":"b"}\r\r', "non-canonical JSON"),
         (b'add-item\t{"a":1}', "neither a string nor a list"),
         (b'add-item\t{"a":null}', "neither a string nor a list"),
         (b'add-item\t{"a":true}', "neither a string nor a list"),

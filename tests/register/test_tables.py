@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lighthouse import DEFINITIONS, FAR, KIN, ROWS, entry, system, user
 
 from mintmark.errors import Rejected
-from mintmark.register.entry import Entry
 from mintmark.register.item import parse_item
 from mintmark.register.schema import Schema
 from mintmark.register.tables import TableRow, read_csv, read_jsonl, read_tsv, write_jsonl
@@ -20,6 +19,8 @@ from mintmark.register.tables import TableRow, read_csv, read_jsonl, read_tsv, w
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from mintmark.register.entry import Entry
 
     Reader = Callable[[bytes, Schema | None], Iterator[TableRow]]
 

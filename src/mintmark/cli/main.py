@@ -73,9 +73,9 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            if guesses := difflib.get_close_matches(args[0], COMMANDS, 1):
-                error.message += f" Did you mean {guesses[0]!r}?"
-            raise
+            guesses = difflib.get_close_matches(args[0], COMMANDS, 1)
+            guess = f" Did you mean {guesses[0]!r}?" if guesses else ""
+            raise click.UsageError(error.message + guess, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, in sections, without importing one command."""

@@ -57,7 +57,7 @@ def check_file(path: Path, *, legacy: bool = False) -> CheckedFile:
 
 
 def _admit(entries: Sequence[RsfEntry], legacy: bool) -> tuple[Rules, list[str]]:
-    rules, warnings = Rules.load({}, {}), []
+    rules, warnings = Rules.load({}, {}), list[str]()
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for size, (entry, item, line) in enumerate(entries):
         try:

@@ -89,7 +89,8 @@ class Supervisor:
         """The result of `work`. Raises MintmarkError as soon as a child gives up."""
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {task, self._failure}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():
                 self._failure.result()
             return await task

@@ -25,7 +25,7 @@ class Row(NamedTuple):
     """An entry of a register log.
 
     `entry` is None for a leaf that is no register entry. It does not depend on the item, which may be erased one day.
-    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: named by the leaf, and not sent.
+    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: named by the leaf, not sent.
     """
 
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a row

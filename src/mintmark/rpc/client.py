@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from mintmark.errors import Malformed
 from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
@@ -18,7 +19,7 @@ from mintmark.rpc.status import raised
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -28,7 +29,7 @@ TIMEOUT = 30.0  # seconds a unary call may take
 class Inclusion(NamedTuple):
     """An inclusion proof as a server gave it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a proof
     size: int
     proof: list[bytes]
     note: bytes
@@ -46,7 +47,7 @@ class Appended(NamedTuple):
     """Where a batch stands, and a checkpoint that covers it."""
 
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # instead of tuple.count
     note: bytes
     warnings: list[str]
 
@@ -84,18 +85,23 @@ class Client:
 
     async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Watched]:
         """The present notes and then each new one, of these origins or of all."""
-        call = self._log.WatchCheckpoints(pb.WatchCheckpointsRequest(origins=origins), wait_for_ready=False)
+        call = self._log.WatchCheckpoints(pb.WatchCheckpointsRequest(origins=origins))
         with self._errors():
-            async for message in call:
-                yield Watched(message.origin, message.note, message.kind)
+            try:
+                async for message in call:
+                    m = _decoded(message)
+                    yield Watched(m.origin, m.note, m.kind)
+            finally:
+                call.cancel()
 
-    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
+    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncGenerator[Chunk, None]:
         """Entries [start, end) with their proofs against `size`, chunk by chunk, from the bundle that holds `start`."""
         request = pb.GetEntriesRequest(origin=origin, start=start, end=end, size=size)
         call = self._log.GetEntries(request)
         with self._errors():
             try:
-                async for m in call:
+                async for message in call:
+                    m = _decoded(message)
                     yield Chunk(m.start, m.end, tuple(m.entries), tuple(m.items), tuple(m.proof))
             finally:
                 call.cancel()
@@ -147,7 +153,7 @@ class Client:
 
     async def _unary(self, method: Any, request: Any) -> Any:
         with self._errors():
-            return await method(request, timeout=TIMEOUT, metadata=self._metadata)
+            return _decoded(await method(request, timeout=TIMEOUT, metadata=self._metadata))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -163,6 +169,13 @@ class Client:
 def digest(entries: bytes, items: bytes) -> bytes:
     """What an append carries to be checked against: SHA-256(SHA-256(entries) || SHA-256(items))."""
     return hashlib.sha256(hashlib.sha256(entries).digest() + hashlib.sha256(items).digest()).digest()
+
+
+def _decoded(message: Any) -> Any:
+    """What came; grpc gives None for bytes that are no message of the kind asked for. Raises Malformed."""
+    if message is None:
+        raise Malformed("the answer is no message of this protocol")
+    return message
 
 
 def _appended(answer: pb.AppendResponse) -> Appended:

@@ -1,7 +1,8 @@
 """The gRPC service `Log`, over anything that reads a log: the mint's store or a mirror's.
 
-Plan, read once, finish: the proofs of all chunks that one query of bundles gives are planned together and their tiles
-read in one query. Bytes go from the database to the wire as they are; only the last bundle may be cut to the size asked.
+Plan, read once, finish: the proofs of all chunks that one query of bundles gives are planned together and their
+tiles read in one query. Bytes go from the database to the wire as they are; only the last bundle may be cut to the size
+asked.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class LogService(log_pb2_grpc.LogServicer):
         if len(request.tiles) > limits.TILES:
             raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {limits.TILES}")
         for ref in request.tiles:
-            if not (0 <= ref.level <= 7 and 0 <= ref.index and 1 <= ref.width <= WIDTH):
+            if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= WIDTH):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
             if ref.index * WIDTH + ref.width > head.size >> 8 * ref.level:
                 raise NotYet(f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}")
@@ -187,7 +188,7 @@ class LogService(log_pb2_grpc.LogServicer):
         log = await self._reader.log(origin)
         return log, await self._reader.head(log.id)
 
-    async def _prove(self, log: int, spans: Sequence[prove.Span]) -> list[bytes]:
+    async def _prove(self, log: int, spans: Sequence[merkle.Span]) -> list[bytes]:
         return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans)))
 
 

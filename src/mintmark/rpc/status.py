@@ -82,7 +82,7 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if not isinstance(error, errors.MintmarkError):
         _log.error("a call failed", exc_info=error)
         error = errors.MintmarkError("internal error; the server's log has it")
-    await context.abort(status(error), str(error), trailers(error))  # type: ignore[arg-type]
+    await context.abort(status(error), str(error), trailers(error))
     raise AssertionError("abort raises")
 
 

@@ -1,7 +1,7 @@
-"""`mintmark verify`: a proof, an entry and a key, without any server (C2SP tlog-proof).
+"""`mintmark verify`: a proof, an entry and a key or a policy, without any server (C2SP tlog-proof, tlog-policy).
 
-Here every fault of the three files is one answer: it does not hold (exit 3). Each key that is named must have signed,
-so that no byte of a signature goes unchecked.
+Here every fault of the files is one answer: it does not hold (exit 3). Each key that is named must have signed, so that
+no byte of a signature goes unchecked; by a policy, those that it asks for.
 """
 
 from __future__ import annotations
@@ -25,18 +25,44 @@ if TYPE_CHECKING:
 @click.option(
     "--entry", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The entry's bytes."
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A tlog-policy: the logs and the quorum of witnesses to believe.",
+)
 @vkey_option
 @trust_option
 @dir_option
 @json_option
-def verify(file: Path, entry: Path, vkeys: tuple[str, ...], trust: Path | None, dir_: Path, as_json: bool) -> None:
+def verify(
+    file: Path, entry: Path, policy: Path | None, vkeys: tuple[str, ...], trust: Path | None, dir_: Path, as_json: bool
+) -> None:
     """Check offline that the entry is in the log that the tlog-proof FILE speaks of. Exit 3 when it does not hold."""
+    if policy and (vkeys or trust):
+        raise click.UsageError("a policy has its keys: give --policy, or --vkey, or --trust")
+    proof, leaf = file.read_bytes(), entry.read_bytes()
     try:
-        head, index = _verify(file.read_bytes(), entry.read_bytes(), vkeys, trust or dir_ / "trust")
+        if policy:
+            head, index, witnesses = _verify_by_policy(proof, leaf, policy.read_bytes())
+        else:
+            (head, index), witnesses = _verify(proof, leaf, vkeys, trust or dir_ / "trust"), {}
     except Malformed as error:
         raise BadSignature(f"the proof does not hold: {error}") from error
-    result = {"origin": head.origin, "index": index, "size": head.size, "root": head.root.hex()}
-    answer(as_json, result, f"entry {index} is in {head.origin} at size {head.size}")
+    result = {"origin": head.origin, "index": index, "size": head.size, "root": head.root.hex(), "witnesses": witnesses}
+    seen = f", witnessed by {', '.join(witnesses)}" if witnesses else ""
+    answer(as_json, result, f"entry {index} is in {head.origin} at size {head.size}{seen}")
+
+
+def _verify_by_policy(proof: bytes, entry: bytes, policy: bytes) -> tuple[Checkpoint, int, dict[str, int]]:
+    from mintmark.tlog.kernel import leaf_hash
+    from mintmark.tlog.merkle import check_inclusion
+    from mintmark.tlog.policy import open_by_policy, parse_policy
+    from mintmark.tlog.proof_file import parse_proof
+
+    parsed = parse_proof(proof)
+    head, witnesses = open_by_policy(parsed.checkpoint, parse_policy(policy))
+    check_inclusion(parsed.index, head.size, leaf_hash(entry), parsed.hashes, head.root)
+    return head, parsed.index, witnesses
 
 
 def _verify(proof: bytes, entry: bytes, vkeys: tuple[str, ...], trust: Path) -> tuple[Checkpoint, int]:

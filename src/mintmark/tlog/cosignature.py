@@ -6,41 +6,39 @@ makes it true. Keys are of type 0x04 (Ed25519) or 0x06 (ML-DSA-44); times are Un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mintmark.errors import Misconfigured
 from mintmark.tlog.keys import signature_time
-from mintmark.tlog.note import COSIGNATURE, MLDSA44, format_note, open_note, parse_note, sign_note
+from mintmark.tlog.note import COSIGNATURE, MLDSA44, format_note, parse_note, sign_note
 from mintmark.tlog.text import MAX_NUMBER
 from mintmark.tlog.treehead import parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mintmark.tlog.note import Signer, Verifier
+    from mintmark.tlog.note import Note, Signer, Verifier
 
 KINDS = (COSIGNATURE, MLDSA44)
 
 
-class Cosigned(NamedTuple):
-    """That the key named `name` (vkey in full) cosigned a checkpoint at `time`, in Unix seconds."""
-
-    name: str
-    vkey: str
-    time: int
+def check_cosigner(signer: Signer) -> None:
+    """Raises Misconfigured for a key that is not for cosignatures."""
+    if signer.kind not in KINDS:
+        raise Misconfigured(f"the key of {signer.name} is a log's; make a mirror's with mintmark keygen --cosigner")
 
 
 def cosign(note: bytes, signer: Signer, time: int) -> bytes:
-    """The note with a cosignature of `time` (Unix seconds) behind its other signatures, instead of an earlier one's.
+    """The note with a cosignature of `time` (Unix seconds) behind its other signatures, instead of an earlier one.
 
     The note is that of an opened `Checkpoint`: a line that nobody verified must not be published next to ours.
 
     Raises:
         Malformed: no checkpoint.
         Misconfigured: the key is not for cosignatures.
+        ValueError: no such time.
     """
-    if signer.kind not in KINDS:
-        raise Misconfigured(f"the key of {signer.name} is a log's; a cosigner's is made by mintmark keygen --cosigner")
+    check_cosigner(signer)
     if not 0 < time <= MAX_NUMBER:
         raise ValueError(f"a cosignature's time is 1 to {MAX_NUMBER} seconds, not {time}")
     text, lines = parse_note(note)
@@ -49,16 +47,15 @@ def cosign(note: bytes, signer: Signer, time: int) -> bytes:
     return format_note(text, [*others, sign_note(text, signer, time)])
 
 
-def open_cosignatures(note: bytes, verifiers: Iterable[Verifier]) -> list[Cosigned]:
-    """Who of these cosigned the note, and when. A signature without a time (an ML-DSA log's own) is none.
+def cosignatures(opened: Note, verifiers: Iterable[Verifier]) -> dict[Verifier, int]:
+    """Which of these keys cosigned an opened note, and when (Unix seconds).
 
-    Raises:
-        Malformed: no note.
-        BadSignature: none of these keys signed it, or the signature of one does not verify.
+    A signature without a time, as a log's own by ML-DSA-44, is no cosignature.
     """
-    keys = {(verifier.name, verifier.key_id): verifier for verifier in verifiers if verifier.kind in KINDS}
-    found = [
-        Cosigned(line.name, keys[line.name, line.key_id].vkey, signature_time(line.signature))
-        for line in open_note(note, keys.values()).verified
-    ]
-    return [cosigned for cosigned in found if cosigned.time]
+    lines = {(line.name, line.key_id): line.signature for line in opened.verified}
+    times = {
+        verifier: signature_time(lines[verifier.name, verifier.key_id])
+        for verifier in verifiers
+        if verifier.kind in KINDS and (verifier.name, verifier.key_id) in lines
+    }
+    return {verifier: time for verifier, time in times.items() if time}

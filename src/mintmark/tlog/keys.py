@@ -13,6 +13,7 @@ signatures, are refused.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -127,10 +128,14 @@ def parse_vkey(text: str) -> Verifier:
     return Verifier(name, kind, key_id, text, check)
 
 
+def public_key(verifier: Verifier) -> bytes:
+    """The key itself, without name and type."""
+    return texts.parse_base64(verifier.vkey.split("+", 2)[2].encode())[1:]
+
+
 def generate_skey(name: str, kind: int = ED25519) -> SecretKey:
-    """A new key of this kind. Raises Malformed for a name that no key can have."""
-    private = ed25519.Ed25519PrivateKey if kind != MLDSA44 else mldsa.MLDSA44PrivateKey
-    return _secret_key(name, kind, private.generate().private_bytes_raw())
+    """A new key: ED25519, COSIGNATURE or MLDSA44. Raises Malformed for a name that no key can have."""
+    return _secret_key(name, kind, secrets.token_bytes(SEED))
 
 
 def parse_skey(text: str) -> SecretKey:
@@ -140,7 +145,7 @@ def parse_skey(text: str) -> SecretKey:
         Malformed: anything else. The message does not show the text.
     """
     name, key_id, kind, seed = _parse_key(text.removeprefix(_SECRET)) if text.startswith(_SECRET) else ("", b"", 0, b"")
-    if kind not in (ED25519, COSIGNATURE, MLDSA44) or len(seed) != SEED:
+    if kind not in _PRIVATE or len(seed) != SEED:
         raise Malformed("not a signer key (PRIVATE+KEY+<name>+<key ID>+<key>)")
     key = _secret_key(name, kind, seed)
     if key.key_id != key_id:
@@ -162,11 +167,7 @@ def check_name(name: str) -> None:
 
 def _secret_key(name: str, kind: int, seed: bytes) -> SecretKey:
     check_name(name)
-    private = (
-        mldsa.MLDSA44PrivateKey.from_seed_bytes(seed)
-        if kind == MLDSA44
-        else ed25519.Ed25519PrivateKey.from_private_bytes(seed)
-    )
+    private = _PRIVATE[kind](seed)
     public = private.public_key().public_bytes_raw()
     key_id = _key_id(name, kind, public)
     vkey, skey = _format_key(name, key_id, kind, public), _SECRET + _format_key(name, key_id, kind, seed)
@@ -300,4 +301,10 @@ _LOADERS = {
     COSIGNATURE: _load_ed25519,
     RFC6962: _load_rfc6962,
     MLDSA44: _load_mldsa,
+}
+
+_PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey]] = {
+    ED25519: ed25519.Ed25519PrivateKey.from_private_bytes,
+    COSIGNATURE: ed25519.Ed25519PrivateKey.from_private_bytes,
+    MLDSA44: mldsa.MLDSA44PrivateKey.from_seed_bytes,
 }

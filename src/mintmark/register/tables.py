@@ -112,12 +112,17 @@ def _cells(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether a TSV file reads as quoted: strictly, and no row wider than the header."""
+    """Whether a TSV file reads as quoted: strictly, and no row wider than the header.
+
+    Quotes that would swallow rows of a table which is whole without them are data.
+    """
     try:
-        widths = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_MINIMAL)]
+        quoted = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_MINIMAL)]
     except Rejected:
         return False
-    return bool(widths) and max(widths) == widths[0]
+    plain = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_NONE)]
+    swallows = len(quoted) < len(plain) and len(set(plain)) == 1
+    return bool(quoted) and max(quoted) == quoted[0] and not swallows
 
 
 def _records(rows: Iterator[tuple[int, list[str]]], schema: Schema | None) -> Iterator[TableRow]:
@@ -150,7 +155,7 @@ def _key_name(schema: Schema | None, names: Iterable[str]) -> str:
 
 def _record(line: int, item: Item, key_name: str) -> TableRow:
     key = item.get(key_name)
-    if not isinstance(key, str):
+    if not isinstance(key, str) or not key:
         raise _rejected(line, f"no {key_name}, which is the key", field=key_name)
     return TableRow(key, item, line)
 

@@ -68,5 +68,5 @@ async def log_store(mint_db: str) -> AsyncIterator[LogStore]:
 
 @pytest.fixture
 def check_log() -> Callable[..., object]:
-    """The oracle: `await check_log(conninfo, origin, verifiers)` computes everything of a log again."""
+    """Gives the oracle; await it with a connection string, an origin and the verifiers of its head."""
     return oracle.check_log

@@ -1,0 +1,120 @@
+"""HTML: every answer as a page that works without JavaScript, and the documentation of the API.
+
+    answer ── render ──> templates/<its class>.html ──> page       show, words, draw: what the templates only print
+
+Templates escape everything. `HEADERS` go with every page: nothing is loaded from elsewhere, and no script or style that
+is not a file of ours runs, so text of a register that slipped through stays dead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mintmark.api import answers
+from mintmark.api.html import draw, show, words
+from mintmark.api.linking import segment
+from mintmark.register import canonical
+from mintmark.register.item import format_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mintmark.api.answers import Answer, View
+
+STATIC = Path(__file__).parents[1] / "static"
+STATIC_PATH = "/-/static"  # no register can have this name
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+TEMPLATES: Mapping[type[Answer], str] = {
+    answers.RegisterList: "registers.html",
+    answers.Register: "register.html",
+    answers.Records: "records.html",
+    answers.Record: "record.html",
+    answers.Referrers: "referrers.html",
+    answers.Entries: "entries.html",
+    answers.Entry: "entry.html",
+    answers.ItemAnswer: "item.html",
+    answers.Diff: "diff.html",
+    answers.Problem: "problem.html",
+}
+
+_PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.filters.update(words.FILTERS, segment=segment)
+_PAGES.globals.update(
+    static=STATIC_PATH,
+    cells=show.cells,
+    shown=show.shown,
+    field_href=show.field_href,
+    differences=show.differences,
+    steps=show.steps,
+    title=show.title,
+    narrowings=show.narrowings,
+    format_hash=format_hash,
+    canonical=lambda value: canonical.format(value).decode(),
+    plural=words.plural,
+    sparkline=draw.sparkline,
+    position=draw.position,
+    coin=draw.coin,
+)
+
+
+def render(answer: Answer) -> str:
+    """The page of an answer that `TEMPLATES` has a template for."""
+    view: View | None = getattr(answer, "view", None)
+    page = _PAGES.get_template(TEMPLATES[type(answer)])
+    return page.render(answer=answer, view=view, to=_addresses(view))
+
+
+def render_docs(openapi: Mapping[str, Any]) -> str:
+    """The documentation of the API that an OpenAPI document describes: every operation, to read and to try."""
+    operations = [_operation(openapi, path, methods) for path, methods in openapi["paths"].items() if "get" in methods]
+    page = _PAGES.get_template("docs.html")
+    return page.render(info=openapi["info"], operations=operations, view=None, to=_addresses(None))
+
+
+def _operation(openapi: Mapping[str, Any], path: str, methods: Mapping[str, Any]) -> dict[str, Any]:
+    get = methods["get"]
+    parameters = [*methods.get("parameters", ()), *get.get("parameters", ())]
+    responses = {status: _resolved(openapi, response) for status, response in get["responses"].items()}
+    return {
+        "path": path,
+        "summary": get.get("summary", ""),
+        "description": get.get("description", ""),
+        "parameters": [_resolved(openapi, parameter) for parameter in parameters],
+        "responses": [(status, r["description"], list(r.get("content", ()))) for status, r in responses.items()],
+    }
+
+
+def _resolved(openapi: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the document, or the component that it refers to."""
+    if (reference := part.get("$ref")) is None:
+        return part
+    found: Any = openapi
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return cast("Mapping[str, Any]", found)
+
+
+def _addresses(view: View | None) -> Callable[..., str]:
+    """The address of a path of the register, as of the time that the reader is at; another `at`, or None, goes before."""
+
+    def to(path: str = "", **params: object) -> str:
+        query = {"at": view.at if view else None} | params
+        given = {name: value for name, value in query.items() if value is not None}
+        address = (view.base if view else "") + path or "/"
+        return f"{address}?{urlencode(given)}" if given else address
+
+    return to

@@ -1,0 +1,235 @@
+// The panel "verify in your browser": fetches an entry, its item and its proof, checks them with verify.js, and shows
+// each step. The first that fails turns the panel red; what depends on it is not looked at.
+//
+// The page says what is to be checked (data-origin, data-entry, data-key …); everything fetched must be about that. Keys
+// of the log are the reader's: pasted once, kept in this browser, never taken from the server that they are to check.
+
+import * as check from "./verify.js";
+import { draw } from "./path.js";
+
+const panel = document.querySelector("[data-verify]");
+const steps = panel.querySelector("[data-steps]");
+const verdict = panel.querySelector("[data-verdict]");
+const picture = panel.querySelector("[data-picture]");
+const keys = panel.querySelector("[data-keys]");
+const { origin, key, entry, type, proof, item } = panel.dataset;
+const store = `mintmark.keys.${origin}`;
+
+const STEPS = [
+  ["entry", "The entry is the one on this page"],
+  ["item", "The item has the hash that the entry names"],
+  ["leaf", "The entry is a leaf of the tree"],
+  ["path", "The path from the leaf leads to the signed root"],
+  ["signature", "The log signed that root"],
+];
+
+async function run() {
+  const known = await readKeys();
+  begin();
+  const found = {};
+  try {
+    for (const [name] of STEPS) {
+      await step(name, () => CHECKS[name](found, known));
+    }
+    conclude(found);
+  } catch (error) {
+    conclude(found, error);
+  }
+}
+
+const CHECKS = {
+  async entry(found) {
+    found.proof = check.parseProof(await bytesOf(proof));
+    const [shown] = parse(await bytesOf(entry));
+    if (shown.key !== key) throw new check.Fault(`The server sent an entry of ${shown.key}, not of ${key}.`);
+    const itemHash = shown["item-hash"][0] ?? null;
+    found.entry = { key, timestamp: shown["entry-timestamp"], type, itemHash };
+    found.leaf = check.formatLeaf(found.entry);
+    return ["Its bytes in the log:", code(check.decode(found.leaf))];
+  },
+
+  async item({ entry: { itemHash } }) {
+    if (itemHash === null) return ["There is none: this entry ends the record."];
+    if (!item) return ["It was erased. The entry and its proof stay."];
+    const text = check.canonical(parse(await bytesOf(item)));
+    const hash = `sha-256:${check.hex(await check.sha256(check.encode(text)))}`;
+    if (hash !== itemHash) throw new check.Fault(`The item hashes to ${hash}; the entry names ${itemHash}.`);
+    return ["SHA-256 of", code(text), "is", code(hash)];
+  },
+
+  async leaf(found) {
+    found.leafHash = await check.leafHash(found.leaf);
+    return [`Entry ${found.proof.index} of the log. SHA-256 of 00 and its bytes is`, code(check.hex(found.leafHash))];
+  },
+
+  async path(found) {
+    const { proof: { index, hashes, note }, leafHash } = found;
+    found.note = check.parseNote(note);
+    found.head = check.parseCheckpoint(found.note.text);
+    const { origin: named, size, root } = found.head;
+    if (named !== origin) throw new check.Fault(`The checkpoint is of ${named}, not of ${origin}.`);
+    const path = await check.climb(index, size, leafHash, hashes);
+    const top = path.at(-1)?.node ?? leafHash;
+    const holds = check.same(top, root);
+    picture.replaceChildren(draw(leafHash, path, root, holds));
+    const count = hashes.length === 1 ? "1 hash" : `${hashes.length} hashes`;
+    if (!holds) throw new check.Fault(`${count} lead to ${check.hex(top)}; the checkpoint has ${check.hex(root)}.`);
+    return [`${count} lead to the root of ${size} entries:`, code(check.hex(root))];
+  },
+
+  async signature(found, known) {
+    const logs = known.filter((vkey) => vkey.name === origin);
+    found.signatures = await Promise.all(found.note.signatures.map((line) => judge(line, found.note.text, known)));
+    const forged = found.signatures.find(({ holds }) => holds === false);
+    if (forged) throw new check.Fault(`The signature of ${forged.name} (${forged.id}) does not verify with your key.`);
+    found.signed = found.signatures.some(({ name, holds, vkey }) => name === origin && holds && vkey.type === check.ED25519);
+    if (!found.signed && logs.length) throw new check.Fault("None of your keys of this log signed the checkpoint.");
+    return [found.signed ? "With your key:" : "Not checked: give the log's key below.", signatures(found.signatures)];
+  },
+};
+
+// What is to be said of a signature line: `holds` is null where no key was given, or the browser does not know its kind.
+async function judge({ name, id, bytes }, text, known) {
+  const vkey = known.find((candidate) => candidate.name === name && candidate.id === id);
+  try {
+    return { name, id, bytes, vkey, holds: vkey ? await check.verifies(vkey, text, bytes) : null };
+  } catch {
+    throw new check.Fault("This browser has no Ed25519. Use a newer one, or mintmark verify.");
+  }
+}
+
+// ---- what the reader sees
+
+function begin() {
+  panel.dataset.state = "busy";
+  verdict.textContent = "Checking …";
+  picture.replaceChildren();
+  steps.replaceChildren(...STEPS.map(([name, title]) => {
+    const line = element("li", { "data-step": name, "data-state": "waiting" });
+    line.append(element("strong", {}, title), element("div", { class: "detail" }));
+    return line;
+  }));
+}
+
+async function step(name, work) {
+  const line = steps.querySelector(`[data-step="${name}"]`);
+  try {
+    line.querySelector(".detail").append(...spaced(await work()));
+    line.dataset.state = "good";
+  } catch (error) {
+    line.dataset.state = "bad";
+    line.querySelector(".detail").textContent = reason(error);
+    throw Object.assign(error, { title: line.querySelector("strong").textContent });
+  }
+}
+
+function conclude(found, error) {
+  panel.dataset.state = error ? "bad" : found.signed ? "good" : "open";
+  if (panel.dataset.state === "open") steps.querySelector('[data-step="signature"]').dataset.state = "open";
+  verdict.textContent = error
+    ? `Failed: “${error.title}” does not hold. ${reason(error)}`
+    : found.signed
+      ? `Verified: entry ${found.proof.index} is in ${origin} at size ${found.head.size}, signed with the key that you gave.`
+      : "The entry leads to the root, but nothing here tells you who signed it: give the log's key.";
+}
+
+const reason = (error) => (error instanceof check.Fault ? error.message : `The answer is not what was asked for: ${error.message}`);
+
+function signatures(lines) {
+  const list = element("ul", { class: "signatures" });
+  for (const line of lines) {
+    const state = { true: "good", false: "bad", null: "open" }[line.holds];
+    list.append(element("li", { "data-state": state }, `${line.name} (${line.id}): ${kind(line)}, ${said(line)}`));
+  }
+  return list;
+}
+
+// The kind is in the key; without one, the length of the signature gives it away.
+function kind({ bytes }) {
+  if (bytes.length === 72) return `cosigned ${time(check.signedAt(bytes))}`;
+  return { 64: "Ed25519", 2428: "ML-DSA-44" }[bytes.length] ?? `${bytes.length} bytes`;
+}
+
+const LAST_SECOND = 253402300799n; // of the year 9999
+const time = (seconds) =>
+  seconds > LAST_SECOND ? "at no time that there is" : new Date(Number(seconds) * 1000).toISOString().replace(".000", "");
+
+function said({ vkey, holds }) {
+  if (holds) return "verified with your key";
+  if (holds === false) return "does not verify";
+  return vkey ? "a kind that browsers cannot check" : "not checked, you have no key for it";
+}
+
+const code = (text) => element("code", {}, text);
+const spaced = (parts) => parts.flatMap((part) => [part, " "]);
+
+function element(name, attributes, text = "") {
+  const made = document.createElement(name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  made.textContent = text;
+  return made;
+}
+
+// ---- what is fetched and kept
+
+async function bytesOf(url) {
+  const answer = await fetch(url, { cache: "no-store" });
+  if (!answer.ok) throw new check.Fault(`${url} answered ${answer.status}.`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+function parse(bytes) {
+  try {
+    return JSON.parse(check.decode(bytes));
+  } catch (error) {
+    throw error instanceof check.Fault ? error : new check.Fault("The server did not send JSON.");
+  }
+}
+
+async function readKeys() {
+  const lines = keys.value.split("\n").map((line) => line.trim()).filter(Boolean);
+  return Promise.all(lines.map(check.parseVkey));
+}
+
+function remember(text) {
+  try {
+    if (text) localStorage.setItem(store, text);
+    else localStorage.removeItem(store);
+  } catch {
+    // a browser that keeps nothing: the key serves for this page
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(store) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+async function start() {
+  const fault = panel.querySelector("[data-key-fault]");
+  try {
+    await readKeys();
+  } catch (error) {
+    fault.textContent = reason(error);
+    keys.setAttribute("aria-invalid", "true");
+    keys.closest("details").open = true;
+    keys.focus();
+    return;
+  }
+  fault.textContent = "";
+  keys.removeAttribute("aria-invalid");
+  remember(keys.value.trim());
+  await run();
+}
+
+if (globalThis.crypto?.subtle) {
+  keys.value = remembered();
+  panel.querySelector("form").addEventListener("submit", (event) => (event.preventDefault(), start()));
+  panel.querySelector("[data-forget]").addEventListener("click", () => (remember(""), (keys.value = "")));
+  panel.querySelector("[data-live]").hidden = false;
+} else {
+  panel.querySelector("[data-insecure]").hidden = false;
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,3 +16,7 @@ needed = pytest.mark.skipif(not ROOT.is_dir(), reason=f"the public test vectors 
 
 def load(name: str) -> Any:
     return json.loads((ROOT / name).read_text())
+
+
+def root_of(checkpoint: str) -> bytes:
+    return base64.b64decode(checkpoint.split("\n")[2])

@@ -1,7 +1,7 @@
 """Which heads moved: pushed by NOTIFY on a direct connection, found by a slow poll where there is none.
 
-A feed tells *that* a log moved, never where to: its users read the head themselves, so a lost or repeated notice, or one
-of a commit that another server made, costs at most the time of one poll.
+A feed tells *that* a log moved, never where to: its users read the head themselves, so a lost or repeated notice, or
+one of a commit that another server made, costs at most the time of one poll.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
+from mintmark.store.pool import direct
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -79,8 +80,11 @@ class HeadFeed:
         while True:
             with suppress(psycopg.OperationalError):
                 async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as conn:
+                    if not await direct(conn):
+                        return  # behind a pooler notices would reach whoever has the session next
                     await conn.execute(f"listen {CHANNEL}")
                     self._listening = True
+                    await self._look()  # what was said before we listened
                     async for notice in conn.notifies():
                         if notice.payload.isdecimal():
                             self.poke(int(notice.payload))
@@ -89,9 +93,12 @@ class HeadFeed:
 
     async def _poll(self) -> None:
         while True:
-            with suppress(Unavailable, psycopg.OperationalError):
-                async with self._pool.connection() as conn:
-                    sizes: dict[int, int] = dict(await (await conn.execute(SIZES)).fetchall())
-                self.poke(*(log for log, size in sizes.items() if self._sizes.get(log) != size))
-                self._sizes = sizes
+            await self._look()
             await asyncio.sleep(POLL if self._listening else POLL_ALONE)
+
+    async def _look(self) -> None:
+        with suppress(Unavailable, psycopg.OperationalError):
+            async with self._pool.connection() as conn:
+                sizes: dict[int, int] = dict(await (await conn.execute(SIZES)).fetchall())
+            self.poke(*(log for log, size in sizes.items() if self._sizes.get(log) != size))
+            self._sizes = sizes

@@ -1,13 +1,13 @@
-"""A read database as its mirror sees it: what is followed, how far it is verified, and the one transaction that goes on.
+"""A read database as its mirror sees it: what is followed, how far it is verified, and the one transaction of a step.
 
 Crash order: nothing is written but in `integrate`, whose first statement moves `progress.size` from the value that its
-caller verified from. A worker that lost its lease, or an answer that never came, ends there in Conflict, with nothing written.
+caller verified from. A worker that lost its lease, or an answer that never came, ends there in Conflict, with nothing
+written.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from psycopg import errors as pg
@@ -20,6 +20,7 @@ from mintmark.store.model import Log, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from mintmark.store.model import Head, TileKey
     from mintmark.store.write import PriorKey
@@ -30,22 +31,37 @@ FOLLOW = """
                   on conflict (origin) do nothing returning id)
     insert into progress (log) select id from made"""
 PROGRESS = """
-    select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown
+    select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown, h.root
     from log join progress p on p.log = log.id left join head h on h.log = log.id where log.origin = %s"""
 MOVE = """
-    update progress set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
+    update progress
+    set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
     where log = %(log)s and size = %(old)s and stopped is null"""
 UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
 CLAIM = """
-    insert into lease (log, worker, until) select unnest(%(logs)s::int[]), %(worker)s, now() + %(seconds)s * interval '1 s'
-    on conflict (log) do update set worker = excluded.worker, until = excluded.until
-    where lease.worker = excluded.worker or lease.until < now()
-    returning log"""
-EVIDENCE = "insert into evidence (log, kind, reason, notes, source) values (%s, %s, %s, %s, %s)"
+    with taken as (
+        insert into lease (log, worker, until) values (%(log)s, %(worker)s, now() + %(seconds)s * interval '1 s')
+        on conflict (log) do update set worker = excluded.worker, until = excluded.until
+        where lease.worker = excluded.worker or lease.until < now()
+        returning log)
+    select case when exists (select from taken) then 0::float8
+           else (select extract(epoch from until - now())::float8 from lease where log = %(log)s) end"""
+RELEASE = "delete from lease where worker = %s"
+SHARES = """
+    select count(*) filter (where worker = %(worker)s), count(*),
+           (select count(distinct worker) from heartbeat where at > now() - %(alive)s * interval '1 s')
+    from lease where until > now()"""
+EVIDENCE = """
+    insert into evidence (log, kind, reason, notes, source)
+    select %(log)s, %(kind)s, %(reason)s, %(notes)s::bytea[], %(source)s where not exists (
+        select from evidence where log = %(log)s and kind = %(kind)s and source = %(source)s and notes = %(notes)s
+        and resumed is null)"""
 STOP = "update progress set stopped = %s, at = now() where log = %s and stopped is null"
 TROUBLE = """
-    update progress set error = %(reason)s
-    where log = (select id from log where origin = %(origin)s) and error is distinct from %(reason)s"""
+    update progress set error = %(reason)s, offered = greatest(offered, %(offered)s),
+        behind = case when size < greatest(offered, %(offered)s) then coalesce(behind, now()) end
+    where log = (select id from log where origin = %(origin)s)
+    and (error is distinct from %(reason)s or offered < %(offered)s)"""
 BEAT = """
     insert into heartbeat (worker, source, error) select %s, * from unnest(%s::text[], %s::text[])
     on conflict (worker, source) do update set error = excluded.error, at = now()"""
@@ -56,13 +72,15 @@ RESUME = """
     update progress set stopped = null, error = null where log = %(log)s"""
 DISTRUSTED = "select distinct source from evidence where log = %s and resumed is null"
 SHOWN = "select id, kind, reason, notes, source, at, resumed from evidence where log = %s order by id"
-PROJECTED = "select number, live from entry where log = %s and index = %s"
+NOTE_AT = "select note from checkpoint where log = %s and size = %s"
+    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
 V1_TILES = """
-    select level, index, hashes from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index)
-    where log = %s"""
+    select level, index, hashes
+    from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
 STATUS = """
     select log.origin, log.name, log.kind, p.size, p.pending, coalesce(h.size, 0) as head, p.source, p.stopped, p.error,
-           h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet,
+           h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet, greatest(p.offered, p.pending) as offered,
+           coalesce(extract(epoch from now() - p.behind), 0)::float8 as late,
            case when l.until > now() then l.worker end as worker
     from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
     order by log.name"""
@@ -70,7 +88,7 @@ STATUS = """
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a log has been verified; `note` is the pending checkpoint of size `pending`, `shown` the head's (-1: none)."""
+    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`: the head's size, or -1."""
 
     id: int
     origin: str
@@ -81,6 +99,7 @@ class Progress:
     pending: int
     stopped: str | None
     shown: int
+    root: bytes | None = None  # of the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,11 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One line of `mintmark status`, from data alone."""
+    """One line of `mintmark status`, from data alone.
+
+    `offered` is the largest signed head that a source showed, `late` the seconds since one was that is not complete here,
+    `quiet` those since the last step.
+    """
 
     origin: str
     name: str
@@ -108,6 +131,8 @@ class Status:
     error: str | None
     head_at: datetime | None
     quiet: float
+    offered: int
+    late: float
     worker: str | None
 
 
@@ -134,11 +159,16 @@ class Rows(Protocol):
         """COPY rows of the batch, given which of its keys stood before it."""
 
     @property
-    def v1_tiles(self) -> Mapping[TileKey, bytes]: ...
+    def v1_tiles(self) -> Mapping[TileKey, bytes]:
+        """Tiles of the v1 tree that the batch touched, as wide as they are then."""
+
     @property
-    def erased(self) -> Mapping[int, int]: ...
+    def erased(self) -> Mapping[int, int]:
+        """Index of an item -> the entry that erases it."""
+
     @property
-    def missing(self) -> Sequence[int]: ...
+    def missing(self) -> Sequence[int]:
+        """Indices of items that did not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,23 +252,34 @@ class ReadStore(LogStore):
         rows = await self._fetch(UNEXPLAINED, (log,))
         return rows[0][0] if rows else None
 
-    async def claim(self, logs: Collection[int], worker: str, seconds: float) -> set[int]:
-        """Takes or keeps the leases that are free, or ours; the ids of those taken."""
-        rows = await self._fetch(CLAIM, {"logs": sorted(logs), "worker": worker, "seconds": seconds})
-        return {row[0] for row in rows}
+    async def claim(self, log: int, worker: str, seconds: float) -> float:
+        """Takes or keeps the lease if it is free, or ours: 0. Else the seconds until it is free."""
+        rows = await self._fetch(CLAIM, {"log": log, "worker": worker, "seconds": seconds})
+        return max(rows[0][0] or 0.0, 0.001) if rows[0][0] != 0 else 0.0
+
+    async def release(self, worker: str) -> None:
+        """Gives back all leases of a worker that ends."""
+        async with self.pool.connection() as conn:
+            await conn.execute(RELEASE, (worker,))
+
+    async def shares(self, worker: str, alive: float) -> tuple[int, int, int]:
+        """(leases of this worker, of all, workers heard of in the last `alive` seconds)."""
+        rows = await self._fetch(SHARES, {"worker": worker, "alive": alive})
+        return rows[0][0], rows[0][1], rows[0][2]
 
     async def contradict(self, log: int, error: Exception, source: str, *, stop: bool) -> None:
-        """Keeps what cannot be true as evidence; stops the log if so told."""
+        """Keeps what cannot be true as evidence, the same but once; stops the log if so told."""
         notes = list(error.notes) if isinstance(error, Untrusted) else []
         async with self.pool.connection() as conn, conn.transaction():
-            await conn.execute(EVIDENCE, (log, type(error).__name__, str(error), notes, source))
+            values = {"log": log, "kind": type(error).__name__, "reason": str(error), "notes": notes, "source": source}
+            await conn.execute(EVIDENCE, values)
             if stop:
                 await conn.execute(STOP, (f"{type(error).__name__}: {error}", log))
 
-    async def trouble(self, origin: str, reason: str) -> None:
-        """Notes a passing trouble for `status`."""
+    async def trouble(self, origin: str, reason: str, offered: int) -> None:
+        """Notes a passing trouble for `status`, and the size of the largest signed head that was shown."""
         async with self.pool.connection() as conn:
-            await conn.execute(TROUBLE, {"origin": origin, "reason": reason})
+            await conn.execute(TROUBLE, {"origin": origin, "reason": reason, "offered": offered})
 
     async def beat(self, worker: str, sources: Mapping[str, str | None]) -> None:
         """Notes that a worker lives, and what it last heard of each source (None: its stream is open)."""
@@ -262,6 +303,11 @@ class ReadStore(LogStore):
     async def evidence(self, log: int) -> list[Evidence]:
         """Every contradiction kept of a log, oldest first."""
         return [Evidence(*row) for row in await self._fetch(SHOWN, (log,))]
+
+    async def note_at(self, log: int, size: int) -> bytes | None:
+        """The note of this size, if it was a head here."""
+        rows = await self._fetch(NOTE_AT, (log, size))
+        return rows[0][0] if rows else None
 
     async def status(self) -> list[Status]:
         """Every log followed here, by name."""

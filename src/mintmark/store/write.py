@@ -1,19 +1,20 @@
 """The statements of one integrating transaction, in order. Used by the read store; the caller holds the transaction.
 
-The last bundle of a log grows at its end (`entries || new`): what was stored of it, an erased item's absence included, is
-never taken from a source a second time.
+The last bundle of a log grows at its end (`entries || new`): what was stored of it, an erased item's absence included,
+is never taken from a source a second time.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mintmark.errors import MintmarkError
 from mintmark.tlog import bundle as bundles
 from mintmark.tlog import kernel
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from psycopg import AsyncConnection
     from psycopg.rows import TupleRow
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[TupleRow]
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
-ENTRY_COLUMNS = "log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live"
+COPY_LEAVES = "copy entry (log, index, leaf_hash) from stdin (format binary)"
+COPY_ENTRIES = """
+    copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)
+    from stdin (format binary)"""
 
 PUT_TILES = """
     insert into {table} (log, level, index, width, hashes)
@@ -37,10 +41,13 @@ GROW_BUNDLE = """
 PUT_BUNDLES = """
     insert into bundle (log, index, width, entries, items)
     select %s, * from unnest(%s::bigint[], %s::smallint[], %s::bytea[], %s::bytea[])"""
+# One probe a key: its last entry, however many it has had.
 SUPERSEDE = """
     update entry e set superseded_by = k.at
     from unnest(%(types)s::text[], %(keys)s::text[], %(at)s::bigint[]) as k(type, key, at)
-    where e.log = %(log)s and e.type = k.type and e.key = k.key and e.superseded_by is null and e.index < k.at
+    cross join lateral (select index from entry where log = %(log)s and type = k.type and key = k.key and index < k.at
+                        order by index desc limit 1) as last
+    where e.log = %(log)s and e.index = last.index
     returning e.type, e.key, e.item_hash is not null"""
 MISSING = """
     insert into missing (log, index, by) select %s, * from unnest(%s::bigint[], %s::bigint[])
@@ -66,7 +73,10 @@ class PriorKey(NamedTuple):
 
 
 async def log_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk]) -> None:
-    """Tiles and bundles of verified chunks that follow one another."""
+    """Tiles and bundles of verified chunks that follow one another.
+
+    Raises MintmarkError where the last bundle is not as wide as the commit before left it.
+    """
     if not chunks:
         return
     tiles: dict[TileKey, bytes] = {}
@@ -77,7 +87,9 @@ async def log_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk]) 
     if held := chunks[0].start % WIDTH:
         row = rows.pop(0)
         entries, items = _tail(row.entries, held), _tail(row.items, held)
-        await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, held))
+        grown = await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, held))
+        if grown.rowcount != 1:
+            raise MintmarkError(f"bundle {row.index} of log {log} has not the {held} entries it had; run mintmark fsck")
     if rows:
         columns = list(zip(*((row.index, row.width, row.entries, row.items) for row in rows), strict=True))
         await conn.execute(PUT_BUNDLES, (log, *map(list, columns)), binary=True)
@@ -99,7 +111,7 @@ async def leaf_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk])
     """An opaque log's projection: position and leaf hash."""
     if not chunks:
         return
-    async with conn.cursor() as cursor, cursor.copy("copy entry (log, index, leaf_hash) from stdin (format binary)") as copy:
+    async with conn.cursor() as cursor, cursor.copy(COPY_LEAVES) as copy:
         await copy.write(COPY_HEADER)
         for chunk in chunks:
             await copy.write(kernel.copy_rows(log, chunk.start, chunk.hashes))
@@ -107,7 +119,7 @@ async def leaf_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk])
 
 
 async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
-    """A register's projection. Keys that had an entry are superseded first: their state decides the counts in the new rows.
+    """A register's projection. Keys that had an entry are superseded first: their state decides the counts of new rows.
 
     Items are erased last, when the rows and bundles that may hold them are there, those of this same batch included.
     """
@@ -117,7 +129,7 @@ async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
         types, keys, at = [k[0] for k in first], [k[1] for k in first], list(first.values())
         cursor = await conn.execute(SUPERSEDE, {"types": types, "keys": keys, "at": at, "log": log})
         prior = [PriorKey(*row) for row in await cursor.fetchall()]
-    async with conn.cursor() as cursor, cursor.copy(f"copy entry ({ENTRY_COLUMNS}) from stdin (format binary)") as copy:
+    async with conn.cursor() as cursor, cursor.copy(COPY_ENTRIES) as copy:
         await copy.write(COPY_HEADER + rows.finish(prior) + COPY_END)
     await put_tiles(conn, "v1_tile", log, rows.v1_tiles)
     if rows.missing or rows.erased:
@@ -127,8 +139,14 @@ async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
         await erase(conn, log, list(rows.erased))
 
 
-async def erase(conn: Connection, log: int, indices: Sequence[int]) -> None:
+async def erase(conn: Connection, log: int, indices: Collection[int]) -> None:
     """Empties the items at these indices, in bundles and rows; leaves, tiles and proofs stay."""
+    await erase_items(conn, log, indices)
+    await conn.execute(ERASE_ROWS, (log, list(indices)))
+
+
+async def erase_items(conn: Connection, log: int, indices: Collection[int]) -> None:
+    """Empties the items at these indices in the bundles."""
     for index in sorted({i // WIDTH for i in indices}):
         found = await (await conn.execute(ERASED_BUNDLE, (log, index), binary=True)).fetchone()
         if found is not None and found[1]:
@@ -136,7 +154,6 @@ async def erase(conn: Connection, log: int, indices: Sequence[int]) -> None:
             for at in (i % WIDTH for i in indices if i // WIDTH == index):
                 items[at] = b""
             await conn.execute(ERASE_BUNDLE, (bundles.join(items), log, index))
-    await conn.execute(ERASE_ROWS, (log, list(indices)))
 
 
 async def head(conn: Connection, log: int, new: Head) -> None:

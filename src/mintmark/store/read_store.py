@@ -31,7 +31,8 @@ FOLLOW = """
                   on conflict (origin) do nothing returning id)
     insert into progress (log) select id from made"""
 PROGRESS = """
-    select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown, h.root
+    select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown,
+        h.root
     from log join progress p on p.log = log.id left join head h on h.log = log.id where log.origin = %s"""
 MOVE = """
     update progress
@@ -73,7 +74,7 @@ RESUME = """
 DISTRUSTED = "select distinct source from evidence where log = %s and resumed is null"
 SHOWN = "select id, kind, reason, notes, source, at, resumed from evidence where log = %s order by id"
 NOTE_AT = "select note from checkpoint where log = %s and size = %s"
-    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
+PROJECTED = "select number, live from entry where log = %s and index = %s"
 V1_TILES = """
     select level, index, hashes
     from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
@@ -88,7 +89,7 @@ STATUS = """
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`: the head's size, or -1."""
+    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
 
     id: int
     origin: str

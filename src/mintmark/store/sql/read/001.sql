@@ -8,6 +8,8 @@ create table progress (
     size    bigint not null default 0,              -- verified, durable entries; the edge tiles are of this size
     note    bytea,                                  -- the pending checkpoint: the newest one accepted
     pending bigint not null default 0,              -- its size
+    offered bigint not null default 0,              -- that of the largest signed head that a source showed
+    behind  timestamptz,                            -- since when one was shown that is not complete here; null: none
     source  text,                                   -- where the last verified chunk came from
     stopped text,                                   -- why a human must decide; null while it is followed
     error   text,                                   -- the last passing trouble, for `status`
@@ -69,10 +71,19 @@ create table entry (
 );
 create index entry_leaf on entry (log, leaf_hash);
 create index entry_key on entry (log, type, key, index) where key is not null;
-create index entry_present on entry (log, index) where superseded_by is null and type = 'user';
 create index entry_number on entry (log, number) where type = 'user';
 create index entry_time on entry (log, timestamp, index) where type = 'user';
 create index entry_item on entry (log, item_hash) where item_hash is not null;
+
+-- What a value, and what a word, is found by: records by a field's value, what refers to a record, and search. No index
+-- names `superseded_by`, so that superseding an entry rewrites no index. The log is part of what is looked for: a value
+-- that is common in one register costs the others nothing.
+create function scoped(log integer, item jsonb) returns jsonb language sql immutable parallel safe
+    return jsonb_build_object(log::text, item);
+create function words(log integer, item jsonb) returns tsvector language sql immutable parallel safe
+    return jsonb_to_tsvector('simple', item, '["string"]') || array_to_tsvector(array['log ' || log::text]);
+create index entry_value on entry using gin (scoped(log, item) jsonb_path_ops) where type = 'user';
+create index entry_word on entry using gin (words(log, item)) where type = 'user';
 
 -- Items that a source did not send: they must have been erased. `by` is the erasing entry, once it has been seen; a head
 -- is not advanced over a row without one.
@@ -82,6 +93,7 @@ create table missing (
     by    bigint,
     primary key (log, index)
 );
+create index missing_unexplained on missing (log, index) where by is null;
 
 -- The tree over the user entries in their v1 form, for the v1 API's proofs and RSF's assert-root-hash.
 create table v1_tile (

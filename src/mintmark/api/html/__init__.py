@@ -37,7 +37,6 @@ TEMPLATES: Mapping[type[Answer], str] = {
     answers.Register: "register.html",
     answers.Records: "records.html",
     answers.Record: "record.html",
-    answers.Referrers: "referrers.html",
     answers.Entries: "entries.html",
     answers.Entry: "entry.html",
     answers.ItemAnswer: "item.html",
@@ -61,12 +60,16 @@ _PAGES.globals.update(
     differences=show.differences,
     steps=show.steps,
     title=show.title,
+    columns=show.columns,
+    references=show.references,
+    as_of=words.as_of,
     narrowings=show.narrowings,
     format_hash=format_hash,
     canonical=lambda value: canonical.format(value).decode(),
     plural=words.plural,
     sparkline=draw.sparkline,
     position=draw.position,
+    ticks=draw.ticks,
     coin=draw.coin,
 )
 
@@ -109,7 +112,7 @@ def _resolved(openapi: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[st
 
 
 def _addresses(view: View | None) -> Callable[..., str]:
-    """The address of a path of the register, as of the time that the reader is at; another `at`, or None, goes before."""
+    """The address of a path of the register, as of the time that the reader is at, or of the `at` that is given."""
 
     def to(path: str = "", **params: object) -> str:
         query = {"at": view.at if view else None} | params

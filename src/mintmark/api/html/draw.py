@@ -1,7 +1,7 @@
-"""Two small pictures, drawn here so that pages need no script for them: how a register grew, and what its root looks like.
+"""Two small pictures, drawn here so that pages need no script: how a register grew, and what its root looks like.
 
-    sparkline   records over time, as steps
-    coin        a coin whose rim is the root: 32 spokes, each as long as one byte of it. Two roots that differ look different
+sparkline   records over time, as steps, and below them a tick where there were entries
+coin        its rim is the root: 32 spokes, each as long as one byte of it. Two roots that differ look different
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def sparkline(growth: Sequence[Growth]) -> str:
         steps += [(x[i], y[i - 1]), (x[i], y[i])]
     steps.append((WIDTH, y[-1]))
     return " ".join(f"{left:.1f},{down:.1f}" for left, down in steps)
+
+
+def ticks(growth: Sequence[Growth]) -> str:
+    """A path with a tick below the line at each point."""
+    return "".join(f"M{position(growth, point.index):.1f} {HEIGHT + 4}v6" for point in growth)
 
 
 def position(growth: Sequence[Growth], index: int) -> float:

@@ -6,16 +6,17 @@ Pure: from answers to values that a template only has to print.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.api.linking import values
+from mintmark.api.linking import segment, values
 from mintmark.register.definitions import Field
 from mintmark.register.item import SALT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from mintmark.api.answers import View
+    from mintmark.api.answers import Referrer, View
     from mintmark.register.item import Item
     from mintmark.store.register_store import Row
 
@@ -135,6 +136,31 @@ def title(view: View, row: Row) -> str:
         if found := values(row.item, name):
             return found[0]
     return row.key
+
+
+class References(NamedTuple):
+    """Who refers to a record by one field of one register: the first few keys, and where they are all listed."""
+
+    register: str
+    field: str
+    keys: list[tuple[str, str]]  # with their addresses
+    all_of_them: str
+
+
+def references(view: View, referrers: Sequence[Referrer]) -> list[References]:
+    """What refers to a record, grouped by where it does."""
+    found = []
+    for (register, field, value), group in groupby(referrers, lambda r: (r.register, r.field, r.value)):
+        records = view.linker.base.format(register) + "/records"
+        keys = [(referrer.key, f"{records}/{segment(referrer.key)}{then(view)}") for referrer in group]
+        found.append(References(register, field, keys, f"{records}/{field}/{segment(value)}{then(view)}"))
+    return found
+
+
+def columns(view: View) -> list[Field]:
+    """The columns of a table of records behind the key: what names a record first, so that a phone shows both."""
+    rest = [column for column in view.columns if column.name != view.name]
+    return sorted(rest, key=lambda column: column.name != TITLES[0])
 
 
 class Narrowing(NamedTuple):

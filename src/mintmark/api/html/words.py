@@ -1,15 +1,19 @@
 """Numbers, times and Markdown, as people read them.
 
-Text that came from a register is hostile. Markdown is rendered with raw HTML off and with links to the web only; what it
-makes is the one markup here that a template does not escape.
+Text that came from a register is hostile. Markdown is rendered with raw HTML off and without images or script links;
+what it makes is the one markup here that a template does not escape.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from mintmark.api.answers import View
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 
@@ -45,6 +49,14 @@ def moment(timestamp: str) -> str:
 def plural(count: int, one: str, many: str) -> str:
     """`1 record`, `2 records`."""
     return f"{number(count)} {one if count == 1 else many}"
+
+
+def as_of(view: View) -> str:
+    """What time the reader is at: a size, the end of a day, or a moment."""
+    at = view.at or ""
+    if at.isdecimal():
+        return f"size {number(view.size)}" + (f" ({day(view.updated)})" if view.updated else "")
+    return f"the end of {day(at)}" if "T" not in at else moment(at)
 
 
 FILTERS = {"markdown": markdown, "number": number, "day": day, "moment": moment}

@@ -59,7 +59,7 @@ const CHECKS = {
 
   async leaf(found) {
     found.leafHash = await check.leafHash(found.leaf);
-    return [`Entry ${found.proof.index} of the log. SHA-256 of 00 and its bytes is`, code(check.hex(found.leafHash))];
+    return [`At index ${found.proof.index} of the log, which counts from 0, definitions included. SHA-256 of a zero byte and its bytes is`, code(check.hex(found.leafHash))];
   },
 
   async path(found) {
@@ -129,7 +129,7 @@ function conclude(found, error) {
   verdict.textContent = error
     ? `Failed: “${error.title}” does not hold. ${reason(error)}`
     : found.signed
-      ? `Verified: entry ${found.proof.index} is in ${origin} at size ${found.head.size}, signed with the key that you gave.`
+      ? `Verified: it is in ${origin}, one of ${found.head.size} entries, signed with the key that you gave.`
       : "The entry leads to the root, but nothing here tells you who signed it: give the log's key.";
 }
 

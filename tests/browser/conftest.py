@@ -1,0 +1,88 @@
+"""A real browser for the pages of the read API: the system's Chromium, headless, without a way out of this machine.
+
+Everything here is one event loop's: Playwright's, the servers' and the tests'. A page that breaks its own policy,
+throws or logs an error fails the test that opened it, unless that test says which error it means to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WATCH = """document.addEventListener("securitypolicyviolation",
+    (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))"""
+WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """An ASGI application on a free port; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        while not server.started:  # noqa: ASYNC110  # uvicorn has no event to wait for
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The browser of this session."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
+    """Opens a page of a width, with options of its context. What goes wrong in one fails the test."""
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    async def open_(width: str = "desktop", expected: str | None = None, **options: Any) -> Page:
+        contexts.append(await browser.new_context(viewport=WIDTHS[width], **options))
+        page = await contexts[-1].new_page()
+
+        def note(text: str) -> None:
+            if expected is None or expected not in text:
+                troubles.append(text)
+
+        page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: note(str(error)))
+        if options.get("java_script_enabled", True):
+            await page.add_init_script(WATCH)
+        return page
+
+    yield open_
+    for context in contexts:
+        await context.close()
+    assert troubles == []

@@ -1,0 +1,118 @@
+"""Behind pgbouncer in transaction mode: every transaction may have another session, and nothing minds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from mintmark.store.feed import HeadFeed
+from mintmark.store.migrate import migrate
+from mintmark.store.pool import direct, open_pool
+from mintmark.store.read_store import ReadStore
+from tests.oracle import check_log
+from tests.store.logs import Written, erasures, users
+from tests.store.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PGBOUNCER = shutil.which("pgbouncer") or next((p for p in ("/usr/sbin/pgbouncer",) if Path(p).exists()), None)
+pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+
+CONFIG = """
+[databases]
+{dbname} = host=127.0.0.1 port={port} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+server_reset_query = discard all
+server_reset_query_always = 1
+logfile =
+"""
+
+
+@pytest.fixture
+async def pooled(read_db: str, tmp_path: Path) -> AsyncIterator[str]:
+    """`read_db` through a pooler with three sessions, which forgets what a session knew after each transaction."""
+    async with Wire(read_db).open() as wire:  # pgbouncer may not enter the directory of the server's socket
+        config = tmp_path / "pgbouncer.ini"
+        upstream = conninfo_to_dict(wire.conninfo)
+        config.write_text(CONFIG.format(listen=(port := free_port()), **upstream))
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        command = (str(PGBOUNCER), *user, str(config))
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            conninfo = make_conninfo(wire.conninfo, port=port)
+            await answers(conninfo, process)
+            yield conninfo
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def answers(conninfo: str, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(conninfo):
+                    return
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+
+
+async def test_a_pooler_is_told_from_a_server(pooled: str, read_db: str) -> None:
+    for conninfo, expected in ((pooled, False), (read_db, True)):
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+            assert await direct(conn) is expected
+
+
+@pytest.mark.parametrize("kind", ["opaque", "register"])
+async def test_logs_are_written_and_read_by_many_at_once(pooled: str, read_db: str, kind: str) -> None:
+    await migrate(pooled, "read")
+    async with open_pool(pooled, 8) as pool:
+        logs = [Written(ReadStore(pool), kind, f"store.example/{number}") for number in range(6)]
+
+        async def work(log: Written) -> None:
+            for start in range(0, 800, 100):
+                await log.write(users(start, start + 100))
+                await asyncio.gather(*(log.store.heads(range(1, 7)) for _ in range(8)))
+            if kind == "register":
+                await log.write(erasures(5))
+
+        await asyncio.gather(*map(work, logs))
+        for log in logs:
+            assert await check_log(read_db, log.origin, log.world.verifiers) == log.world.size
+
+
+async def test_moves_are_found_by_polling_where_no_notice_can_come(pooled: str) -> None:
+    async with open_pool(pooled, 4) as pool:
+        log = Written(ReadStore(pool), "opaque")
+        feed = HeadFeed(pool, pooled)
+        running = asyncio.create_task(feed.run())
+        async with asyncio.timeout(20), feed.subscribe() as subscription:
+            await log.write(users(0, 10))
+            assert await subscription.moved() == {1}
+            await log.write(users(10, 20))
+            assert await subscription.moved() == {1}
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class View:
     """A register as of `size`, whose tree has this `root`.
 
-    `head` is the newest size here, and `at` what the client asked for (a size or a time), None for the newest. `records`
-    and `entries` count as of `size`: the records that stand, and the user entries. `updated` is the last user entry's
+    `head` is the newest size here, `at` what the client asked for (a size or a time), None for the newest. `records` and
+    `entries` count as of `size`: the records that stand, and the user entries. `updated` is the last user entry's
     timestamp. `base` goes before every path of the register: "/country", or "" where it has a host name of its own.
     """
 
@@ -55,12 +55,17 @@ class View:
         """The fields, in the register's order."""
         return self.schema.columns
 
+    @property
+    def linked(self) -> list[Field]:
+        """The fields whose values may lead somewhere."""
+        return [c for c in self.schema.columns if c.register is not None or c.datatype in ("curie", "url")]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list this is. `next` and `previous` are the parameters of the pages beside it; None: there is none.
+    """Which part of a list this is. `next` and `previous` are the parameters of the pages beside it, None: there is none.
 
-    `first` and `last` number the rows from 1, `total` counts them all; each None where that would take reading them all.
+    `first` and `last` number the rows from 1, `total` counts them; each None where that would take reading them all.
     """
 
     next: Params | None = None
@@ -94,6 +99,7 @@ class Referrer:
     field: str
     key: str
     title: str
+    value: str  # of the field: what /records/{field}/{value} of that register lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +116,8 @@ class Answer:
     """What every answer has.
 
     `path` is the resource's, below the register's base and without a suffix ("/records/GB"); `params` are the query's,
-    without `at`. `formats` are the suffixes that this resource can be had in, `dangling` the (register, key) of links in
-    it that lead to no record here.
+    without `at`. `formats` are the suffixes that this resource can be had in. Where an answer has `dangling`, those are
+    the (register, key) of its links that lead to no record here.
     """
 
     path: str
@@ -135,7 +141,7 @@ class RegisterAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(RegisterAnswer):
-    """A register's home. `checkpoint` is the signed note of the newest head; `growth` at most 60 points, oldest first."""
+    """A register's home. `checkpoint` is the signed note of its newest head; `growth` at most 60 points, oldest first."""
 
     checkpoint: bytes
     growth: Sequence[Growth]
@@ -154,7 +160,7 @@ class Records(RegisterAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(RegisterAnswer):
-    """One record: its latest entry. `history` (newest first, at most 100) and `referrers` only where the format shows them.
+    """One record: its latest entry. `history` (newest first) and `referrers` are given only to HTML, which shows them.
 
     `more_history` and `more_referrers` tell that there are more than these.
     """
@@ -169,7 +175,7 @@ class Record(RegisterAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referrers(RegisterAnswer):
-    """A page of what refers to the record `key`."""
+    """What refers to the record `key`, from anywhere here: at most 100 records for each field that may."""
 
     key: str
     referrers: Sequence[Referrer]
@@ -202,7 +208,7 @@ class ItemAnswer(RegisterAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff(RegisterAnswer):
-    """A page of what changed from `before.size` to `view.size`, by key; each record once, however often it changed."""
+    """A page of what changed from `before.size` to `view.size`: each record once, in the order of its last change."""
 
     before: View
     changes: Sequence[Change]

@@ -1,7 +1,7 @@
 """Where a value leads: to a record served here, to a register published elsewhere, or to the web.
 
-A register here is found by its name; one elsewhere by the configured table, CURIE prefix -> URL that the key is added to
-("https://country.registers.example/records/"). What neither knows dangles: it is shown as such, never refused.
+A register here is found by its name; one elsewhere by the configured table, CURIE prefix -> URL that the key is added
+to ("https://country.registers.example/records/"). What neither knows dangles: it is shown as such, never refused.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class Linker:
             case UrlLink(url):
                 return Target(url, "web")
             case RecordLink(register, key):
-                return self._record(register, key)
+                return self.record(register, key)
         return None
 
-    def _record(self, register: str, key: str) -> Target:
+    def record(self, register: str, key: str) -> Target:
+        """A record of a register, or the register itself where `key` is empty."""
         if register in self.here:
             href = f"{self.base.format(register)}/records"
             return Target(f"{href}/{segment(key)}", "here", (register, key)) if key else Target(href, "here")

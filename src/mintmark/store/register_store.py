@@ -1,11 +1,62 @@
-"""Registers as rows, for the read API: every query names the size that it reads at, which is never past a head."""
+"""Registers as rows, for the read API: every query names the size that it reads at, which is never past a head.
+
+Lists (`record_pages`, `entry_pages`), links (`link_rows`) and bulk (`bulk_rows`) are beside this; here is what one index
+probe answers. Raises Unavailable where the database cannot be reached.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from mintmark.errors import MintmarkError
+from mintmark.store.log_store import LogStore
+from mintmark.store.read_store import V1_TILES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from mintmark.register.item import Item
+    from mintmark.store.model import TileKey
+
+COLUMNS = "e.index, e.type, case when e.type = 'user' then e.number end, e.key, e.timestamp, e.item_hash, e.item::text"
+# The register as of a size: the latest entry of each key, but for those that end their record.
+STOOD = """e.type = 'user' and e.index < %(size)s and e.item_hash is not null
+    and (e.superseded_by is null or e.superseded_by >= %(size)s)"""
+
+KEYS = f"""
+    select k.at, {COLUMNS} from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(keys)s::text[]) with ordinality
+        as k(log, size, key, at)
+    cross join lateral (select * from entry e where e.log = k.log and e.type = 'user' and e.key = k.key and e.index < k.size
+                        order by e.index desc limit 1) e"""  # noqa: S608
+EXISTING = """
+    select k.at from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(keys)s::text[]) with ordinality as k(log, size, key, at)
+    cross join lateral (select item_hash from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
+                        and e.index < k.size order by e.index desc limit 1) as e
+    where e.item_hash is not null"""
+NUMBER = (
+    f"select {COLUMNS} from entry e where log = %(log)s and type = 'user' and number = %(number)s and index < %(size)s"  # noqa: S608
+)
+INDEX = f"select {COLUMNS} from entry e where log = %(log)s and index = %(index)s and type is not null"  # noqa: S608
+ITEM = f"""
+    select {COLUMNS} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
+    order by index limit 1"""  # noqa: S608
+# Three ranges of keys, so that a million erasures are not read to find ten definitions.
+DEFINITIONS = f"""
+    select {COLUMNS} from entry e
+    where log = %(log)s and type = 'system' and (key < 'erase:' or key >= 'erase;') and index >= %(start)s and index < %(size)s
+    order by index"""  # noqa: S608
+COUNTS = """
+    select e.number, e.live, (select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
+    from entry e where e.log = %(log)s and e.index = %(index)s"""
+YOUNGER = """
+    select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s and index < %(size)s
+    order by timestamp, index limit 1"""
+GROWTH = """
+    select index, timestamp, live from entry
+    where log = %(log)s and type = 'user' and number = any(%(numbers)s) and index < %(size)s order by index"""
+NOTE = "select size, note from checkpoint where log = %(log)s and size >= %(least)s and size <= %(most)s order by size limit 1"
 
 
 class Row(NamedTuple):
@@ -31,3 +82,96 @@ class Row(NamedTuple):
     def erased(self) -> bool:
         """Whether the item was erased."""
         return self.item_hash is not None and self.item is None
+
+
+class Counts(NamedTuple):
+    """User entries and records that stand as of a size, and the last user entry's timestamp."""
+
+    entries: int
+    records: int
+    updated: str | None
+
+
+class Lookup(NamedTuple):
+    """A record to find: the log's id, the size to look at, and the key."""
+
+    log: int
+    size: int
+    key: str
+
+
+def row(values: Sequence[Any]) -> Row:
+    """A row as COLUMNS selects it."""
+    index, kind, number, key, timestamp, digest, item = values
+    return Row(index, kind, number, key, timestamp, digest, None if item is None else orjson.loads(item))
+
+
+class RegisterStore(LogStore):
+    """Reads registers from one read database."""
+
+    async def rows(self, query: str, args: Mapping[str, Any]) -> list[Row]:
+        """The rows of a query of COLUMNS."""
+        return [row(values) for values in await self._fetch(query, args)]
+
+    async def fetch(self, query: str, args: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of any other query of this package."""
+        return await self._fetch(query, args)
+
+    async def latest(self, lookups: Sequence[Lookup]) -> dict[int, Row]:
+        """The latest entry of each key, by its place in `lookups`; a tombstone too. Keys without an entry are left out."""
+        logs, sizes, keys = (list(column) for column in zip(*lookups, strict=True))
+        found = await self._fetch(KEYS, {"logs": logs, "sizes": sizes, "keys": keys})
+        return {at - 1: row(values) for at, *values in found}
+
+    async def existing(self, lookups: Sequence[Lookup]) -> set[int]:
+        """The places in `lookups` of the records that stand."""
+        logs, sizes, keys = (list(column) for column in zip(*lookups, strict=True))
+        return {at - 1 for (at,) in await self._fetch(EXISTING, {"logs": logs, "sizes": sizes, "keys": keys})}
+
+    async def by_number(self, log: int, size: int, number: int) -> Row | None:
+        """The user entry of a number (from 1)."""
+        return await self._one(NUMBER, log=log, size=size, number=number)
+
+    async def by_index(self, log: int, index: int) -> Row | None:
+        """The entry at an index, which the caller knows to be below the head."""
+        return await self._one(INDEX, log=log, index=index)
+
+    async def by_item(self, log: int, size: int, digest: bytes) -> Row | None:
+        """The first entry that names an item by its hash."""
+        return await self._one(ITEM, log=log, size=size, digest=digest)
+
+    async def definitions(self, log: int, start: int, size: int) -> list[Row]:
+        """The system entries [start, size) that define something, oldest first."""
+        return await self.rows(DEFINITIONS, {"log": log, "start": start, "size": size})
+
+    async def counts(self, log: int, size: int) -> Counts:
+        """What stands as of a size."""
+        if size == 0:
+            return Counts(0, 0, None)
+        rows = await self._fetch(COUNTS, {"log": log, "index": size - 1})
+        if not rows:
+            raise MintmarkError(f"entry {size - 1} of log {log} is lost; run mintmark fsck")
+        return Counts(*rows[0])
+
+    async def size_at(self, log: int, size: int, time: str) -> int:
+        """How many entries there are before the first user entry younger than `time`: the register as of then."""
+        rows = await self._fetch(YOUNGER, {"log": log, "size": size, "time": time})
+        return rows[0][0] if rows else size
+
+    async def growth(self, log: int, size: int, numbers: Sequence[int]) -> list[tuple[int, str, int]]:
+        """(index, timestamp, records that stood) at these numbers of user entries."""
+        return await self._fetch(GROWTH, {"log": log, "size": size, "numbers": list(numbers)})
+
+    async def note(self, log: int, least: int, most: int) -> tuple[int, bytes] | None:
+        """The smallest accepted head of at least `least` entries, up to `most`: its size and note."""
+        rows = await self._fetch(NOTE, {"log": log, "least": least, "most": most})
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def v1_tiles(self, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
+        """Tiles of the tree over the user entries in their v1 form."""
+        levels, indices = [k[0] for k in keys], [k[1] for k in keys]
+        return {(level, index): hashes for level, index, hashes in await self._fetch(V1_TILES, (levels, indices, log))}
+
+    async def _one(self, query: str, **args: Any) -> Row | None:
+        rows = await self._fetch(query, args)
+        return row(rows[0]) if rows else None

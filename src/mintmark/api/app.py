@@ -1,0 +1,168 @@
+"""The ASGI application: host and path to a route, a route's answer to bytes, and the headers that go with them.
+
+    GET /                         the registers               GET /{name}/…    a register, or {name}.{domain}/…
+    GET /{name}/log/…             the log itself              GET /openapi.json, /robots.txt, /-/docs, /-/static/…
+
+It routes by hand: a request passes one dictionary and one `match`, for the time goes into thousands of small ones.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import structlog
+
+from mintmark.api import answers, html, openapi, respond
+from mintmark.api.negotiate import SUFFIXES, choose
+from mintmark.api.problems import NotAllowed, status
+from mintmark.api.registers import Registers
+from mintmark.api.request import Request, parse
+from mintmark.api.routes import logs
+from mintmark.api.routes.context import FOREVER, Context, Readers, Reply
+from mintmark.api.routes.table import PROOF_FILES, join, moved, route
+from mintmark.errors import MintmarkError, NotYet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from mintmark.api.answers import Answer, View
+    from mintmark.api.routes.context import Route
+    from mintmark.store.register_store import RegisterStore
+
+LIST = ("json", "yaml", "csv", "tsv", "ttl", "html")
+PROBLEM = ("json", "yaml", "csv", "tsv", "ttl", "html")
+ROBOTS = b"User-agent: *\nDisallow: /\n"
+METHODS = ("GET", "HEAD", "OPTIONS")
+
+_log = structlog.get_logger("mintmark.api")
+
+
+class App:
+    """The read API over one read database."""
+
+    def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str], static: ASGIApp | None = None) -> None:
+        self.registers = Registers(store, elsewhere)
+        self._readers = Readers(store)
+        self._static = static
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        if scope["type"] != "http":
+            return
+        if self._static is not None and scope["path"].startswith(html.STATIC_PATH):
+            await self._static(scope, receive, send)
+            return
+        request: Request | None = None
+        try:
+            request = parse(scope, SUFFIXES)
+            if request.method not in METHODS:
+                raise NotAllowed(f"{request.method}: a register is read here, with GET and HEAD")
+            reply = respond.options() if request.method == "OPTIONS" else await self._answer(request)
+        except Exception as error:
+            reply = self._problem(request, error)
+        await respond.send(request, reply, send)
+
+    async def _answer(self, request: Request) -> Reply:
+        path = request.segments
+        if (register := self._by_host(request)) is not None:
+            return await self._register(request, register, path)
+        match path:
+            case [""]:
+                return self._list(request)
+            case ["robots.txt"]:
+                return Reply("text/plain; charset=UTF-8", ROBOTS)
+            case ["openapi"] if request.suffix == "json":
+                return Reply("application/json", self._openapi)
+            case ["-", "docs"]:
+                return Reply("text/html; charset=UTF-8", html.render_docs(openapi.DOCUMENT), headers=html.HEADERS)
+            case [name, *rest]:
+                return await self._register(request, name, rest)
+        raise AssertionError("a path has at least one segment")
+
+    @cached_property
+    def _openapi(self) -> bytes:
+        return openapi.dump()
+
+    def _list(self, request: Request) -> Reply:
+        format_ = choose(request.suffix, request.accept, LIST)
+        known = [self.registers.known[name].view for name in sorted(self.registers.known)]
+        answer = answers.RegisterList(path="/", formats=LIST, registers=known)
+        return respond.render(answer, format_, request, None, f"{sum(view.size for view in known)}-{len(known)}")
+
+    async def _register(self, request: Request, name: str, path: list[str]) -> Reply:
+        if path and path[-1] == "":  # a trailing slash
+            return (
+                self._moved(request, 301, request.path.rstrip("/") or "/")
+                if path != [""] or name
+                else self._list(request)
+            )
+        if path[:1] == ["log"] and path[1:2] != ["entries"]:
+            log, head = self.registers.log(name)
+            found = await logs.serve(self.registers.store, log, head, _raw_below(request, "log"))
+            return respond.with_head(found, log.origin, head.size, head.root, final=found.fresh > 0)
+        view = await self.registers.view(name, request.params.get("at"))
+        if request.host and view.base and self._by_host(request) == name:
+            view = self.registers.for_host(view, f"{request.scheme}://{{}}.{request.host.partition('.')[2]}")
+        try:
+            found_route = route(path)
+        except NotYet:
+            if (there := moved(path, view)) is not None:
+                return self._moved(request, there[0], view.base + join(there[1]) + _suffix(request))
+            raise
+        return await self._route(request, view, found_route)
+
+    async def _route(self, request: Request, view: View, found: Route) -> Reply:
+        format_ = choose(request.suffix, request.accept, found.formats)
+        handler, args, final = found.handler, found.args, found.final
+        if format_ == "proof":
+            handler, final = PROOF_FILES[handler], FOREVER
+        log = self.registers.register(view.name).log.id
+        shown = tuple(name for name in found.formats if name != "proof")
+        context = Context(self.registers, self._readers, request, format_, shown, view, log)
+        answer: Answer | Reply = await handler(context, **args)
+        if isinstance(answer, Reply):
+            return respond.with_head(answer, view.origin, view.size, view.root, final=view.at is not None)
+        fresh = final if view.at is not None and view.at.isdecimal() and format_ != "html" else 0
+        return respond.render(answer, format_, request, view, self._tag(view, format_, final), fresh)
+
+    def _tag(self, view: View, format_: str, final: int) -> str:
+        """What an answer depends on: the view, later erasures, and where links lead to other registers, their heads."""
+        tag = f"{view.size}-{view.root.hex()[:16]}-{view.head}"
+        if final or not (format_ == "html" or view.linked):
+            return tag
+        return f"{tag}-{sum(known.head.size for known in self.registers.known.values())}"
+
+    def _by_host(self, request: Request) -> str | None:
+        """The register whose own host name was asked: {name}.{domain} of its origin."""
+        name, _, domain = request.host.partition(":")[0].partition(".")
+        known = self.registers.known.get(name)
+        return name if known is not None and known.log.origin == f"{domain}/{name}" else None
+
+    def _moved(self, request: Request, code: int, path: str) -> Reply:
+        query = f"?{request.query}" if request.query else ""
+        return Reply("text/plain; charset=UTF-8", b"", status=code, headers={"Location": path + query})
+
+    def _problem(self, request: Request | None, error: Exception) -> Reply:
+        known = status(error)
+        if known.code >= 500:
+            _log.error("request failed", path=request.path if request else "", exc_info=error)
+        try:
+            format_ = choose(request.suffix, request.accept, PROBLEM) if request else "json"
+        except MintmarkError:
+            format_ = "html" if request and "text/html" in request.accept else "json"
+        detail = known.detail or str(error)
+        path = request.path if request else "/"
+        answer = answers.Problem(path=path, status=known.code, title=known.title, detail=detail)
+        return respond.problem(answer, format_, request, error)
+
+
+def _raw_below(request: Request, word: str) -> str:
+    """The path below a word, with the suffix that was cut: tile paths have dots of their own."""
+    return request.path.partition(f"/{word}/")[2]
+
+
+def _suffix(request: Request) -> str:
+    return f".{request.suffix}" if request.suffix else ""

@@ -1,0 +1,1 @@
+"""One small module a format; each renders every answer that has a place in it, and problems."""

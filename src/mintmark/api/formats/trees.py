@@ -1,0 +1,192 @@
+"""Answers as trees of objects, lists and strings, which JSON, YAML and JSON Lines print (openregister v1, "Shapes").
+
+Members that v1 has are exactly as it had them: entry numbers are strings, `item` and `item-hash` lists. What is more is
+ours: `index` (the position in the log, from 0), `links`, `size` and `root`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mintmark.api import answers
+from mintmark.api.linking import values
+from mintmark.register.item import format_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from mintmark.api.answers import Answer, View
+    from mintmark.register.item import Item
+    from mintmark.store.register_store import Row
+
+    Tree = dict[str, Any]
+    Dangling = Collection[tuple[str, str]]
+
+MERKLE = "merkle:sha-256"
+
+
+def tree(answer: Answer) -> Any:
+    """The whole answer."""
+    return _TREES[type(answer)](answer)
+
+
+def lines(answer: Answer) -> list[Tree]:
+    """The answer as one tree a row, for JSON Lines."""
+    match answer:
+        case answers.Records():
+            return [record(answer.view, row, answer.dangling) for row in answer.rows]
+        case answers.Record():
+            return [record(answer.view, answer.row, answer.dangling)]
+    whole = tree(answer)
+    return whole if isinstance(whole, list) else [whole]
+
+
+def record(view: View, row: Row, dangling: Dangling = ()) -> Tree:
+    """A record: its latest entry, with the item."""
+    number = str(row.number)
+    found: Tree = {
+        "index-entry-number": number,
+        "entry-number": number,
+        "entry-timestamp": row.timestamp,
+        "key": row.key,
+        "item": [] if row.item is None else [row.item],
+        "index": row.index,
+    }
+    if row.erased:
+        found["erased"] = True
+    if found_links := links(view, row.item, dangling):
+        found["links"] = found_links
+    return found
+
+
+def entry(row: Row) -> Tree:
+    """An entry: its item by hash. One that is no user's has a type, and no number."""
+    found: Tree = {}
+    if row.number is not None:
+        found["index-entry-number"] = found["entry-number"] = str(row.number)
+    else:
+        found["type"] = row.type
+    found["entry-timestamp"], found["key"] = row.timestamp, row.key
+    found["item-hash"] = [] if row.item_hash is None else [format_hash(row.item_hash)]
+    found["index"] = row.index
+    return found
+
+
+def links(view: View, item: Item | None, dangling: Dangling) -> list[Tree]:
+    """Where the values of an item lead. `href` is left out where nobody knows, `dangling` where it does not."""
+    found = []
+    for column in view.linked:
+        for value in values(item, column.name):
+            target = view.linker.target(column, value)
+            if target is not None:
+                link: Tree = {"field": column.name, "value": value}
+                if target.href is not None:
+                    link["href"] = target.href
+                if target.where == "nowhere" or target.record in dangling:
+                    link["dangling"] = True
+                found.append(link)
+    return found
+
+
+def register(view: View) -> Tree:
+    """A register's summary."""
+    found: Tree = {
+        "domain": view.origin.rpartition("/")[0],
+        "total-records": view.records,
+        "total-entries": view.entries,
+    }
+    if definition := view.schema.register:
+        texts = {
+            "phase": definition.phase, "register": definition.name, "registry": definition.registry,
+            "text": definition.text, "copyright": definition.copyright,
+        }  # fmt: skip
+        found["register-record"] = {"fields": list(definition.fields)} | {k: text for k, text in texts.items() if text}
+    optional = {
+        "custodian": view.schema.custodian, "last-updated": view.updated, "register-name": view.schema.title,
+    }  # fmt: skip
+    found.update((name, text) for name, text in optional.items() if text)
+    return found | {"name": view.name, "origin": view.origin, "size": view.size, "root": format_hash(view.root)}
+
+
+def _register(answer: answers.Register) -> Tree:
+    fields = [
+        {"field": column.name, "datatype": column.datatype, "cardinality": "n" if column.many else "1"}
+        | ({"register": column.register} if column.register else {})
+        | ({"text": column.text} if column.text else {})
+        for column in answer.view.columns
+    ]
+    return register(answer.view) | {"fields": fields}
+
+
+def _registers(answer: answers.RegisterList) -> list[Tree]:
+    return [register(view) | {"href": f"{view.base}/register"} for view in answer.registers]
+
+
+def _records(answer: answers.Records) -> Tree:
+    return {row.key: record(answer.view, row, answer.dangling) for row in answer.rows}
+
+
+def _record(answer: answers.Record) -> Tree:
+    return {answer.row.key: record(answer.view, answer.row, answer.dangling)}
+
+
+def _diff(answer: answers.Diff) -> list[Tree]:
+    found = []
+    for change in answer.changes:
+        line: Tree = {"key": change.key, "change": change.kind}
+        if change.before is not None:
+            line["before"] = record(answer.before, change.before)
+        if change.after is not None:
+            line["after"] = record(answer.view, change.after)
+        found.append(line)
+    return found
+
+
+def _referrers(answer: answers.Referrers) -> list[Tree]:
+    record_of = answer.view.linker.record
+    return [
+        {"register": r.register, "field": r.field, "key": r.key, "href": record_of(r.register, r.key).href}
+        for r in answer.referrers
+    ]
+
+
+def _entry_proof(answer: answers.EntryProof) -> Tree:
+    path = [format_hash(digest) for digest in answer.hashes]
+    return {"proof-identifier": MERKLE, "entry-number": str(answer.number), "merkle-audit-path": path}
+
+
+def _consistency_proof(answer: answers.ConsistencyProof) -> Tree:
+    nodes = [format_hash(digest) for digest in answer.hashes]
+    return {"proof-identifier": MERKLE, "merkle-consistency-nodes": nodes}
+
+
+def register_proof(view: View, v1_root: bytes) -> Tree:
+    """The v1 register proof, and beside it what was signed."""
+    return {
+        "proof-identifier": MERKLE,
+        "total-entries": view.entries,
+        "root-hash": format_hash(v1_root),
+        "size": view.size,
+        "root": format_hash(view.root),
+    }
+
+
+def _problem(answer: answers.Problem) -> Tree:
+    return {"type": "about:blank", "status": answer.status, "title": answer.title, "detail": answer.detail}
+
+
+_TREES: dict[type[Answer], Callable[[Any], Any]] = {
+    answers.RegisterList: _registers,
+    answers.Register: _register,
+    answers.Records: _records,
+    answers.Record: _record,
+    answers.Referrers: _referrers,
+    answers.Entries: lambda answer: [entry(row) for row in answer.rows],
+    answers.Entry: lambda answer: [entry(answer.row)],
+    answers.ItemAnswer: lambda answer: answer.item,
+    answers.Diff: _diff,
+    answers.RegisterProof: lambda answer: register_proof(answer.view, answer.v1_root),
+    answers.EntryProof: _entry_proof,
+    answers.ConsistencyProof: _consistency_proof,
+    answers.Problem: _problem,
+}

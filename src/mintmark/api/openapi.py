@@ -1,0 +1,9 @@
+"""The OpenAPI document."""
+
+DOCUMENT = {"openapi": "3.1.0", "info": {"title": "Mintmark read API", "version": "1"}, "paths": {}}
+
+
+def dump() -> bytes:
+    import orjson
+
+    return orjson.dumps(DOCUMENT)

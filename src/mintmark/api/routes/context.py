@@ -1,0 +1,105 @@
+"""What a route is given, and what it may give back beside an answer: bytes of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mintmark.api.request import shorten
+from mintmark.errors import NotYet
+from mintmark.store.grouped import Grouped
+from mintmark.store.register_store import Lookup, Row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from mintmark.api.answers import Answer, View
+    from mintmark.api.registers import Registers
+    from mintmark.api.request import Request
+    from mintmark.store.register_store import RegisterStore
+
+DAY, FOREVER = 86_400, 31_536_000  # seconds
+
+
+class Readers:
+    """The single questions that every request asks, in groups."""
+
+    def __init__(self, store: RegisterStore) -> None:
+        self.latest: Grouped[Lookup, Row] = Grouped(store.latest)
+        self.existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._existing)
+        self._store = store
+
+    async def _existing(self, asked: Sequence[Sequence[Lookup]]) -> dict[int, Sequence[bool]]:
+        found = await self._store.existing([lookup for lookups in asked for lookup in lookups])
+        answers, at = {}, 0
+        for place, lookups in enumerate(asked):
+            answers[place] = [at + offset in found for offset in range(len(lookups))]
+            at += len(lookups)
+        return answers
+
+
+@dataclass(slots=True)
+class Context:
+    """One request to one register. `view` is what it asked for, `log` the register's id in the store."""
+
+    registers: Registers
+    readers: Readers
+    request: Request
+    format: str
+    formats: tuple[str, ...]
+    view: View
+    log: int
+
+    @property
+    def store(self) -> RegisterStore:
+        """The read database."""
+        return self.registers.store
+
+    def answer(self, path: str) -> dict[str, Any]:
+        """What every answer about a register has."""
+        params = {name: text for name, text in self.request.params.items() if name != "at"}
+        return {"path": path, "params": params, "formats": self.formats, "view": self.view}
+
+    async def dangling(self, rows: Iterable[Row]) -> frozenset[tuple[str, str]]:
+        """The (register, key) of the links of these rows that lead to no record here."""
+        columns, linker = self.view.linked, self.view.linker
+        if not columns:
+            return frozenset()
+        targets = list(dict.fromkeys(link for row in rows for link in linker.records(columns, row.item)))
+        if not targets:
+            return frozenset()
+        stands = await self.readers.existing.get([self._lookup(*target) for target in targets])
+        return frozenset(target for target, is_there in zip(targets, stands or (), strict=True) if not is_there)
+
+    def _lookup(self, register: str, key: str) -> Lookup:
+        known = self.registers.known[register]
+        size = self.view.size if register == self.view.name else known.head.size
+        return Lookup(known.log.id, size, key)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An HTTP response. `fresh` is how many seconds it stays true: 0, ask again each time."""
+
+    type: str
+    body: bytes | AsyncIterator[bytes]
+    status: int = 200
+    fresh: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Route(NamedTuple):
+    """A path's handler with what the path says, the formats that it has, and whether its answer at a size is final.
+
+    `final`: seconds that an answer at a fixed size stays true; 0 where it may change (links that begin to lead somewhere).
+    """
+
+    handler: Callable[..., Awaitable[Answer | Reply]]
+    args: Mapping[str, str]
+    formats: tuple[str, ...]
+    final: int = 0
+
+
+def missing(what: str, text: str, view: View) -> NotYet:
+    """The error for what is not in a register as of a view."""
+    return NotYet(f"{view.name} has no {what} {shorten(text)} at size {view.size}")

@@ -1,0 +1,45 @@
+"""The log itself, as C2SP tlog-tiles lays it out: checkpoint, tiles and entry bundles below /{name}/log. Of opaque logs too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.api.routes.context import FOREVER, Reply
+from mintmark.errors import Malformed, NotYet
+from mintmark.tlog import bundle, tile
+from mintmark.tlog.kernel import HASH, WIDTH
+
+if TYPE_CHECKING:
+    from mintmark.store.log_store import LogStore
+    from mintmark.store.model import Head, Log
+
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
+
+async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
+    """`checkpoint`, `tile/…` or `tile/entries/…`. Raises NotYet for anything else, and for what the head does not cover."""
+    if path == "checkpoint":
+        return Reply(TEXT, head.note)
+    try:
+        if path.startswith("tile/entries/"):
+            return await _bundle(store, log, head, *tile.parse_entries_path(path))
+        return await _tile(store, log, head, tile.parse_path(path))
+    except Malformed as error:
+        raise NotYet(str(error)) from None
+
+
+async def _tile(store: LogStore, log: Log, head: Head, asked: tile.Tile) -> Reply:
+    _check_width(asked.width, tile.tile_width(asked.level, asked.index, head.size))
+    hashes = (await store.tiles(log.id, [(asked.level, asked.index)]))[asked.level, asked.index]
+    return Reply(BYTES, hashes[: asked.width * HASH], fresh=FOREVER)
+
+
+async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int) -> Reply:
+    _check_width(width, tile.tile_width(0, index, head.size))
+    entries = (await store.bundles(log.id, index, index + 1, 1))[0].entries
+    return Reply(BYTES, bundle.take(entries, width), fresh=FOREVER)
+
+
+def _check_width(asked: int, there: int) -> None:
+    if not asked <= there:
+        raise NotYet(f"the log has {there} of {WIDTH} there, not {asked} yet")

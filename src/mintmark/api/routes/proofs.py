@@ -1,0 +1,104 @@
+"""Proofs: those of v1, over its own tree, and tlog-proof files over the tree that is signed (C2SP tlog-proof)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.api import answers
+from mintmark.api.negotiate import TYPES
+from mintmark.api.request import index
+from mintmark.api.routes import entries, records
+from mintmark.api.routes.context import FOREVER, Reply
+from mintmark.errors import Malformed, MintmarkError
+from mintmark.tlog import prove, tile
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.proof_file import ProofFile, format_proof
+
+if TYPE_CHECKING:
+    from mintmark.api.routes.context import Context
+    from mintmark.store.register_store import Row
+    from mintmark.tlog.merkle import Span
+
+
+async def register(c: Context) -> answers.Answer:
+    """The v1 root over the user entries."""
+    return answers.RegisterProof(**c.answer("/proof/register/merkle:sha-256"), v1_root=await v1_root(c, c.view.entries))
+
+
+async def entry(c: Context, number: str, size: str) -> answers.Answer:
+    """The v1 audit path of a user entry in the first `size` user entries."""
+    at, total = _bounds(c, "an entry's number", number, size)
+    hashes = await _v1_prove(c, prove.inclusion_spans(at - 1, total))
+    path = f"/proof/entries/{at}/{total}/merkle:sha-256"
+    return answers.EntryProof(**c.answer(path), number=at, hashes=hashes)
+
+
+async def consistency(c: Context, old: str, size: str) -> answers.Answer:
+    """The v1 consistency nodes between two numbers of user entries."""
+    old_total, total = _bounds(c, "the older size", old, size)
+    hashes = await _v1_prove(c, prove.consistency_spans(old_total, total))
+    path = f"/proof/consistency/{old_total}/{total}/merkle:sha-256"
+    return answers.ConsistencyProof(**c.answer(path), hashes=hashes)
+
+
+async def record_file(c: Context, key: str) -> Reply:
+    """The tlog-proof of a record's latest entry."""
+    return await _file(c, await records.latest(c, key))
+
+
+async def entry_file(c: Context, number: str) -> Reply:
+    """The tlog-proof of a user entry."""
+    return await _file_of(c, await entries.entry(c, number))
+
+
+async def log_entry_file(c: Context, number: str) -> Reply:
+    """The tlog-proof of the entry at an index."""
+    return await _file_of(c, await entries.log_entry(c, number))
+
+
+async def v1_root(c: Context, total: int) -> bytes:
+    """The root of the v1 tree over the first `total` user entries."""
+    return (await v1_edge(c, total)).root()
+
+
+async def v1_edge(c: Context, total: int) -> Edge:
+    """The edge of the v1 tree over the first `total` user entries."""
+    return Edge.load(total, await c.store.v1_tiles(c.log, tile.edge_keys(total)))
+
+
+async def _file_of(c: Context, answer: answers.Answer) -> Reply:
+    if not isinstance(answer, answers.Entry):
+        raise AssertionError("an entry's route answers with an entry")
+    return await _file(c, answer.row)
+
+
+async def _file(c: Context, row: Row) -> Reply:
+    """The proof at the smallest head that was signed and covers the view: it is the same file whenever it is asked for."""
+    head = c.registers.register(c.view.name).head
+    signed = await c.store.note(c.log, c.view.size, head.size) or (head.size, head.note)
+    size, note = signed
+    spans = prove.inclusion_spans(row.index, size)
+    hashes = prove.prove(spans, await c.store.tiles(c.log, prove.needed(spans)))
+    body = format_proof(ProofFile(row.index, tuple(hashes), note))
+    name = f'attachment; filename="{c.view.name}-{row.index}.tlog-proof"'
+    fresh = FOREVER if c.view.at is not None else 0
+    return Reply(
+        TYPES["proof"], body, fresh=fresh, headers={"Content-Disposition": name, "Mintmark-Proof-Size": str(size)}
+    )
+
+
+def _bounds(c: Context, what: str, first: str, second: str) -> tuple[int, int]:
+    least, most = index(first), index(second)
+    if least is None or most is None:
+        raise Malformed(f"{what} and the size are whole numbers")
+    if not 1 <= least <= most <= c.view.entries:
+        raise Malformed(f"{what} is from 1 to the size, and the size at most {c.view.entries}")
+    return least, most
+
+
+async def _v1_prove(c: Context, spans: list[Span]) -> list[bytes]:
+    needed = prove.needed(spans)
+    tiles = await c.store.v1_tiles(c.log, needed) if needed else {}
+    if needed - tiles.keys():
+        raise MintmarkError(f"tiles of the v1 tree of log {c.log} are lost; run mintmark rebuild")
+    return prove.prove(spans, tiles)

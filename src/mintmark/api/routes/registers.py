@@ -1,0 +1,62 @@
+"""The list of registers, a register's home, and what changed between two sizes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.api import answers
+from mintmark.api.request import MAX_NUMBER
+from mintmark.errors import Malformed
+from mintmark.store import change_pages
+
+if TYPE_CHECKING:
+    from mintmark.api.routes.context import Context
+
+POINTS = 60
+PAGE, MOST = 100, 1_000
+
+
+async def register(c: Context) -> answers.Answer:
+    """A register's home, and its summary."""
+    growth = []
+    if c.format == "html" and c.view.entries:
+        count = c.view.entries
+        numbers = sorted({1 + (count - 1) * at // (POINTS - 1) for at in range(POINTS)})
+        growth = [answers.Growth(*point) for point in await c.store.growth(c.log, c.view.size, numbers)]
+    note = c.registers.register(c.view.name).head.note
+    return answers.Register(**c.answer("/register"), checkpoint=note, growth=growth)
+
+
+async def diff(c: Context) -> answers.Answer:
+    """What changed between `from` and `to`, each a size or a time; without them, in the last year of the register."""
+    params = c.request.params
+    after = await c.registers.view(c.view.name, params.get("to", c.view.at))
+    before = await c.registers.view(c.view.name, params.get("from", _year_before(after.updated)))
+    if before.size > after.size:
+        raise Malformed(f"from is after to: {before.size} entries, and {after.size}")
+    start = c.request.number("start", before.size, 0, MAX_NUMBER)
+    limit = c.request.number("limit", PAGE, 1, MOST)
+    found = await change_pages.changes(
+        c.store, c.log, before.size, after.size, max(start, before.size), limit
+    )  # fmt: skip
+    changes = [
+        answers.Change(new.key, old if old and not old.ended else None, _standing(new)) for old, new in found.rows
+    ]
+    next_ = None
+    if found.start is not None:
+        next_ = {"from": str(before.size), "to": str(after.size), "start": str(found.start), "limit": str(limit)}
+    return answers.Diff(
+        **{**c.answer("/diff"), "view": after}, before=before, changes=changes, page=answers.Page(next_)
+    )
+
+
+def _standing(row: change_pages.Row) -> change_pages.Row | None:
+    return None if row.ended else row
+
+
+def _year_before(timestamp: str | None) -> str:
+    """A year before a timestamp, as a date that exists; the beginning where there is none."""
+    if timestamp is None:
+        return "0"
+    year, rest = int(timestamp[:4]) - 1, timestamp[4:]
+    return f"{max(year, 1):04}{rest.replace('-02-29', '-02-28', 1)}"

@@ -1,0 +1,81 @@
+"""The read API's shell: a pool, the feed of heads, and uvicorn until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.staticfiles import StaticFiles
+
+from mintmark.api import html
+from mintmark.api.app import App
+from mintmark.errors import Misconfigured
+from mintmark.store.feed import HeadFeed
+from mintmark.store.migrate import migrate
+from mintmark.store.pool import open_pool
+from mintmark.store.register_store import RegisterStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+CONNECTIONS = 8
+BACKLOG = 2_048
+
+
+async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
+    """Serves the read API until cancelled. Raises Misconfigured, Unavailable."""
+    async with opened(database, links) as app:
+        config = uvicorn.Config(
+            app, http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False,
+            backlog=BACKLOG, timeout_keep_alive=75,
+        )  # fmt: skip
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[_bind(listen)]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
+    """The application over an open pool, which follows the heads."""
+    await migrate(database, "read")
+    async with open_pool(database, CONNECTIONS) as pool:
+        app = App(RegisterStore(pool), links, StaticFiles(directory=html.STATIC))
+        await app.registers.refresh()
+        feed = HeadFeed(pool, database)
+        tasks = [asyncio.create_task(app.registers.follow(feed)), asyncio.create_task(feed.run())]
+        try:
+            yield app
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn in a task of ours: whoever started us hears the signals, and cancels."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves them alone."""
+        yield
+
+
+def _bind(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        bound.close()
+        reason = error.strerror
+        raise Misconfigured(f"{listen} cannot be bound: {reason}; choose another with [api] listen") from error
+    return bound

@@ -1,0 +1,94 @@
+"""Real registers in a read database, put there by the mirror's own step, and a client of the API over it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from mintmark.api.server import opened
+from mintmark.mirror.follow import Follower
+from mintmark.register.entry import format_entry
+from mintmark.register.rsf import read_rsf
+from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.store.pool import open_pool
+from mintmark.store.read_store import ReadStore
+from mintmark.tlog.note import generate_skey
+from tests.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from mintmark.api.app import App
+    from mintmark.register.entry import Entry
+    from tests.postgres import TestPostgres
+
+DOMAIN = "registers.test"
+SHARED = Path(__file__).parents[3] / "shared" / "registers"
+ELSEWHERE = {"company": "https://company.elsewhere.example/records/"}
+
+
+def world(name: str, rows: Iterable[tuple[Entry, bytes | None]] = ()) -> World:
+    """An honest register log of these entries and items."""
+    origin = f"{DOMAIN}/{name}"
+    made = World(origin, pb.KIND_REGISTER, generate_skey(origin))
+    if rows := list(rows):
+        made.append([format_entry(entry) for entry, _ in rows], [item or b"" for _, item in rows])
+    return made
+
+
+async def mirror(database: str, *worlds: World) -> None:
+    """Brings each world's newest head into a read database."""
+    async with open_pool(database, 2) as pool:
+        for made in worlds:
+            follower = Follower(ReadStore(pool), made.origin, made.verifiers)
+            assert await follower.step(made, made.notes[-1], "register")
+
+
+@pytest.fixture(scope="session")
+def published() -> dict[str, World]:
+    """The registers of /shared as worlds, by name."""
+    files = sorted(SHARED.glob("*.rsf"))
+    if not files:
+        pytest.skip("the published registers are not beside this checkout (../shared/registers)")
+    return {file.stem: world(file.stem, ((r.entry, r.item) for r in read_rsf(file.read_bytes()))) for file in files}
+
+
+@pytest.fixture(scope="session")
+def golden(published: dict[str, World]) -> dict[str, dict[str, object]]:
+    """What is known of each published register, by name."""
+    found = json.loads((SHARED / "golden-roots.json").read_text())
+    return {name.removesuffix(".rsf"): known for name, known in found.items() if "/" not in name}
+
+
+@pytest.fixture(scope="session")
+def published_db(postgres: TestPostgres, published: dict[str, World]) -> Iterator[str]:
+    """A read database with the published registers. Tests only read it."""
+    name = postgres.create("read")
+    database = postgres.server.conninfo(name)
+    asyncio.run(mirror(database, *published.values()))
+    yield database
+    postgres.drop(name)
+
+
+@pytest.fixture
+async def app(published_db: str) -> AsyncIterator[App]:
+    """The API over the published registers."""
+    async with opened(published_db, ELSEWHERE) as app:
+        yield app
+
+
+@pytest.fixture
+async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API over the published registers."""
+    async with connect(app) as client:
+        yield client
+
+
+def connect(app: App, host: str = "registers.test") -> httpx.AsyncClient:
+    """A client of an application."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")

@@ -1,15 +1,34 @@
-"""The optional native kernel, left out without a compiler or libcrypto's headers; the rest is in pyproject.toml."""
+"""The optional native kernels; everything else stands in pyproject.toml.
+
+Without a compiler or libcrypto's headers they are left out.
+"""
 
 from setuptools import Extension, setup
 
+TLOG, REGISTER = "src/mintmark/tlog", "src/mintmark/register"
+
+
+def kernel(module: str, *sources: str, headers: tuple[str, ...] = ()) -> Extension:
+    """A native kernel, over libcrypto."""
+    return Extension(
+        module,
+        list(sources),
+        include_dirs=[TLOG],
+        depends=[f"{TLOG}/kernel.h", *headers],
+        libraries=["crypto"],
+        extra_compile_args=["-O3", "-Wall", "-Wextra"],
+        optional=True,
+    )
+
+
 setup(
     ext_modules=[
-        Extension(
-            "mintmark.tlog._kernel",
-            ["src/mintmark/tlog/_kernel.c"],
-            libraries=["crypto"],
-            extra_compile_args=["-O3", "-Wall", "-Wextra"],
-            optional=True,
-        )
+        kernel("mintmark.tlog._kernel", f"{TLOG}/_kernel.c"),
+        kernel(
+            "mintmark.register._kernel",
+            f"{REGISTER}/_kernel.c",
+            f"{REGISTER}/grammar.c",
+            headers=(f"{REGISTER}/grammar.h",),
+        ),
     ]
 )

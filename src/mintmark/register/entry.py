@@ -12,8 +12,7 @@ canonical.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mintmark.errors import Malformed
 from mintmark.register import canonical
@@ -36,14 +35,28 @@ _USER_KEY = re.compile(KEY)
 _SYSTEM_KEY = re.compile(rf"name|register-name|custodian|(?:field|register):{NAME}|erase:(0|[1-9][0-9]{{0,18}})")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One leaf. `timestamp` is `YYYY-MM-DDTHH:MM:SSZ`; `item_hash` is 32 bytes, or None for a tombstone."""
 
     key: str
     timestamp: str
     type: EntryType
     item_hash: bytes | None
+
+
+class Row(NamedTuple):
+    """An entry at its place in a log, with its item.
+
+    `entry` is None for a leaf that is no register entry. It does not depend on the item, which may be erased one day.
+    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: named by the leaf, and not
+    sent.
+    """
+
+    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a row
+    leaf_hash: bytes
+    entry: Entry | None
+    item: bytes | None
+    missing: bool
 
 
 def format_entry(entry: Entry) -> bytes:

@@ -3,44 +3,11 @@
  * Every length comes from hostile bytes and is checked against what is left before it is used, in the pass that uses it:
  * the buffer may be writable, so nothing learnt in one pass is believed in the next. The GIL is released while hashing.
  */
-#define PY_SSIZE_T_CLEAN
-#define OPENSSL_SUPPRESS_DEPRECATED /* the one-context calls: EVP's set-up costs as much as a short hash */
-#include <Python.h>
-#include <openssl/sha.h>
-#include <string.h>
+#include "kernel.h"
 
-enum { HASH = 32, LENGTH = 2, ROW = 2 + 4 + 4 + 4 + 8 + 4 + HASH };
+enum { ROW = 2 + 4 + 4 + 4 + 8 + 4 + HASH };
 
 static PyObject *Malformed;
-
-/* One entry at *at; its length, or -1 where the bundle ends too early. Moves *at to the next. */
-static inline Py_ssize_t
-next_entry(const unsigned char *bundle, Py_ssize_t size, Py_ssize_t *at)
-{
-    if (size - *at < LENGTH) {
-        return -1;
-    }
-    Py_ssize_t length = (Py_ssize_t)bundle[*at] << 8 | bundle[*at + 1];
-    if (size - *at - LENGTH < length) {
-        return -1;
-    }
-    *at += LENGTH + length;
-    return length;
-}
-
-/* The number of entries, or -1. */
-static Py_ssize_t
-count_entries(const unsigned char *bundle, Py_ssize_t size)
-{
-    Py_ssize_t at = 0, count = 0;
-    while (at < size) {
-        if (next_entry(bundle, size, &at) < 0) {
-            return -1;
-        }
-        count++;
-    }
-    return count;
-}
 
 static PyObject *
 truncated(void)
@@ -72,17 +39,6 @@ cut(PyObject *Py_UNUSED(module), PyObject *arg)
     }
     PyBuffer_Release(&view);
     return entries;
-}
-
-static void
-leaf(const unsigned char *entry, size_t length, unsigned char *out)
-{
-    static const unsigned char prefix = 0;
-    SHA256_CTX context;
-    SHA256_Init(&context);
-    SHA256_Update(&context, &prefix, 1);
-    SHA256_Update(&context, entry, length);
-    SHA256_Final(out, &context);
 }
 
 static void
@@ -169,15 +125,6 @@ fold(PyObject *Py_UNUSED(module), PyObject *arg)
     return root;
 }
 
-static unsigned char *
-put(unsigned char *to, unsigned long long value, int bytes)
-{
-    for (int i = bytes - 1; i >= 0; i--) {
-        *to++ = (unsigned char)(value >> 8 * i);
-    }
-    return to;
-}
-
 static PyObject *
 copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -200,7 +147,7 @@ copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
         for (Py_ssize_t i = 0; i < count; i++) {
             to = put(to, 3, 2);
             to = put(put(to, 4, 4), (unsigned int)log, 4);
-            to = put(put(to, 8, 4), (unsigned long long)(first + i), 8);
+            to = put(put(to, 8, 4), (unsigned long long)first + (unsigned long long)i, 8);
             to = put(to, HASH, 4);
             memcpy(to, (const unsigned char *)view.buf + i * HASH, HASH);
             to += HASH;

@@ -10,8 +10,12 @@ import os
 import struct
 from hashlib import sha256
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 HASH = 32  # bytes in a hash
 WIDTH = 256  # entries in a full bundle, hashes in a full tile
@@ -87,17 +91,24 @@ def copy_rows(log: int, first: int, hashes: bytes) -> bytes:
     return b"".join([_ROW(3, 4, log, 8, index, HASH, hashes[at : at + HASH]) for index, at in starts])
 
 
-# MINTMARK_KERNEL=python keeps the above, =native insists on the twin; unset takes the twin where it was built.
-NATIVE = False
-_choice = os.environ.get("MINTMARK_KERNEL", "")
-if _choice not in ("", "python", "native"):
-    raise Misconfigured(f"MINTMARK_KERNEL={_choice}: set it to python or native, or leave it unset")
-if _choice != "python":
+def native(module: str) -> ModuleType | None:
+    """The native twin to be used: MINTMARK_KERNEL=python takes none, =native insists; unset takes what is built.
+
+    Raises:
+        Misconfigured: another choice, or a twin that is insisted on and was not built.
+    """
+    choice = os.environ.get("MINTMARK_KERNEL", "")
+    if choice not in ("", "python", "native"):
+        raise Misconfigured(f"MINTMARK_KERNEL={choice}: set it to python or native, or leave it unset")
+    if choice == "python":
+        return None
     try:
-        _native = import_module("mintmark.tlog._kernel")
+        return import_module(module)
     except ImportError as error:
-        if _choice == "native":
+        if choice == "native":
             raise Misconfigured("MINTMARK_KERNEL=native, but the native kernel was not built here; unset it") from error
-    else:
-        cut, leaf_hashes, fold, copy_rows = _native.cut, _native.leaf_hashes, _native.fold, _native.copy_rows
-        NATIVE = True
+        return None
+
+
+if NATIVE := (_native := native("mintmark.tlog._kernel")) is not None:
+    cut, leaf_hashes, fold, copy_rows = _native.cut, _native.leaf_hashes, _native.fold, _native.copy_rows

@@ -37,6 +37,7 @@ TEMPLATES: Mapping[type[Answer], str] = {
     answers.Register: "register.html",
     answers.Records: "records.html",
     answers.Record: "record.html",
+    answers.Referrers: "referrers.html",
     answers.Entries: "entries.html",
     answers.Entry: "entry.html",
     answers.ItemAnswer: "item.html",
@@ -61,7 +62,7 @@ _PAGES.globals.update(
     steps=show.steps,
     title=show.title,
     columns=show.columns,
-    references=show.references,
+    grouped=show.references,
     as_of=words.as_of,
     narrowings=show.narrowings,
     format_hash=format_hash,
@@ -74,18 +75,18 @@ _PAGES.globals.update(
 )
 
 
-def render(answer: Answer) -> str:
+def render(answer: Answer) -> bytes:
     """The page of an answer that `TEMPLATES` has a template for."""
     view: View | None = getattr(answer, "view", None)
     page = _PAGES.get_template(TEMPLATES[type(answer)])
-    return page.render(answer=answer, view=view, to=_addresses(view))
+    return page.render(answer=answer, view=view, to=_addresses(view)).encode()
 
 
-def render_docs(openapi: Mapping[str, Any]) -> str:
+def render_docs(openapi: Mapping[str, Any]) -> bytes:
     """The documentation of the API that an OpenAPI document describes: every operation, to read and to try."""
     operations = [_operation(openapi, path, methods) for path, methods in openapi["paths"].items() if "get" in methods]
     page = _PAGES.get_template("docs.html")
-    return page.render(info=openapi["info"], operations=operations, view=None, to=_addresses(None))
+    return page.render(info=openapi["info"], operations=operations, view=None, to=_addresses(None)).encode()
 
 
 def _operation(openapi: Mapping[str, Any], path: str, methods: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,11 +139,11 @@ def title(view: View, row: Row) -> str:
 
 
 class References(NamedTuple):
-    """Who refers to a record by one field of one register: the first few keys, and where they are all listed."""
+    """Who refers to a record by one field of one register: the first few, and where they are all listed."""
 
     register: str
     field: str
-    keys: list[tuple[str, str]]  # with their addresses
+    records: list[tuple[str, str]]  # titles, with their addresses
     all_of_them: str
 
 
@@ -151,9 +151,9 @@ def references(view: View, referrers: Sequence[Referrer]) -> list[References]:
     """What refers to a record, grouped by where it does."""
     found = []
     for (register, field, value), group in groupby(referrers, lambda r: (r.register, r.field, r.value)):
-        records = view.linker.base.format(register) + "/records"
-        keys = [(referrer.key, f"{records}/{segment(referrer.key)}{then(view)}") for referrer in group]
-        found.append(References(register, field, keys, f"{records}/{field}/{segment(value)}{then(view)}"))
+        base = view.linker.base.format(register) + "/records"
+        records = [(referrer.title, f"{base}/{segment(referrer.key)}{then(view)}") for referrer in group]
+        found.append(References(register, field, records, f"{base}/{field}/{segment(value)}{then(view)}"))
     return found
 
 

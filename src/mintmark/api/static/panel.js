@@ -12,7 +12,7 @@ const steps = panel.querySelector("[data-steps]");
 const verdict = panel.querySelector("[data-verdict]");
 const picture = panel.querySelector("[data-picture]");
 const keys = panel.querySelector("[data-keys]");
-const { origin, key, entry, type, proof, item } = panel.dataset;
+const { origin, key, type, index, entry, proof, item } = panel.dataset;
 const store = `mintmark.keys.${origin}`;
 
 const STEPS = [
@@ -41,7 +41,9 @@ const CHECKS = {
   async entry(found) {
     found.proof = check.parseProof(await bytesOf(proof));
     const [shown] = parse(await bytesOf(entry));
-    if (shown.key !== key) throw new check.Fault(`The server sent an entry of ${shown.key}, not of ${key}.`);
+    if (shown.key !== key || (shown.type ?? "user") !== type || String(found.proof.index) !== index) {
+      throw new check.Fault(`The server sent another entry than the one of ${key} at index ${index}.`);
+    }
     const itemHash = shown["item-hash"][0] ?? null;
     found.entry = { key, timestamp: shown["entry-timestamp"], type, itemHash };
     found.leaf = check.formatLeaf(found.entry);
@@ -59,7 +61,7 @@ const CHECKS = {
 
   async leaf(found) {
     found.leafHash = await check.leafHash(found.leaf);
-    return [`At index ${found.proof.index} of the log, which counts from 0, definitions included. SHA-256 of a zero byte and its bytes is`, code(check.hex(found.leafHash))];
+    return [`At index ${index} of the log, which counts from 0, definitions included. SHA-256 of a zero byte and its bytes is`, code(check.hex(found.leafHash))];
   },
 
   async path(found) {

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from mintmark.cli.output import write_durably
 from mintmark.errors import Malformed, Misconfigured
+from mintmark.mint.keys import read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from mintmark.tlog.note import SecretKey, Verifier
+
+__all__ = ["lines", "make_keys", "parse_vkeys", "read_keys", "read_vkeys", "write_keys"]
 
 
 def parse_vkeys(text: str) -> tuple[Verifier, ...]:
@@ -54,16 +57,6 @@ def write_keys(file: Path, signers: Sequence[SecretKey]) -> None:
         write_durably(file, lines(signer.skey for signer in signers), mode=0o600, replace=False)
     except FileExistsError as error:
         raise Misconfigured(f"{file} exists, and a log's key is never overwritten; choose another directory") from error
-
-
-def read_keys(file: Path) -> tuple[SecretKey, ...]:
-    """The secret keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
-    from mintmark.tlog.note import parse_skey
-
-    try:
-        return tuple(parse_skey(line) for line in file.read_text("ascii").removesuffix("\n").split("\n"))
-    except OSError as error:
-        raise Misconfigured(f"the secret key {file} cannot be read: {error.strerror}") from error
 
 
 def lines(keys: Iterable[str]) -> bytes:

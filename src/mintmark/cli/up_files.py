@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.cli.output import write_durably
 from mintmark.cli.ports import reach
 from mintmark.errors import Misconfigured
+from mintmark.mint.tokens import RIGHTS, format_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,12 @@ listen = {http}
 
 # Registers published elsewhere: a CURIE's prefix, and the URL that its key is added to.
 [api.links]
+"""
+
+
+TOKENS = """\
+# Who may append what. Written once by `mintmark up`, and yours to edit; the mint reads it again when it changes.
+# A token is kept by its hash (printf %s TOKEN | sha256sum). The first one is in DIR/token.
 """
 
 
@@ -71,12 +78,15 @@ def sole_use(place: Place) -> Iterator[None]:
 
 
 def write_files(place: Place, databases: Databases, grpc: str, http: str) -> None:
-    """The configuration and the token, where they are not there yet."""
+    """The configuration, the token, and what the mint knows of it, where they are not there yet."""
     if not place.config.exists():
         values = {"mint": databases.mint, "read": databases.read, "grpc": grpc, "http": http, "source": reach(grpc)}
         write_durably(place.config, CONFIG.format(**{key: json.dumps(value) for key, value in values.items()}).encode())
     if not place.token.exists():
         write_durably(place.token, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+    if not place.tokens.exists():
+        token = format_token("up", place.token.read_text().strip(), RIGHTS)
+        write_durably(place.tokens, f"{TOKENS}\n{token}".encode(), mode=0o600)
 
 
 def environment(databases: Databases, grpc: str, http: str) -> dict[str, str]:

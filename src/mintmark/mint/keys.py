@@ -1,0 +1,59 @@
+"""The logs' secret keys: DIR/NAME.key, a signer key a line, NAME being the last segment of the log's origin.
+
+All keys of a file sign each checkpoint. To change a key, put the new one beside the old one, let the mint sign once
+with both, and then take the old one away: whoever trusts either can follow the change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, Misconfigured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mintmark.tlog.note import SecretKey, Signer
+
+
+def read_keys(file: Path) -> tuple[SecretKey, ...]:
+    """The secret keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
+    from mintmark.tlog.note import parse_skey  # here, because every command imports this module
+
+    try:
+        return tuple(parse_skey(line) for line in file.read_text("ascii").removesuffix("\n").split("\n"))
+    except OSError as error:
+        raise Misconfigured(f"the secret key {file} cannot be read: {error.strerror}") from error
+    except (Malformed, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, Malformed) else "a byte is not ASCII"
+        raise Malformed(f"{file} is not a secret key: {reason}") from error
+
+
+class KeyDirectory:
+    """The directory of a mint's keys, read when a log is opened."""
+
+    def __init__(self, directory: Path) -> None:
+        if not directory.is_dir():
+            raise Misconfigured(f"the directory of keys {directory} is not there; name it with [mint] keys")
+        self.directory = directory
+
+    def signers(self, origin: str) -> tuple[Signer, ...]:
+        """The keys that a log signs with.
+
+        Raises:
+            Misconfigured: there are none here, or they are of another log.
+            Malformed: the file holds something else.
+        """
+        file = self.file(origin, "key")
+        if not file.exists():
+            raise Misconfigured(f"no key of {origin} is here; make one with: mintmark keygen {origin} -o {file.parent}")
+        signers = read_keys(file)
+        if any(signer.name != origin for signer in signers):
+            raise Misconfigured(
+                f"{file} is the key of {signers[0].name}, not of {origin}; each log has a name of its own"
+            )
+        return signers
+
+    def file(self, origin: str, suffix: str) -> Path:
+        """Where something of a log is kept."""
+        return self.directory / f"{origin.rsplit('/', 1)[-1]}.{suffix}"

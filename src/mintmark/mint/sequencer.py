@@ -1,0 +1,182 @@
+"""The sequencer of one log: takes all that waits, gives it its place, commits it, answers (DESIGN section 4).
+
+    take ── admit ── integrate ── sign ── commit ──> answer
+      ^                                     |
+      '── settle what is in the log already ── read the log again <── lost race, lost answer, request id known
+
+Nothing waits for a timer: what comes while a commit is under way is the next commit. There is one recovery, whatever
+went wrong (docs/adr/002-optimistic-commit.md): the state is thrown away and read again, requests that are in the log
+already are answered, the others sequenced anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from time import monotonic
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
+from mintmark.mint.mark import check_mark, read_mark, write_mark
+from mintmark.mint.pool import check_same
+from mintmark.mint.request import Appended
+from mintmark.mint.state import State, admit_all, check_stored, erased_bundles, integrate
+from mintmark.tlog.note import parse_vkey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mintmark.mint.keys import KeyDirectory
+    from mintmark.mint.pool import Pool, Ticket
+    from mintmark.mint.state import Draft
+    from mintmark.store.mint_store import MintStore, Request
+    from mintmark.store.model import Log
+    from mintmark.tlog.note import Signer
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds that a request waits for a database that does not answer
+PAUSE, PAUSE_MOST = 0.05, 1.0  # seconds between attempts, doubled
+INLINE = 65_536  # bytes that are worked on without leaving the event loop
+
+
+class Sequencer:
+    """One log's. `tell(event, origin, detail)` hears of troubles: the shell logs and counts them."""
+
+    def __init__(
+        self,
+        log: Log,
+        store: MintStore,
+        pool: Pool,
+        keys: KeyDirectory,
+        *,
+        clock: Callable[[], float] = time.time,
+        tell: Callable[[str, str, str], None] = lambda *_: None,
+    ) -> None:
+        self.log, self._store, self._pool, self._keys = log, store, pool, keys
+        self._clock, self._tell = clock, tell
+        self._signers: Sequence[Signer] = ()
+        self._state: State | None = None
+        self._marked = b""  # the note that stands in the mark
+
+    async def run(self) -> None:
+        """Sequences until cancelled."""
+        while True:
+            await self._sequence(await self._pool.take(self.log.id))
+
+    async def open(self) -> State:
+        """The log as its database holds it, found to be what was signed.
+
+        Raises Untrusted where it is not, Misconfigured without its key, Unavailable.
+        """
+        self._signers = self._keys.signers(self.log.origin)
+        verifiers = [parse_vkey(signer.vkey) for signer in self._signers]
+        state = State.load(self.log, await self._store.load(self.log))
+        head = check_stored(self.log, state, verifiers)
+        mark = read_mark(self._keys.file(self.log.origin, "mark"), self.log.origin, verifiers)
+        await check_mark(self._store, self.log.id, head, mark)
+        self._marked = mark.note
+        return state
+
+    async def mark(self) -> None:
+        """Brings the mark up to the last commit."""
+        if (state := self._state) is not None and state.head.size and state.head.note != self._marked:
+            await asyncio.to_thread(write_mark, self._keys.file(self.log.origin, "mark"), state.head.note)
+            self._marked = state.head.note
+
+    async def _sequence(self, tickets: Sequence[Ticket]) -> None:
+        """Answers every one of these tickets."""
+        began, pause = monotonic(), PAUSE
+        while tickets := [ticket for ticket in tickets if not ticket.answer.done()]:
+            try:
+                await self._attempt(tickets)
+            except Conflict:
+                self._state = None
+            except Unavailable as error:
+                self._state = None
+                self._tell("unavailable", self.log.origin, str(error))
+                if monotonic() - began + pause > PATIENCE:
+                    _refuse(tickets, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, PAUSE_MOST)
+            except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
+                self._state = None
+                self._tell("refused", self.log.origin, f"{type(error).__name__}: {error}")
+                _refuse(tickets, error)
+
+    async def _attempt(self, tickets: Sequence[Ticket]) -> None:
+        """One commit of what is admitted. Raises Conflict, and what `MintStore` raises, with the tickets unanswered."""
+        if self._state is None:
+            self._state = await self.open()
+            await self._settle_known(tickets)
+        open_ = {ticket.request.id: ticket for ticket in tickets if not ticket.answer.done()}
+        state, now = self._state, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+        began, size = monotonic(), sum(ticket.request.size for ticket in open_.values())
+        draft = await _compute(size, admit_all, state, [ticket.request for ticket in open_.values()], now)
+        if draft.refused:
+            await self._refuse(state, draft, open_)
+        if not draft.requests:
+            return
+        after = await self._commit(draft, size)
+        self._state, first = after, state.head.size
+        for request, batch in zip(draft.requests, draft.admitted, strict=True):
+            open_[request.id].settle(Appended(first, request.count, after.head.note, batch.warnings))
+            first += request.count
+        self._pool.drained(self.log.id, first - state.head.size, monotonic() - began)
+
+    async def _commit(self, draft: Draft, size: int) -> State:
+        items = await self._store.items(self.log.id, older) if (older := erased_bundles(draft)) else {}
+        try:
+            after, commit = await _compute(size, integrate, self.log, draft, items, self._signers)
+        except ProofError as error:
+            raise MemoryFault(
+                f"a byte changed in the mint's memory, nothing was signed; send it again: {error}"
+            ) from error
+        await self._store.commit(commit)
+        return after
+
+    async def _settle_known(self, tickets: Sequence[Ticket]) -> None:
+        """Answers the tickets whose requests are in the log already."""
+        known = await self._store.answered(self.log.id, [ticket.request.id for ticket in tickets])
+        for ticket in tickets:
+            if (row := known.get(ticket.request.id)) is not None:
+                self._settle(ticket, row)
+
+    def _settle(self, ticket: Ticket, row: Request) -> None:
+        state = self._state
+        if state is None or row.first + row.count > state.head.size:
+            raise Conflict("another mint moved this log")  # it is in a head that we have not read
+        try:
+            check_same(row.digest, ticket.request.digest)
+        except MintmarkError as error:
+            ticket.refuse(error)
+        else:
+            ticket.settle(Appended(row.first, row.count, state.head.note))
+
+    async def _refuse(self, state: State, draft: Draft, tickets: dict[bytes, Ticket]) -> None:
+        """Refuses what was not admitted, once it is sure that the state it was refused by is the log's.
+
+        A retry of what is in the log already may break the rules of today: it is answered, not refused.
+        """
+        if (await self._store.head(self.log.id)).size != state.head.size:
+            raise Conflict("another mint moved this log")
+        await self._settle_known([tickets[request.id] for request, _ in draft.refused])
+        for request, error in draft.refused:
+            tickets[request.id].refuse(error)
+
+
+class MemoryFault(Unavailable):
+    """What was to be signed is not what was to be written; the client sends it again."""
+
+
+def _refuse(tickets: Sequence[Ticket], error: Exception) -> None:
+    for ticket in tickets:
+        ticket.refuse(error)
+
+
+async def _compute(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs pure work: in a thread where it is long, so that the loop goes on receiving."""
+    if size <= INLINE:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)

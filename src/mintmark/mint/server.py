@@ -1,0 +1,118 @@
+"""The mint's shell: the services `Mint` and `Log` over gRPC, its logs and its database.
+
+Settings come in as values. To stop is orderly: no new call is taken, what is being committed is answered, the marks are
+written, and then the database is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import Counter
+
+from mintmark.errors import Misconfigured
+from mintmark.mint.keys import KeyDirectory
+from mintmark.mint.logs import Logs
+from mintmark.mint.pool import Pool
+from mintmark.mint.service import MintService
+from mintmark.mint.tokens import Tokens
+from mintmark.rpc import limits
+from mintmark.rpc.mintmark_pb import log_pb2, log_pb2_grpc
+from mintmark.rpc.service import LogService
+from mintmark.store.feed import HeadFeed
+from mintmark.store.log_store import LogStore
+from mintmark.store.migrate import migrate
+from mintmark.store.mint_store import MintStore
+from mintmark.store.pool import open_pool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+COMMITS, READS = 8, 8  # connections
+GRACE = 2.0  # seconds for the calls that are under way
+RELOAD = 2.0  # seconds between looks at the tokens
+EVENTS = Counter("mintmark_mint_events_total", "Troubles that a mint met", ["event", "origin"])
+
+_log = structlog.get_logger("mintmark.mint")
+
+
+async def serve_mint(database: str, listen: str, keys: Path, tokens: Path) -> None:
+    """Serves until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are logged."""
+    async with running_mint(database, listen, keys, tokens):
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> AsyncIterator[str]:
+    """A mint that serves for the time of the block; the HOST:PORT that it listens on."""
+    directory, known = KeyDirectory(keys), Tokens(tokens)
+    await migrate(database, "mint")
+    async with AsyncExitStack() as stack:
+        commits = await stack.enter_async_context(open_pool(database, COMMITS))
+        reads = await stack.enter_async_context(open_pool(database, READS))
+        logs, feed = Logs(MintStore(commits), Pool(), directory, tell=_tell), HeadFeed(reads, database)
+        server = grpc.aio.server(options=limits.SERVER_OPTIONS)
+        log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), server)
+        log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), server)
+        await _add_standard_services(server)
+        address = _bind(server, listen)
+        stack.push_async_callback(logs.close)
+        async with asyncio.TaskGroup() as tasks:
+            chores = [tasks.create_task(work) for work in (feed.run(), logs.keep(), logs.check(), _reload(known))]
+            await server.start()
+            _log.info("serving", address=address)
+            try:
+                yield address
+            finally:
+                await server.stop(GRACE)
+                for chore in chores:
+                    chore.cancel()
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise Misconfigured(f"{listen} is taken or cannot be bound; choose another with [mint] listen") from error
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+async def _add_standard_services(server: grpc.aio.Server) -> None:
+    """Health and reflection, as every gRPC tool expects them."""
+    serving = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(serving, server)
+    ours = [log_pb2.DESCRIPTOR.services_by_name[name].full_name for name in ("Log", "Mint")]
+    reflection.enable_server_reflection((*ours, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    for name in ("", *ours):
+        await serving.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _reload(tokens: Tokens) -> None:
+    """The tokens again when their file changes, and on SIGHUP; what cannot be read leaves the old ones in force."""
+    hangup = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    while True:
+        try:
+            async with asyncio.timeout(RELOAD):
+                await hangup.wait()
+        except TimeoutError:
+            pass
+        hangup.clear()
+        try:
+            if tokens.reload():
+                _log.info("tokens reloaded")
+        except Misconfigured as error:
+            _log.error("tokens not reloaded", detail=str(error))
+
+
+def _tell(event: str, origin: str, detail: str) -> None:
+    EVENTS.labels(event, origin).inc()
+    _log.warning(event, origin=origin, detail=detail)

@@ -1,0 +1,111 @@
+"""The gRPC service `Mint`: who may, what was sent, and then `Logs.append` (proto/mintmark/v1/log.proto)."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from mintmark.errors import Malformed
+from mintmark.mint.request import Draft, Request, check_count, check_id, joined_request
+from mintmark.register.datatypes import is_timestamp
+from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.status import unary
+from mintmark.tlog.bundle import MAX_ENTRY
+from mintmark.tlog.keys import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import grpc
+
+    from mintmark.mint.logs import Logs
+    from mintmark.mint.request import Appended
+    from mintmark.mint.tokens import Token, Tokens
+    from mintmark.store.model import Kind
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+KINDS: dict[int, Kind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
+INLINE = 2**20  # bytes that are hashed without leaving the event loop
+
+
+class MintService(log_pb2_grpc.MintServicer):
+    """Appends to the logs of one process."""
+
+    def __init__(self, logs: Logs, tokens: Tokens) -> None:
+        self._logs, self._tokens = logs, tokens
+
+    @unary
+    async def CreateLog(self, request: pb.CreateLogRequest, context: Context) -> pb.CreateLogResponse:  # noqa: N802
+        """Makes an empty log; asking again for the same one changes nothing."""
+        origin = request.origin
+        check_name(origin)
+        self._tokens.authorize(context.invocation_metadata(), "create", origin)
+        if request.kind not in KINDS:
+            raise Malformed("a log is KIND_OPAQUE or KIND_REGISTER")
+        if request.salted and request.kind != pb.KIND_REGISTER:
+            raise Malformed("only the items of a register are salted")
+        return pb.CreateLogResponse(note=await self._logs.create(origin, KINDS[request.kind], request.salted))
+
+    @unary
+    async def Append(self, request: pb.AppendRequest, context: Context) -> pb.AppendResponse:  # noqa: N802
+        """Appends entries, all or none."""
+        token = self._tokens.authorize(context.invocation_metadata(), "append", request.origin)
+        if request.legacy:
+            token.check("legacy", request.origin)
+        erase = token.may("erase", request.origin)
+        sent = (request.request_id, request.entries, request.items, request.digest)
+        if len(request.entries) + len(request.items) <= INLINE:
+            made = joined_request(*sent, erase=erase, legacy=request.legacy)
+        else:
+            made = await asyncio.to_thread(joined_request, *sent, erase=erase, legacy=request.legacy)
+        return await self._append(token, request.origin, made)
+
+    @unary
+    async def AppendItems(self, request: pb.AppendItemsRequest, context: Context) -> pb.AppendResponse:  # noqa: N802
+        """Appends register entries whose leaves are made here."""
+        token = self._tokens.authorize(context.invocation_metadata(), "append", request.origin)
+        check_id(request.request_id)
+        check_count(len(request.items))
+        drafts = tuple(_draft(index, item) for index, item in enumerate(request.items))
+        size = sum(len(draft.key) + 2 * len(draft.item) for draft in drafts)
+        erase = token.may("erase", request.origin)
+        made = Request(request.request_id, _digest(request.items), drafts, len(drafts), size, erase)
+        return await self._append(token, request.origin, made)
+
+    async def _append(self, token: Token, origin: str, request: Request) -> pb.AppendResponse:
+        log = await self._logs.store.log(origin)
+        self._tokens.spend(token, origin, request.count)
+        return _response(await self._logs.append(log, request))
+
+
+def _draft(index: int, item: pb.Item) -> Draft:
+    """An item as it was sent. Raises Malformed, naming it."""
+    if len(item.json) > 8 * MAX_ENTRY:
+        raise Malformed(f"item {index} is {len(item.json)} bytes of JSON; the most is {MAX_ENTRY:,} in canonical form")
+    timestamp = None
+    if item.HasField("timestamp"):
+        if item.timestamp.nanos:
+            raise Malformed(f"item {index}: a timestamp is in whole seconds")
+        try:
+            timestamp = item.timestamp.ToJsonString()
+        except ValueError as error:
+            raise Malformed(f"item {index}: {error}") from None
+        if not is_timestamp(timestamp):
+            raise Malformed(f"item {index}: not a timestamp: {timestamp}")
+    return Draft(item.key, item.json, "system" if item.system else "user", timestamp)
+
+
+def _digest(items: Iterable[pb.Item]) -> bytes:
+    """What a repeated request is compared by."""
+    digest = sha256()
+    for item in items:
+        digest.update(sha256(item.SerializeToString(deterministic=True)).digest())
+    return digest.digest()
+
+
+def _response(appended: Appended) -> pb.AppendResponse:
+    first, count, note, warnings = appended
+    return pb.AppendResponse(first=first, count=count, note=note, warnings=warnings)

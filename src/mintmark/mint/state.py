@@ -1,0 +1,187 @@
+"""A log as the mint knows it: a frozen value, and the commit that leads to the next one.
+
+    requests ── admit ──> entries ── extend ──> rows ── second path ──> sign ──> Commit, next State
+
+To go back is to keep the old value: nothing here has been written, nor has a note left the process, until the commit is
+answered. The second path computes the root from the rows that will be written, before it is signed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mintmark.errors import ProofError
+from mintmark.mint.admit import Admission, Admitted, admit_entries, admit_opaque
+from mintmark.register.rules import Rules
+from mintmark.store.mint_store import Commit, Definition
+from mintmark.store.mint_store import Request as Row
+from mintmark.store.model import Head
+from mintmark.tlog import bundle, second_path
+from mintmark.tlog.checkpoint import open_checkpoint, sign_checkpoint
+from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
+from mintmark.tlog.trust import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mintmark.mint.request import Request
+    from mintmark.store.mint_store import Stored
+    from mintmark.store.model import Log
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.edge import Edge
+    from mintmark.tlog.note import Signer, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the next commit of a log goes on from."""
+
+    head: Head
+    edge: Edge
+    tail: Bundle | None  # the unfinished bundle
+    admission: Admission | None  # None: an opaque log
+
+    @classmethod
+    def load(cls, log: Log, stored: Stored) -> State:
+        """The state that a database holds."""
+        admission = None
+        if log.kind == "register":
+            items = {key: definition.item for key, definition in stored.definitions.items()}
+            defined = {key: definition.index for key, definition in stored.definitions.items()}
+            admission = Admission(Rules.load(items, stored.clocks, log.salted), defined)
+        return cls(stored.head, stored.edge, stored.tail, admission)
+
+    def admit(self, request: Request, size: int, now: str) -> Admitted:
+        """Admits a batch at `size`. Raises Rejected, Malformed, Forbidden."""
+        if self.admission is None:
+            return admit_opaque(request)
+        return admit_entries(request, self.admission, size, now)
+
+
+def check_stored(log: Log, state: State, verifiers: Sequence[Verifier]) -> Checkpoint:
+    """The last signed head of a log, with which what its database holds has to agree.
+
+    Raises:
+        BadSignature: no key of the log signed it.
+        ProofError: the rows do not have the root that was signed.
+    """
+    head = open_checkpoint(state.head.note, log.origin, verifiers)
+    tail = leaf_hashes(state.tail.entries) if state.tail else b""
+    if (head.size, head.root) != (state.head.size, state.head.root) or state.edge.root() != head.root:
+        raise ProofError(f"the rows of {log.origin} do not have the root it signed; run mintmark fsck", head.note)
+    if tail != (state.edge.tiles[0] if state.tail else b""):
+        raise ProofError(f"the last bundle of {log.origin} is not what it signed; run mintmark fsck", head.note)
+    return head
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Batches that were admitted, one after another, to follow a state."""
+
+    before: State
+    requests: tuple[Request, ...]
+    admitted: tuple[Admitted, ...]
+    refused: tuple[tuple[Request, Exception], ...]
+
+
+def admit_all(state: State, requests: Sequence[Request], now: str) -> Draft:
+    """Admits requests in order, each to what those before it leave; one that is refused changes nothing for others."""
+    taken, admitted, refused, size = [], [], [], state.head.size
+    running = state
+    for request in requests:
+        try:
+            batch = running.admit(request, size, now)
+        except Exception as error:  # noqa: BLE001  # any failure is this request's own, and its answer
+            refused.append((request, error))
+            continue
+        taken.append(request)
+        admitted.append(batch)
+        size += request.count
+        running = replace(running, admission=batch.after)
+    return Draft(state, tuple(taken), tuple(admitted), tuple(refused))
+
+
+def integrate(log: Log, draft: Draft, items: Mapping[int, bytes], signers: Sequence[Signer]) -> tuple[State, Commit]:
+    """The commit of what was admitted, checked and signed, and the state after it.
+
+    `items` are the items of the older bundles that erasures touch, by bundle index.
+
+    Raises ProofError where the second path to the root disagrees: a byte changed in memory. Nothing is signed then.
+    """
+    before = draft.before
+    hashes = b"".join(batch.hashes for batch in draft.admitted)
+    edge, tiles = before.edge.extend(hashes)
+    indices = [index for batch in draft.admitted for index in batch.erased]
+    bundles, erased = _erase(_rows(before, draft.admitted), items, indices)
+    root = edge.root()
+    second_path.check_write(before.edge, before.head.root, bundles, tiles, edge.size, root)
+    note = sign_checkpoint(log.origin, edge.size, root, signers).note
+    admission = draft.admitted[-1].after
+    after = State(Head(edge.size, root, note), edge, bundles[-1] if edge.size % WIDTH else None, admission)
+    commit = Commit(log.id, before.head, after.head, tiles, bundles, _requests(draft), erased, *_changes(before, after))
+    return after, commit
+
+
+def erased_bundles(draft: Draft) -> set[int]:
+    """The bundles, finished before this commit, whose items its erasures touch."""
+    indices = {index // WIDTH for batch in draft.admitted for index in batch.erased}
+    return {index for index in indices if index < draft.before.head.size // WIDTH}
+
+
+def _rows(before: State, admitted: Sequence[Admitted]) -> list[Bundle]:
+    """The bundles to be written, whole: the first begins with what the unfinished one holds."""
+    size, tail = before.head.size, before.tail
+    entries = bundle.split_bundle(b"".join(batch.entries for batch in admitted), size)
+    items = bundle.split_bundle(b"".join(batch.items for batch in admitted), size) or [(0, b"")] * len(entries)
+    end = size + sum(len(batch.hashes) // HASH for batch in admitted)
+    rows = [
+        Bundle(index, min(WIDTH, end - index * WIDTH), piece, beside)
+        for (index, piece), (_, beside) in zip(entries, items, strict=True)
+    ]
+    if tail is not None:
+        rows[0] = replace(rows[0], entries=tail.entries + rows[0].entries, items=tail.items + rows[0].items)
+    return rows
+
+
+def _erase(
+    rows: list[Bundle], items: Mapping[int, bytes], indices: Sequence[int]
+) -> tuple[list[Bundle], dict[int, bytes]]:
+    """The rows, and the items of older bundles, without the items at these indices."""
+    at = {row.index: position for position, row in enumerate(rows)}
+    older = dict(items)
+    for index in indices:
+        number, offset = divmod(index, WIDTH)
+        if number in at:
+            row = rows[at[number]]
+            rows[at[number]] = replace(row, items=_without(row.items, offset))
+        elif number in older:
+            older[number] = _without(older[number], offset)
+    return rows, older
+
+
+def _without(items: bytes, offset: int) -> bytes:
+    cut = bundle.cut(items)
+    cut[offset] = b""
+    return bundle.join(cut)
+
+
+def _requests(draft: Draft) -> list[Row]:
+    first, rows = draft.before.head.size, []
+    for request in draft.requests:
+        rows.append(Row(request.id, request.digest, first, request.count))
+        first += request.count
+    return rows
+
+
+def _changes(before: State, after: State) -> tuple[dict[str, Definition], dict[str, str]]:
+    """The definitions and clocks that are not what they were."""
+    if before.admission is None or after.admission is None:
+        return {}, {}
+    old, new = before.admission, after.admission
+    definitions = {
+        key: Definition(index, new.rules.definitions[key])
+        for key, index in new.defined.items()
+        if old.defined.get(key) != index
+    }
+    return definitions, {kind: time for kind, time in new.rules.clocks.items() if old.rules.clocks.get(kind) != time}

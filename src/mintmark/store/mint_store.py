@@ -1,0 +1,219 @@
+"""A mint's database as the mint sees it: what a log goes on from, and the one transaction that does it (DESIGN 6).
+
+Crash order: nothing is written but in `commit`, which is one pipeline. Its first statement moves the head from the
+value that the caller started from, and its last is the COMMIT, so that whatever stops it between stops all of it. A
+lost race, a request id that is there already and an answer that never came end alike: the caller reads the log again
+and asks which of its requests are `answered` (docs/adr/002-optimistic-commit.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import class_row
+
+from mintmark.errors import Conflict, MintmarkError, NotYet, Rejected, Unavailable
+from mintmark.store.log_store import TILES, LogStore
+from mintmark.store.model import Head, Log, short_name
+from mintmark.tlog import bundle, tile
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.trust import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from psycopg.rows import TupleRow
+
+    from mintmark.store.model import Kind, TileKey
+
+    Statement = tuple[str, Mapping[str, Any] | Sequence[Any]]
+
+CREATE = """
+    with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %(name)s, %(kind)s, %(salted)s)
+                  on conflict do nothing returning id)
+    insert into head (log, size, root, note) select id, 0, %(root)b, %(note)b from made"""
+HEAD = "select size, root, note from head where log = %s"
+TAIL = "select index, width, entries, items from bundle where log = %s and index = %s"
+DEFINITIONS = "select key, index, item from definition where log = %s"
+CLOCKS = "select type, timestamp from clock where log = %s"
+ANSWERED = "select id, digest, first, count from request where log = %s and id = any(%s)"
+ITEMS = "select index, items from bundle where log = %s and index = any(%s)"
+# Where the head is not what it was, the division by zero undoes the whole pipeline, without a round trip to look.
+MOVE = """
+    with moved as (update head set size = %(size)s, root = %(root)b, note = %(note)b, at = now()
+                   where log = %(log)s and size = %(old_size)s and root = %(old_root)b returning 1)
+    select 1 / count(*) from moved"""
+PUT_TILES = """
+    insert into tile (log, level, index, width, hashes)
+    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
+    on conflict (log, level, index) do update set width = excluded.width, hashes = excluded.hashes"""
+PUT_BUNDLES = """
+    insert into bundle (log, index, width, entries, items)
+    select %s, * from unnest(%s::bigint[], %s::smallint[], %b::bytea[], %b::bytea[])
+    on conflict (log, index) do update set width = excluded.width, entries = excluded.entries, items = excluded.items"""
+ERASE = """
+    update bundle set items = e.items from unnest(%s::bigint[], %b::bytea[]) as e(index, items)
+    where log = %s and bundle.index = e.index"""
+PUT_REQUESTS = """
+    insert into request (log, id, digest, first, count)
+    select %s, * from unnest(%b::bytea[], %b::bytea[], %s::bigint[], %s::integer[])"""
+PUT_DEFINITIONS = """
+    insert into definition (log, key, index, item) select %s, * from unnest(%s::text[], %s::bigint[], %b::bytea[])
+    on conflict (log, key) do update set index = excluded.index, item = excluded.item"""
+PUT_CLOCKS = """
+    insert into clock (log, type, timestamp) select %s, * from unnest(%s::text[], %s::text[])
+    on conflict (log, type) do update set timestamp = excluded.timestamp"""
+NOTIFY = "select pg_notify('mintmark_head', %s)"
+PRUNE = "delete from request where at < now() - interval '7 days'"
+
+
+class Request(NamedTuple):
+    """A request that is in the log: its id and digest, and where its entries stand."""
+
+    id: bytes
+    digest: bytes
+    first: int
+    count: int  # type: ignore[assignment]  # instead of tuple.count, which says nothing about a request
+
+
+class Definition(NamedTuple):
+    """The latest system entry of a key: where it stands, and its item."""
+
+    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a definition
+    item: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a log can go on from: head, right edge and unfinished bundle; of a register, definitions and clocks."""
+
+    head: Head
+    edge: Edge
+    tail: Bundle | None  # None where the size is a multiple of 256
+    definitions: Mapping[str, Definition] = field(default_factory=dict)
+    clocks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one transaction writes: rows as they will be, from `old` to `head`."""
+
+    log: int
+    old: Head
+    head: Head
+    tiles: Mapping[TileKey, bytes]
+    bundles: Sequence[Bundle]
+    requests: Sequence[Request]
+    erased: Mapping[int, bytes] = field(default_factory=dict)  # items of older bundles, without those that are erased
+    definitions: Mapping[str, Definition] = field(default_factory=dict)
+    clocks: Mapping[str, str] = field(default_factory=dict)
+
+    def statements(self) -> Iterator[Statement]:
+        """The statements in order; the first one moves the head, or undoes them all."""
+        head = {"size": self.head.size, "root": self.head.root, "note": self.head.note}
+        yield MOVE, {**head, "log": self.log, "old_size": self.old.size, "old_root": self.old.root}
+        levels, indices, hashes = [k[0] for k in self.tiles], [k[1] for k in self.tiles], list(self.tiles.values())
+        yield PUT_TILES, (self.log, levels, indices, [len(h) // HASH for h in hashes], hashes)
+        yield PUT_BUNDLES, (self.log, *_columns((b.index, b.width, b.entries, b.items) for b in self.bundles))
+        yield PUT_REQUESTS, (self.log, *_columns((r.id, r.digest, r.first, r.count) for r in self.requests))
+        if self.erased:
+            yield ERASE, (*_columns(self.erased.items()), self.log)
+        if self.definitions:
+            yield PUT_DEFINITIONS, (self.log, *_columns((key, *d) for key, d in self.definitions.items()))
+        if self.clocks:
+            yield PUT_CLOCKS, (self.log, *_columns(self.clocks.items()))
+        yield NOTIFY, (str(self.log),)
+
+
+class MintStore(LogStore):
+    """Reads and writes one mint's database. Raises Unavailable where it cannot be reached."""
+
+    async def create(self, origin: str, kind: Kind, salted: bool, head: Head) -> Log:
+        """The log of an origin, made empty with this head if it is new.
+
+        Raises Rejected where it is there as another kind of log, or another log has its name.
+        """
+        values = {"origin": origin, "name": short_name(origin), "kind": kind, "salted": salted}
+        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
+            await cursor.execute(CREATE, {**values, "root": head.root, "note": head.note})
+        try:
+            log = await self.log(origin)
+        except NotYet:
+            reason = f"another log here is named {short_name(origin)!r}; the last segment of an origin is its name"
+            raise Rejected(f"{origin} cannot be made: {reason}", rule="name") from None
+        if (log.kind, log.salted) != (kind, salted):
+            held = f"a {'salted ' if log.salted else ''}log of kind {log.kind}"
+            raise Rejected(f"{origin} is here already, as {held}", rule="kind")
+        return log
+
+    async def load(self, log: Log) -> Stored:
+        """What the log can go on from.
+
+        The head is read first, and the rest only grows: what a commit adds meanwhile is cut off, or belongs to a head
+        by which the next commit of ours will fail. Raises MintmarkError for rows that are lost.
+        """
+        head = await self.head(log.id)
+        keys = tile.edge_keys(head.size)
+        levels, indices = [key[0] for key in keys], [key[1] for key in keys]
+        async with self.pool.connection() as conn, conn.pipeline():
+            found = [
+                await conn.execute(query, args, binary=True)
+                for query, args in (
+                    (TILES, (levels, indices, log.id)),
+                    (TAIL, (log.id, head.size // WIDTH)),
+                    (DEFINITIONS, (log.id,)),
+                    (CLOCKS, (log.id,)),
+                )
+            ]
+            tiles, tails, definitions, clocks = [await cursor.fetchall() for cursor in found]
+        edge = Edge.load(head.size, {(level, index): hashes for level, index, hashes in tiles})
+        defined = {key: Definition(index, item) for key, index, item in definitions}
+        return Stored(head, edge, _tail(head.size, tails), defined, dict(clocks))
+
+    async def answered(self, log: int, ids: Collection[bytes]) -> dict[bytes, Request]:
+        """Those of these request ids that are in the log, by id."""
+        return {row[0]: Request(*row) for row in await self._fetch(ANSWERED, (log, list(ids)))}
+
+    async def items(self, log: int, indices: Collection[int]) -> dict[int, bytes]:
+        """The items of these bundles, by bundle index."""
+        return dict(await self._fetch(ITEMS, (log, list(indices))))
+
+    async def commit(self, commit: Commit) -> None:
+        """Writes a commit whole, in one round trip.
+
+        Raises:
+            Conflict: the head is another than `commit.old`, or a request is there already. Nothing was written.
+            Unavailable: the database did not answer, or could not write. It may be written: read the log again.
+        """
+        try:
+            async with self.pool.connection() as conn, conn.pipeline(), conn.transaction():
+                for query, args in commit.statements():
+                    await conn.execute(query, args)
+        except (pg.DivisionByZero, pg.UniqueViolation) as error:
+            raise Conflict("another mint moved this log, or took the same request") from error
+        except psycopg.Error as error:
+            raise Unavailable(f"the database refused a commit: {str(error).strip()}") from error
+
+    async def prune(self) -> None:
+        """Forgets the requests of more than a week ago."""
+        async with self.pool.connection() as conn:
+            await conn.execute(PRUNE)
+
+
+def _columns(rows: Any) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _tail(size: int, rows: list[TupleRow]) -> Bundle | None:
+    """The unfinished bundle of a log of `size`, cut to it."""
+    width = size % WIDTH
+    if width == 0:
+        return None
+    if not rows or rows[0][1] < width:
+        raise MintmarkError(f"bundle {size // WIDTH} is lost or too narrow; run mintmark fsck")
+    index, _, entries, items = rows[0]
+    return Bundle(index, width, bundle.take(entries, width), bundle.take(items, width) if items else b"")

@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +18,16 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from mintmark.api.server import opened
+from mintmark.store.pool import open_pool
+from mintmark.store.read_store import ReadStore
+from tests.browser import site
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from tests.postgres import TestPostgres
+    from tests.world import World
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -39,7 +48,7 @@ WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "he
 async def served(app: Any) -> AsyncIterator[str]:
     """An ASGI application on a free port; its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     task = asyncio.create_task(server.serve([listener]))
     try:
         while not server.started:  # noqa: ASYNC110  # uvicorn has no event to wait for
@@ -49,6 +58,27 @@ async def served(app: Any) -> AsyncIterator[str]:
         server.should_exit = True
         await task
         listener.close()
+
+
+@dataclass(frozen=True)
+class Site:
+    """The read API, served: its URL, and the logs whose copies it reads."""
+
+    url: str
+    logs: dict[str, World]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def served_site(postgres: TestPostgres) -> AsyncIterator[Site]:
+    """The samples and the register `hostile`, mirrored into a database and served."""
+    name = postgres.create("read")
+    database = postgres.server.conninfo(name)
+    logs = site.worlds()
+    async with open_pool(database, 2) as pool:
+        await site.mirror(ReadStore(pool), logs)
+    async with opened(database, {}) as app, served(app) as url:
+        yield Site(url, logs)
+    postgres.drop(name)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from mintmark.api import html
 from mintmark.errors import Malformed
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from playwright.async_api import Browser
+    from starlette.requests import Request
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -43,9 +43,13 @@ async def run(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
     """Evaluates an expression of `check` (verify.js) and `given`: its value, or the Fault's message after "Fault: "."""
 
     async def empty(request: object) -> HTMLResponse:
-        return HTMLResponse("<!doctype html><title>test</title><link rel=icon href=/-/static/mark.svg>")
+        return HTMLResponse("<!doctype html><title>test</title>")
 
-    app = Starlette(routes=[Route("/", empty), Mount(html.STATIC_PATH, StaticFiles(directory=html.STATIC))])
+    async def asset(request: Request) -> Response:
+        found = html.ASSETS[request.path_params["name"]]
+        return Response(found.body, media_type=found.type)
+
+    app = Starlette(routes=[Route("/", empty), Route(html.STATIC_PATH + "/{name}", asset)])
     async with served(app) as url:
         page = await browser.new_page()
         await page.goto(url)
@@ -53,7 +57,7 @@ async def run(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
         async def evaluate(expression: str, given: object = None) -> Any:
             return await page.evaluate(
                 f"""async (given) => {{
-                    const check = await import("/-/static/verify.js");
+                    const check = await import("{html.STATIC_PATH}/verify.js");
                     const plain = (v) => v instanceof Uint8Array ? check.hex(v) : typeof v === "bigint" ? String(v)
                         : Array.isArray(v) ? v.map(plain) : v && typeof v === "object"
                         ? Object.fromEntries(Object.entries(v).map(([k, x]) => [k, plain(x)])) : v;

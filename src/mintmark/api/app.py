@@ -26,7 +26,7 @@ from mintmark.errors import MintmarkError, NotYet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from mintmark.api.answers import Answer, View
     from mintmark.api.routes.context import Route
@@ -43,17 +43,13 @@ _log = structlog.get_logger("mintmark.api")
 class App:
     """The read API over one read database."""
 
-    def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str], static: ASGIApp | None = None) -> None:
+    def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str]) -> None:
         self.registers = Registers(store, elsewhere)
         self._readers = Readers(store)
-        self._static = static
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         if scope["type"] != "http":
-            return
-        if self._static is not None and scope["path"].startswith(html.STATIC_PATH):
-            await self._static(scope, receive, send)
             return
         request: Request | None = None
         try:
@@ -76,6 +72,9 @@ class App:
                 return Reply("text/plain; charset=UTF-8", ROBOTS)
             case ["openapi"] if request.suffix == "json":
                 return Reply("application/json", self._openapi)
+            case ["-", "static", version, name] if name in html.ASSETS:
+                asset = html.ASSETS[name]
+                return Reply(asset.type, asset.body, fresh=FOREVER if version == html.VERSION else 0)
             case ["-", "docs"]:
                 return Reply("text/html; charset=UTF-8", html.render_docs(openapi.DOCUMENT), headers=html.HEADERS)
             case [name, *rest]:

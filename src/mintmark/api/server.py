@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
-from starlette.staticfiles import StaticFiles
 
-from mintmark.api import html
 from mintmark.api.app import App
 from mintmark.errors import Misconfigured
 from mintmark.store.feed import HeadFeed
@@ -46,7 +44,7 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
     """The application over an open pool, which follows the heads."""
     await migrate(database, "read")
     async with open_pool(database, CONNECTIONS) as pool:
-        app = App(RegisterStore(pool), links, StaticFiles(directory=html.STATIC))
+        app = App(RegisterStore(pool), links)
         await app.registers.refresh()
         feed = HeadFeed(pool, database)
         tasks = [asyncio.create_task(app.registers.follow(feed)), asyncio.create_task(feed.run())]

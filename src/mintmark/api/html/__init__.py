@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mintmark.api import answers
 from mintmark.api.html import draw, show, words
+from mintmark.api.html.assets import ASSETS, STATIC_PATH, VERSION
 from mintmark.api.linking import segment
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from mintmark.api.answers import Answer, View
 
-STATIC = Path(__file__).parents[1] / "static"
-STATIC_PATH = "/-/static"  # no register can have this name
+__all__ = ["ASSETS", "HEADERS", "STATIC_PATH", "VERSION", "render", "render_docs"]
+
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

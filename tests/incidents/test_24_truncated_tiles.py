@@ -1,7 +1,7 @@
 """Incident 24: a truncated tile stood at a full tile's path (tessera#1178).
 
-Every tile and partial tile equals the reference, at every size up to 70,000: as the tree grows by single entries, and as
-it is stored and served after growing by any other number.
+Every tile and partial tile equals the reference, at every size up to 70,000: as the tree grows by single entries, and
+as it is stored and served after growing by any other number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Incident 32: a mirror job "succeeded" with content missing (govuk-infrastructure#1922).
 
-Success means that the verified size is at least the head at the start, and the roots are equal. A run that ended for any
-other reason says how far it got, and exits with another code than 0.
+Success means that the verified size is at least the head at the start, and the roots are equal. A run that ended for
+any other reason says how far it got, and exits with another code than 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import spawn
-from tests.incidents.places import mirror, run_once
+from tests.incidents.places import mirror, mirror_config, run_once
 from tests.world import Lie, World, serve
 
 if TYPE_CHECKING:
@@ -64,12 +64,8 @@ async def test_the_command_says_so_in_its_exit_code(
     read_store: ReadStore, read_db: str, tmp_path: Path, check_log: Callable[..., object]
 ) -> None:
     world = log()
-    (tmp_path / "things.vkey").write_text(world.signer.vkey + "\n")
     async with serve(world) as address:
-        config = tmp_path / "mintmark.toml"
-        config.write_text(
-            f"[mirror]\ndatabase = {json.dumps(read_db)}\nsources = [{json.dumps(address)}]\ntrust = {json.dumps(str(tmp_path))}\n"
-        )
+        config = mirror_config(tmp_path, read_db, [address], world)
         world.lie = Lie.TRUNCATE_STREAM
         missing = await spawn("mirror", "--config", config, "--once", "--deadline", "1", "--json")
         assert missing.code != 0

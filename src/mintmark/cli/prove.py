@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -54,9 +55,10 @@ async def _prove(where: Where, log: Log, record: str | None, index: int) -> tupl
     from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
 
     async with where.client() as client:
+        seen = await _look_up(where, log, record) if record is not None else _NOWHERE
         head = await get_head(client, log)
         if record is not None:
-            index = await _find(where, client, log, head, record)
+            index = await _find(client, log, head, record, seen)
         leaf = await _leaf(client, log, head, index)
         if record is not None:
             _check_key(leaf, record)
@@ -85,15 +87,13 @@ def _signed_only(note: bytes, log: Log) -> bytes:
     return format_note(opened.text, opened.verified)
 
 
-async def _find(where: Where, client: Client, log: Log, head: Checkpoint, key: str) -> int:
-    """The index of a record's latest entry: looked up in the read API where one is known, else by reading the log."""
-    if (http := where.http) is not None:
-        return await asyncio.to_thread(_look_up, http, log.name, key)
+async def _find(client: Client, log: Log, head: Checkpoint, key: str, seen: Seen) -> int:
+    """The index of a record's latest entry: the one seen in the read API, unless the log holds a later one."""
     from mintmark.cli import download
     from mintmark.cli.rows import user_rows
 
-    found = None
-    trusted = await download.begin(client, log, head)
+    found = seen.index
+    trusted = await download.begin(client, log, head, min(seen.size, head.size))
     async for chunk in download.get_chunks(client, trusted, head.size):
         found = next((row.index for row in reversed(user_rows(chunk)) if row.entry and row.entry.key == key), found)
     if found is None:
@@ -101,19 +101,36 @@ async def _find(where: Where, client: Client, log: Log, head: Checkpoint, key: s
     return found
 
 
-def _look_up(http: str, name: str, key: str) -> int:
-    url = f"{http.rstrip('/')}/{quote(name, safe='')}/records/{quote(key, safe='')}.json"
+class Seen(NamedTuple):
+    """Where the read API has a record, and of how many entries it speaks: what came after them is not in it yet."""
+
+    index: int | None  # type: ignore[assignment]  # instead of tuple.index
+    size: int
+
+
+_NOWHERE = Seen(None, 0)
+
+
+async def _look_up(where: Where, log: Log, key: str) -> Seen:
+    """Asks the read API, where one is known; without one the whole log is read."""
+    if (http := where.http) is None:
+        return _NOWHERE
+    url = f"{http.rstrip('/')}/{quote(log.name, safe='')}/records/{quote(key, safe='')}.json"
     try:
-        with urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310  # http, or a scheme the caller chose
-            return int(json.load(response)["index"])
+        return await asyncio.to_thread(_get, url, key)
     except HTTPError as error:
-        if error.code == 404:
-            raise NotYet(f"no record {key!r} at {url}") from error
+        if error.code == HTTPStatus.NOT_FOUND:
+            return _NOWHERE
         raise Unavailable(f"{url} answered {error.code} {error.reason}") from error
     except URLError as error:
         raise Unavailable(f"{http} cannot be reached: {error.reason}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise Unavailable(f"{url} is not a mintmark read API; give its address with --http") from error
+
+
+def _get(url: str, key: str) -> Seen:
+    with urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310  # http, or a scheme the caller chose
+        return Seen(int(json.load(response)[key]["index"]), int(response.headers["Mintmark-Size"]))
 
 
 def _check_key(leaf: bytes, key: str) -> None:

@@ -95,6 +95,8 @@ async def append_file(
 async def _held(client: Client, log: Log, head: Checkpoint, file: CheckedFile) -> int:
     """With how many of the file's entries the log begins. Raises Rejected if one is another."""
     common = min(head.size, len(file.rows))
+    if common == 0:
+        return 0  # of nothing there is no proof, and no need
     edge, _ = Edge().extend(file.hashes[: common * HASH])
     try:
         proof = await client.consistency(log.origin, common, head.size)

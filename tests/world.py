@@ -1,7 +1,7 @@
 """A source of one log that can lie in every way: what a mirror must refuse, said as a value.
 
-`World` is an honest log in memory, made of the project's own core. `Lie` names what goes wrong on the way out. The same world
-can be asked directly or served over gRPC (`serve`).
+`World` is an honest log in memory, made of the project's own core. `Lie` names what goes wrong on the way out. The
+same world can be asked directly or served over gRPC (`serve`).
 """
 
 from __future__ import annotations
@@ -211,30 +211,30 @@ class _Served(log_pb2_grpc.LogServicer):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def ListLogs(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def ListLogs(self, request, context):
         logs = await self._world.logs()
         return pb.ListLogsResponse(logs=[pb.LogInfo(origin=log.origin, kind=log.kind) for log in logs])
 
-    async def GetCheckpoint(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def GetCheckpoint(self, request, context):
         return pb.GetCheckpointResponse(note=await self._world.checkpoint(request.origin))
 
-    async def WatchCheckpoints(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def WatchCheckpoints(self, request, context):
         async for announced in self._world.watch():
             yield pb.WatchCheckpointsResponse(**announced._asdict())
 
-    async def GetConsistencyProof(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def GetConsistencyProof(self, request, context):
         proof = await self._world.consistency(request.origin, request.old_size, request.size)
         return pb.GetConsistencyProofResponse(proof=proof)
 
-    async def GetInclusionProof(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def GetInclusionProof(self, request, context):
         proof = prove.prove(prove.inclusion_spans(request.index, request.size), self._world.tiles)
         return pb.GetInclusionProofResponse(index=request.index, size=request.size, proof=proof)
 
-    async def GetTiles(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def GetTiles(self, request, context):
         hashes = [self._world.tiles[tile.level, tile.index][: tile.width * HASH] for tile in request.tiles]
         return pb.GetTilesResponse(hashes=hashes)
 
-    async def GetEntries(self, request, context):  # noqa: N802, ANN001, ANN201
+    async def GetEntries(self, request, context):
         async for c in self._world.entries(request.origin, request.start, request.end, request.size):
             yield pb.GetEntriesResponse(start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,19 @@ config_option = click.option(
 )
 
 
+def _begin() -> None:
+    """What servers share: they end with the `up` that started them, and their logs go to stderr, as stdout is for results."""
+    tether()
+    import structlog
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
 @click.command()
 @config_option
 def mint(config: Path | None) -> None:
     """Serve the mint of the configuration's [mint] section, until SIGINT or SIGTERM."""
-    tether()
+    _begin()
     from mintmark.config import load_mint
     from mintmark.mint.server import serve_mint
 
@@ -44,9 +53,10 @@ def mint(config: Path | None) -> None:
 def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> int:
     """Keep verified copies of the logs of the configuration's [mirror] section, until SIGINT or SIGTERM.
 
-    With --once, exit 0 means that each log is verified up to the head it had at the start; 4, that it is not yet.
+    With --once, exit 0 means that each log is verified up to the head it had at the start; 4, that one is not yet; 3,
+    that one lied, and why is in `mintmark evidence NAME`.
     """
-    tether()
+    _begin()
     from mintmark.cli.keys import read_keys
     from mintmark.cli.trusting import Trusting
     from mintmark.config import load_mirror
@@ -55,10 +65,9 @@ def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> i
     settings = load_mirror(config)
     trusting = Trusting(config)
     cosigner = read_keys(settings.key)[0] if settings.key else None
-    database, sources = settings.database, settings.sources
     if once:
-        return _tell(run(mirror_once(database, sources, trusting, deadline, cosigner=cosigner)), as_json)
-    run_until_stopped(serve_mirror(database, sources, trusting, listen=settings.listen, cosigner=cosigner))
+        return _tell(run(mirror_once(settings.database, trusting, deadline, cosigner=cosigner)), as_json)
+    run_until_stopped(serve_mirror(settings.database, trusting, listen=settings.listen, cosigner=cosigner))
     return exits.OK
 
 
@@ -66,6 +75,8 @@ def _tell(logs: list[Reached], as_json: bool) -> int:
     for log in logs:
         state = {"origin": log.origin, "size": log.size, "target": log.target, "done": log.done, "error": log.error}
         answer(as_json, state, f"{log.origin}: {log.size} of {log.target}" + (f"; {log.error}" if log.error else ""))
+    if any(log.lied for log in logs):
+        return exits.LIED
     return exits.OK if all(log.done for log in logs) else exits.NOT_YET
 
 
@@ -73,7 +84,7 @@ def _tell(logs: list[Reached], as_json: bool) -> int:
 @config_option
 def serve(config: Path | None) -> None:
     """Serve the read API of the configuration's [api] section, until SIGINT or SIGTERM."""
-    tether()
+    _begin()
     from mintmark.api.server import serve
     from mintmark.config import load_api
 

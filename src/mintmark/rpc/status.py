@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
@@ -46,6 +47,7 @@ _ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
     _Code.OUT_OF_RANGE: errors.NotYet,
     _Code.UNKNOWN: errors.Unavailable,
 }
+MOST_RETRY_AFTER = 60.0  # seconds
 RETRY_AFTER, RULE, FIELD, INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
 
 
@@ -70,11 +72,22 @@ def raised(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
     said = error.details() or error.code().name
     meta: dict[str, Any] = dict(error.trailing_metadata() or ())
     if kind is errors.Busy:
-        return errors.Busy(said, float(meta.get(RETRY_AFTER, 1)))
+        return errors.Busy(said, _seconds(meta.get(RETRY_AFTER)))
     if kind is errors.Rejected:
-        rule, field, index = meta.get(RULE, b"").decode(), meta.get(FIELD, b"").decode(), meta.get(INDEX)
-        return errors.Rejected(said, rule=rule, field=field, index=int(index) if index is not None else None)
+        rule, field = (meta.get(key, b"").decode(errors="replace") for key in (RULE, FIELD))
+        index = meta.get(INDEX)
+        at = int(index) if isinstance(index, str) and index.isascii() and index.isdecimal() else None
+        return errors.Rejected(said, rule=rule, field=field, index=at)
     return kind(said)
+
+
+def _seconds(value: object) -> float:
+    """When to try again, as a server says; one that says nonsense is asked again in a second, or a minute at most."""
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return 1.0
+    return min(max(seconds, 0.0), MOST_RETRY_AFTER) if math.isfinite(seconds) else 1.0
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:

@@ -50,7 +50,8 @@ CLAIM = """
 RELEASE = "delete from lease where worker = %s"
 SHARES = """
     select count(*) filter (where worker = %(worker)s), count(*),
-           (select count(distinct worker) from heartbeat where at > now() - %(alive)s * interval '1 s')
+           (select count(distinct worker) from heartbeat
+            where at > now() - %(alive)s * interval '1 s' and error is null)
     from lease where until > now()"""
 EVIDENCE = """
     insert into evidence (log, kind, reason, notes, source)
@@ -80,7 +81,8 @@ V1_TILES = """
     from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
 STATUS = """
     select log.origin, log.name, log.kind, p.size, p.pending, coalesce(h.size, 0) as head, p.source, p.stopped, p.error,
-           h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet, greatest(p.offered, p.pending) as offered,
+           h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet,
+           greatest(p.offered, p.pending) as offered,
            coalesce(extract(epoch from now() - p.behind), 0)::float8 as late,
            case when l.until > now() then l.worker end as worker
     from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
@@ -117,8 +119,8 @@ class Heartbeat:
 class Status:
     """One line of `mintmark status`, from data alone.
 
-    `offered` is the largest signed head that a source showed, `late` the seconds since one was that is not complete here,
-    `quiet` those since the last step.
+    `offered` is the size of the largest signed head that a source showed, `late` the seconds since one was that is not
+    complete here, `quiet` those since the last step.
     """
 
     origin: str
@@ -264,7 +266,7 @@ class ReadStore(LogStore):
             await conn.execute(RELEASE, (worker,))
 
     async def shares(self, worker: str, alive: float) -> tuple[int, int, int]:
-        """(leases of this worker, of all, workers heard of in the last `alive` seconds)."""
+        """(leases of this worker, of all, workers that heard a source in the last `alive` seconds)."""
         rows = await self._fetch(SHARES, {"worker": worker, "alive": alive})
         return rows[0][0], rows[0][1], rows[0][2]
 

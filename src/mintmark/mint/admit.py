@@ -130,6 +130,8 @@ def _check_erasure(batch: _Batch, index: int) -> None:
     for key, defined in batch.defined.items():
         if defined == index:
             raise Rejected(f"entry {index} defines {key} for now; append another definition first", rule="erasure")
+    if not batch.rules.salted:
+        batch.warnings.append(f"item {index} has no salt: its hash, which stays, gives it away to who can guess it")
 
 
 def _make(batch: _Batch, draft: Draft) -> tuple[Entry, bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import structlog
@@ -46,13 +46,20 @@ _log = structlog.get_logger("mintmark.mint")
 
 async def serve_mint(database: str, listen: str, keys: Path, tokens: Path) -> None:
     """Serves until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are logged."""
-    async with running_mint(database, listen, keys, tokens):
-        await asyncio.Event().wait()
+    async with running_mint(database, listen, keys, tokens) as mint:
+        await mint.chores
+
+
+class Mint(NamedTuple):
+    """A mint that serves: the HOST:PORT that it listens on, and what it does beside, which ends only by a defect."""
+
+    address: str
+    chores: asyncio.Future[list[None]]
 
 
 @asynccontextmanager
-async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> AsyncIterator[str]:
-    """A mint that serves for the time of the block; the HOST:PORT that it listens on."""
+async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> AsyncIterator[Mint]:
+    """A mint that serves for the time of the block."""
     directory, known = KeyDirectory(keys), Tokens(tokens)
     await migrate(database, "mint")
     async with AsyncExitStack() as stack:
@@ -65,16 +72,15 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         await _add_standard_services(server)
         address = _bind(server, listen)
         stack.push_async_callback(logs.close)
-        async with asyncio.TaskGroup() as tasks:
-            chores = [tasks.create_task(work) for work in (feed.run(), logs.keep(), logs.check(), _reload(known))]
-            await server.start()
-            _log.info("serving", address=address)
-            try:
-                yield address
-            finally:
-                await server.stop(GRACE)
-                for chore in chores:
-                    chore.cancel()
+        chores = asyncio.gather(feed.run(), logs.keep(), logs.check(), _reload(known))
+        await server.start()
+        _log.info("serving", address=address)
+        try:
+            yield Mint(address, chores)
+        finally:
+            await server.stop(GRACE)
+            chores.cancel()
+            await asyncio.gather(chores, return_exceptions=True)
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

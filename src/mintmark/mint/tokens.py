@@ -73,9 +73,7 @@ class Token:
     def check(self, right: str, origin: str) -> None:
         """Raises Forbidden where it lacks a right in a log."""
         if not self.may(right, origin):
-            raise Forbidden(
-                f"the token {self.name!r} has no right to {right} in {origin}; tokens.toml gives it"
-            )
+            raise Forbidden(f"the token {self.name!r} has no right to {right} in {origin}; tokens.toml gives it")
 
     def spend(self, origin: str, count: int, now: float) -> None:
         """Counts entries of one log against the quota, which every log has for itself. Raises Busy."""

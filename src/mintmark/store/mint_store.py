@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 CREATE = """
     with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %(name)s, %(kind)s, %(salted)s)
-                  on conflict do nothing returning id)
-    insert into head (log, size, root, note) select id, 0, %(root)b, %(note)b from made"""
+                  on conflict do nothing returning id),
+        begun as (insert into head (log, size, root, note) select id, 0, %(root)b, %(note)b from made returning log)
+    select pg_notify('mintmark_head', log::text) from begun"""
 HEAD = "select size, root, note from head where log = %s"
 TAIL = "select index, width, entries, items from bundle where log = %s and index = %s"
 DEFINITIONS = "select key, index, item from definition where log = %s"

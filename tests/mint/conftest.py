@@ -1,0 +1,90 @@
+"""A mint on a real Postgres, reached over gRPC by a real client."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mintmark.mint.server import running_mint
+from mintmark.mint.tokens import RIGHTS, format_token
+from mintmark.rpc.client import Client
+from mintmark.tlog import bundle
+from mintmark.tlog.note import Signer, generate_skey, parse_vkey
+from tests.oracle import check_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from mintmark.rpc.client import Appended
+    from mintmark.tlog.note import Verifier
+
+THINGS, LIGHTHOUSE, SALTED = "mint.example/things", "mint.example/lighthouse", "mint.example/salted"
+TOKEN, WEAK = "all rights", "append only"
+
+
+@dataclass
+class Site:
+    """What a mint needs: a database, keys, tokens. It may run any number of times, also at once."""
+
+    database: str
+    keys: Path
+    tokens: Path
+    signers: dict[str, Signer] = field(default_factory=dict)
+
+    def make_key(self, origin: str) -> Signer:
+        signer = generate_skey(origin)
+        (self.keys / f"{origin.rsplit('/', 1)[-1]}.key").write_text(signer.skey + "\n")
+        self.signers[origin] = signer
+        return signer
+
+    def verifiers(self, origin: str) -> list[Verifier]:
+        return [parse_vkey(self.signers[origin].vkey)]
+
+    async def check(self, origin: str) -> int:
+        """The oracle's word on a log; its size."""
+        return await check_log(self.database, origin, self.verifiers(origin))
+
+    @asynccontextmanager
+    async def running(self, token: str = TOKEN, database: str = "") -> AsyncIterator[Client]:
+        """A client of a mint that runs for the time of the block."""
+        async with (
+            running_mint(database or self.database, "127.0.0.1:0", self.keys, self.tokens) as mint,
+            Client(mint.address, token=token) as client,
+        ):
+            yield client
+
+
+@pytest.fixture
+def site(mint_db: str, tmp_path: Path) -> Site:
+    """A site with the keys of an opaque log and two registers, none of which is made yet."""
+    keys, tokens = tmp_path / "keys", tmp_path / "tokens.toml"
+    keys.mkdir()
+    tokens.write_text(format_token("all", TOKEN, RIGHTS) + format_token("weak", WEAK, ["append"]))
+    site = Site(mint_db, keys, tokens)
+    for origin in (THINGS, LIGHTHOUSE, SALTED):
+        site.make_key(origin)
+    return site
+
+
+@pytest.fixture
+async def mint(site: Site) -> AsyncIterator[Client]:
+    """A client of a running mint that has made all three logs."""
+    async with site.running() as client:
+        await create(client)
+        yield client
+
+
+async def create(client: Client) -> None:
+    await client.create(THINGS, "opaque")
+    await client.create(LIGHTHOUSE, "register")
+    await client.create(SALTED, "register", salted=True)
+
+
+async def put(client: Client, entries: Sequence[bytes], id: bytes = b"") -> Appended:
+    """Appends to the opaque log."""
+    return await client.append(THINGS, id or secrets.token_bytes(16), bundle.join(entries))

@@ -20,7 +20,7 @@ from mintmark.tlog import bundle, merkle, prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
-from mintmark.tlog.note import Signer, generate_skey, parse_vkey
+from mintmark.tlog.note import Signer, format_note, generate_skey, parse_note, parse_vkey
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Lie(Enum):
     FLIP_SIGNATURE = "BadSignature signature"
     FLIP_ITEM = "ProofError item"
     TRUNCATE_BUNDLE = "Malformed bundle"
-    TRUNCATE_STREAM = "ProofError stream"
+    TRUNCATE_STREAM = "Unavailable stream"
     REORDER_ENTRIES = "ProofError reorder"
     REORDER_CHUNKS = "ProofError chunks"
     DROP_ENTRY = "Malformed drop"
@@ -134,7 +134,8 @@ class World:
         if self.lie is Lie.FLIP_ROOT:
             return note.replace(note.split(b"\n")[2][:8], b"AAAAAAAA")
         if self.lie is Lie.FLIP_SIGNATURE:
-            return flip(note, len(note) - 20)
+            text, (line,) = parse_note(note)
+            return format_note(text, [line._replace(signature=flip(line.signature, 20))])
         return note
 
     async def consistency(self, origin: str, old_size: int, size: int) -> list[bytes]:

@@ -1,12 +1,12 @@
-"""The mirror as an AWS Lambda function: a schedule or a message starts a run that ends in time. Many registers in one function.
+"""The mirror as an AWS Lambda function: a schedule or a message starts a run that ends in time.
 
     MINTMARK_MIRROR__DATABASE   the read database (through RDS Proxy or any transaction pooler)
     MINTMARK_MIRROR__SOURCES    JSON list of HOST:PORT, best first
     MINTMARK_MIRROR__VKEYS      the logs' public keys, separated by blanks or line ends
 
-There is no state but the read database. The connection pool is kept between invocations of one container; an invocation
-that died leaves leases of a few seconds and nothing else. An event may name the logs to follow: `{"logs": ["country"]}`, as may
-the bodies of queued messages; without a name all are followed.
+There is no state but the read database, and one function follows any number of logs. The pool is kept between the
+invocations of one container; an invocation that died leaves leases of a few seconds and nothing else. An event may name
+the logs to follow, `{"logs": ["country"]}`, as may the bodies of queued messages; without a name all are followed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mintmark.errors import Misconfigured, MintmarkError
+from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.once import Reached, once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc.client import Client
@@ -40,7 +40,8 @@ class Context(Protocol):
 
     aws_request_id: str
 
-    def get_remaining_time_in_millis(self) -> int: ...
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left of the time limit."""
 
 
 class _Container:
@@ -63,8 +64,10 @@ _container: _Container | None = None
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where a log could not go on."""
-    global _container  # noqa: PLW0603  # a container's state, by Lambda's design
+    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where a log could not go
+    on.
+    """
+    global _container  # a container's state, by Lambda's design
     _container = _container or _Container()
     reached = _container.loop.run_until_complete(_run(_container, event, context))
     if failed := [log for log in reached if log.error is not None]:
@@ -81,7 +84,7 @@ async def _run(container: _Container, event: Mapping[str, Any], context: Context
     clients = [Client(address) for address in json.loads(_setting("SOURCES"))]
     worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
     try:
-        return await once(worker, clients, trust, context.get_remaining_time_in_millis() / 1000 - RESERVE)
+        return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVE)
     finally:
         for client in clients:
             await client.close()

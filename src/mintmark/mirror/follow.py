@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Conflict, Fork, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
-from mintmark.mirror.project import Counts, Projected
+from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
+from mintmark.mirror.compare import check_known
+from mintmark.mirror.project import Counts, Projected, open_chunks
 from mintmark.store.model import Head
 from mintmark.store.read_store import Batch, Progress, ReadStore
-from mintmark.tlog import prove, tile
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog import tile
+from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import Trusted
@@ -28,22 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from mintmark.mirror.source import Source
+    from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Signer, Verifier
     from mintmark.tlog.trust import VerifiedChunk
 
 COMMIT_ENTRIES, COMMIT_BYTES = 16_384, 8 * 2**20  # a batch ends at the first chunk that reaches either
-STALL = 20.0  # seconds without a chunk: the source is passed over
 
 
 @dataclass
 class _State:
-    """What the database says, and what has been verified beyond it."""
+    """What the database says (its size is what was committed), and what has been verified beyond it."""
 
     progress: Progress
     trusted: Trusted
     counts: Counts
-    size: int  # committed
-    shown: int  # the head's size; -1 before there is one
 
 
 class Follower:
@@ -57,9 +56,9 @@ class Follower:
         self._state: _State | None = None
 
     @property
-    def size(self) -> int | None:
-        """The verified size as far as this follower knows; None before it has looked."""
-        return self._state.size if self._state is not None else None
+    def progress(self) -> Progress | None:
+        """How far the log is verified, as far as this follower knows; None before it has looked."""
+        return self._state.progress if self._state is not None else None
 
     async def step(self, source: Source, note: bytes, kind: str, deadline: float = float("inf")) -> bool:
         """Goes on towards `note` until it is reached or the (monotonic) deadline passes; True when it is reached.
@@ -81,14 +80,16 @@ class Follower:
         progress = await self.store.follow(self.origin, kind)
         if progress.stopped is not None:
             raise Conflict(f"{self.origin} is stopped: {progress.stopped}")
-        edge = await self.store.edge(progress.id, progress.size)
-        counts = await self._counts(progress) if progress.kind == "register" else Counts()
         try:
+            edge = await self.store.edge(progress.id, progress.size)
+            counts = await self._counts(progress) if progress.kind == "register" else Counts()
             head = open_checkpoint(progress.note, self.origin, self._verifiers) if progress.note is not None else None
             trusted = Trusted(self.origin, self._verifiers, head, edge)
         except (Untrusted, Malformed) as damage:  # nobody's lie but our own rows
-            raise Misconfigured(f"our copy of {self.origin} is damaged, or its key was changed: {damage}; run mintmark fsck") from None
-        return _State(progress, trusted, counts, progress.size, progress.shown)
+            raise Misconfigured(
+                f"our copy of {self.origin} is damaged, or its key was changed: {damage}; run mintmark fsck"
+            ) from None
+        return _State(progress, trusted, counts)
 
     async def _counts(self, progress: Progress) -> Counts:
         number, live = await self.store.projected(progress.id, progress.size)
@@ -104,29 +105,17 @@ class Follower:
         elif seen.size > trusted.size:
             state.trusted.accept(note, await source.consistency(self.origin, trusted.size, seen.size))
         else:
-            await self._check_older(state, seen)
+            if seen.size <= state.progress.size:
+                await check_known(self.store, state.progress, seen)
             raise NotYet(f"{source.address} is behind: {seen.size} entries, {trusted.size} are known")
-
-    async def _check_older(self, state: _State, seen: Checkpoint) -> None:
-        """A smaller head must be one that our own tree had."""
-        if 0 < seen.size <= state.size:
-            spans = [(0, seen.size)]
-            tiles = await self.store.tiles(state.progress.id, prove.needed(spans))
-            if prove.prove(spans, tiles) != [seen.root]:
-                trusted = state.trusted.head
-                raise Fork(
-                    f"{self.origin} signed another tree of size {seen.size} than the one that was verified",
-                    seen.note,
-                    trusted.note if trusted else b"",
-                )
 
     async def _catch_up(self, state: _State, source: Source, deadline: float) -> bool:
         head = state.trusted.head
         if head is None:
             raise AssertionError("accept sets a head")
-        if state.size == head.size and state.shown < head.size:
+        if state.progress.size == head.size > state.progress.shown:
             await self._commit(state, source, [])
-        async with aclosing(self._batches(state.trusted, source, head, deadline)) as batches:
+        async with aclosing(self._batches(state.trusted, source, head, deadline)) as batches:  # type: ignore[type-var]  # a generator
             ahead = asyncio.ensure_future(anext(batches, None))
             try:
                 while (batch := await ahead) is not None:
@@ -136,10 +125,10 @@ class Follower:
                 ahead.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await ahead
-        if state.shown < state.size == head.size:
+        if state.progress.shown < state.progress.size == head.size:
             lost = await self.store.unexplained(state.progress.id)
             raise NotYet(f"the item of entry {lost} was withheld by {source.address}, and no erasure explains it")
-        return state.size == head.size
+        return state.progress.size == head.size
 
     async def _batches(
         self, trusted: Trusted, source: Source, head: Checkpoint, deadline: float
@@ -151,10 +140,11 @@ class Follower:
             batch.append(chunk)
             entries += chunk.end - chunk.start
             size += sum(len(row.entries) + len(row.items) for row in chunk.bundles)
-            if entries >= COMMIT_ENTRIES or size >= COMMIT_BYTES or chunk.end == head.size:
+            late = monotonic() > deadline
+            if entries >= COMMIT_ENTRIES or size >= COMMIT_BYTES or chunk.end == head.size or late:
                 yield batch
                 batch, entries, size = [], 0, 0
-                if monotonic() > deadline:
+                if late:
                     return
 
     async def _verified(self, trusted: Trusted, source: Source, head: Checkpoint) -> AsyncIterator[VerifiedChunk]:
@@ -162,30 +152,34 @@ class Follower:
             return
         async with aclosing(source.entries(self.origin, trusted.edge.size, head.size, head.size)) as chunks:  # type: ignore[type-var]
             while trusted.edge.size < head.size:
-                try:
-                    async with asyncio.timeout(STALL):
-                        chunk = await anext(chunks, None)
-                except TimeoutError:
-                    raise Unavailable(f"{source.address} sent nothing for {STALL:.0f} s") from None
-                if chunk is None:
-                    raise ProofError(f"{source.address} ended at entry {trusted.edge.size} of {head.size}")
+                if (chunk := await anext(chunks, None)) is None:
+                    raise Unavailable(f"{source.address} ended at entry {trusted.edge.size} of {head.size}")
                 yield trusted.chunk(chunk)
 
     async def _commit(self, state: _State, source: Source, chunks: list[VerifiedChunk]) -> None:
         pending = state.trusted.head
         if pending is None:
             raise AssertionError("accept sets a head")
-        log = state.progress.id
-        rows = Projected(log, state.counts, chunks) if chunks and state.progress.kind == "register" else None
-        size = chunks[-1].end if chunks else state.size
+        before = state.progress
+        rows = _projected(before, state.counts, chunks, pending) if before.kind == "register" and chunks else None
+        size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
-        batch = Batch(log, state.size, chunks, rows, pending.note, pending.size, source.address, head)
+        batch = Batch(before.id, before.size, chunks, rows, pending.note, pending.size, source.address, head)
+        state.progress = replace(before, size=size, note=pending.note, pending=pending.size)
         if await self.store.integrate(batch):
-            state.shown = size
-        state.size = size
+            state.progress = replace(state.progress, shown=size, root=pending.root)
         if rows is not None:
             state.counts = rows.after
 
     def _cosigned(self, pending: Checkpoint) -> bytes:
-        """The note with our cosignature. It leaves in the transaction that makes its last entry durable, never before."""
+        """The note with our cosignature. It leaves in the transaction that makes its last entry durable, never
+        before.
+        """
         return pending.note if self._cosigner is None else cosign(pending.note, self._cosigner, int(time()))
+
+
+def _projected(progress: Progress, before: Counts, chunks: list[VerifiedChunk], pending: Checkpoint) -> Projected:
+    try:
+        return Projected(progress.id, before, open_chunks(chunks))
+    except ProofError as lie:
+        raise ProofError(str(lie), pending.note) from lie

@@ -1,7 +1,7 @@
 """One run that ends: what cron and AWS Lambda call. The same steps as the daemon's, until there or until the deadline.
 
-Success is not "it ended": it is that each log's verified size has reached the head that its source showed at the start, with
-the same root.
+Success is not "it ended": it is that each log's verified size has reached the head that its source showed at the
+start, with the same root.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError, NotYet, Unavailable
 from mintmark.mirror.attempt import Followed
-from mintmark.mirror.worker import KINDS, Worker, backoff
+from mintmark.mirror.worker import KINDS, backoff
 from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mintmark.mirror.source import Source
+    from mintmark.mirror.peer import Peer
+    from mintmark.mirror.worker import Worker
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.note import Verifier
 
-AT_ONCE = 4  # logs
+AT_ONCE = 8  # logs
+GRACE = 2.0  # seconds past the deadline that a last commit may take
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far one log got: `size` of the `target` that its sources showed at the start."""
+    """How far one log got: `size` of the `target` that its sources showed at the start.
+
+    `lied`: it is stopped, or a source contradicted it and what is left does not lead to the target.
+    """
 
     origin: str
     size: int
     target: int
     error: str | None
+    lied: bool = False
 
     @property
     def done(self) -> bool:
@@ -41,77 +44,88 @@ class Reached:
         return self.error is None and self.size >= self.target
 
 
-async def once(
-    worker: Worker, sources: Sequence[Source], trust: Mapping[str, Sequence[Verifier]], seconds: float
-) -> list[Reached]:
-    """Follows each log of `trust` to the head it has now, for at most about `seconds`; how far each got."""
+async def once(worker: Worker, seconds: float) -> list[Reached]:
+    """Follows each log of the worker to the head it has now, for at most about `seconds`; how far each got.
+
+    Raises Unavailable where no source answers.
+    """
     worker.deadline = monotonic() + seconds
-    kinds = await _kinds(sources)
+    kinds = await _kinds(worker)
     lanes = asyncio.Semaphore(AT_ONCE)
 
     async def run(origin: str) -> Reached:
         async with lanes:
-            return await _reach(worker, sources, Followed(worker, origin, kinds.get(origin, "opaque"), trust[origin]))
+            return await _reach(worker, Followed(worker, origin, worker.trust[origin]), kinds)
 
-    return list(await asyncio.gather(*(run(origin) for origin in sorted(trust))))
+    try:
+        return list(await asyncio.gather(*(run(origin) for origin in sorted(worker.trust))))
+    finally:
+        await worker.release()
 
 
-async def _kinds(sources: Sequence[Source]) -> dict[str, str]:
-    """The kind of each log that a source names; Unavailable where none answers."""
-    kinds: dict[str, str] = {}
-    failed: MintmarkError = Unavailable("no source is configured")
-    answered = False
-    for source in sources:
+async def _kinds(worker: Worker) -> dict[tuple[str, str], str]:
+    """(source, origin) -> the kind of each log that a source names."""
+    kinds: dict[tuple[str, str], str] = {}
+
+    async def ask(peer: Peer) -> MintmarkError | None:
         try:
-            for listed in await source.logs():
-                kinds.setdefault(listed.origin, KINDS[listed.kind])
-            answered = True
+            named = [log for log in await peer.logs() if log.kind in KINDS]
+            kinds.update({(peer.address, log.origin): KINDS[log.kind] for log in named})
         except MintmarkError as error:
-            failed = error
-    if not answered:
-        raise failed
+            return error
+        return None
+
+    failed = await asyncio.gather(*map(ask, worker.peers.values()))
+    if all(failed):
+        raise failed[0] if failed and failed[0] is not None else Unavailable("no source is configured")
     return kinds
 
 
-async def _reach(worker: Worker, sources: Sequence[Source], log: Followed) -> Reached:
-    target = await _offer(sources, log)
+async def _reach(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str]) -> Reached:
+    target = await _offer(worker, log, kinds)
     error: MintmarkError | None = NotYet(f"no source offers {log.origin}") if target is None else None
-    by_address = {source.address: source for source in sources}
     failures = 0
     while target is not None:
         try:
-            delay = await log.attempt(by_address)
+            async with asyncio.timeout(max(worker.deadline - monotonic(), 0) + GRACE):
+                delay = await log.attempt()
             error, failures = None, 0
+        except TimeoutError:
+            error = Unavailable("the time is over")
+            break
         except MintmarkError as trouble:
             error, failures = trouble, failures + 1
             delay = backoff(failures)
-        if delay is None or monotonic() + delay > worker.deadline:
+        if delay is None or log.stopped is not None or monotonic() + delay > worker.deadline:
             break
         await asyncio.sleep(delay)
-    return await _reached(worker, log.origin, target, error)
+    return await _reached(worker, log, target, error)
 
 
-async def _offer(sources: Sequence[Source], log: Followed) -> Checkpoint | None:
-    """Asks every source for its head; the largest that is signed as it should be is the target."""
+async def _offer(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str]) -> Checkpoint | None:
+    """Asks every source that names the log for its head; the largest that is signed as it should be is the target."""
     heads = []
-    for source in sources:
+    for address, peer in worker.peers.items():
+        if (kind := kinds.get((address, log.origin))) is None:
+            continue
         try:
-            note = await source.checkpoint(log.origin)
-            log.offer(source.address, note)
+            note = await peer.checkpoint(log.origin)
+            log.offer(address, note, kind)
             heads.append(open_checkpoint(note, log.origin, log.verifiers))
         except MintmarkError:  # a liar is found, and kept as evidence, by the attempt
             continue
     return max(heads, key=lambda head: head.size, default=None)
 
 
-async def _reached(worker: Worker, origin: str, target: Checkpoint | None, error: MintmarkError | None) -> Reached:
+async def _reached(worker: Worker, log: Followed, target: Checkpoint | None, error: MintmarkError | None) -> Reached:
     wanted = target.size if target is not None else 0
     try:
-        progress = await worker.store.progress(origin)
-        said = progress.stopped or (str(error) if error is not None and progress.shown < wanted else None)
-        if said is None and target is not None and progress.shown == wanted:
-            head = await worker.store.head(progress.id)
-            said = None if head.root == target.root else "the verified root is not the source's"
-        return Reached(origin, progress.size if progress.shown < wanted else progress.shown, wanted, said)
+        progress = await worker.store.progress(log.origin)
     except MintmarkError as trouble:
-        return Reached(origin, 0, wanted, str(error or trouble))
+        return Reached(log.origin, 0, wanted, str(error or trouble))
+    reached = target is not None and progress.shown >= wanted
+    said = progress.stopped or (None if reached else str(error) if error else None)
+    if target is not None and progress.shown == wanted and progress.root != target.root:
+        said = said or "the verified root is not the one that was signed"
+    size = progress.shown if reached else progress.size
+    return Reached(log.origin, size, wanted, said, progress.stopped is not None or bool(log.distrusted and not reached))

@@ -9,8 +9,8 @@ import asyncio
 import os
 import signal
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import grpc
 import structlog
@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import Counter
 
-from mintmark.errors import Misconfigured, MintmarkError
+from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.once import Reached, once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc import limits
@@ -29,6 +29,8 @@ from mintmark.store.feed import HeadFeed
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
+from mintmark.tlog.cosignature import KINDS as COSIGNERS
+from mintmark.tlog.text import parse_base64
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,11 +45,18 @@ EVENTS = Counter("mintmark_mirror_events_total", "Troubles and contradictions th
 _log = structlog.get_logger("mintmark.mirror")
 
 
-class Trusting(Protocol):
-    """Which logs to follow, and by which keys."""
+class Following(NamedTuple):
+    """What to follow: origin -> verifiers, and from where: HOST:PORT, best first."""
 
-    def load(self) -> Mapping[str, Sequence[Verifier]]:
-        """Origin -> verifiers. Raises Misconfigured."""
+    trust: Mapping[str, Sequence[Verifier]]
+    sources: Sequence[str]
+
+
+class Trusting(Protocol):
+    """Which logs to follow, by which keys, from which sources."""
+
+    def load(self) -> Following:
+        """As it is now. Raises Misconfigured."""
 
     def stamp(self) -> object:
         """Changes when `load` may give something else; cheap."""
@@ -55,17 +64,16 @@ class Trusting(Protocol):
 
 async def serve_mirror(
     database: str,
-    sources: Sequence[str],
     trusting: Trusting,
     *,
     listen: str | None = None,
     cosigner: Signer | None = None,
     name: str = "",
 ) -> None:
-    """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are logged and retried."""
-    async with _worker(database, sources, trusting, cosigner, name) as (worker, _, pool), asyncio.TaskGroup() as tasks:
+    """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are tried again."""
+    async with _worker(database, trusting, cosigner, name) as (worker, clients, pool), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
-        tasks.create_task(_reload(worker, trusting))
+        tasks.create_task(_reload(worker, clients, trusting))
         if listen is not None:
             feed = HeadFeed(pool, database)
             tasks.create_task(feed.run())
@@ -73,23 +81,59 @@ async def serve_mirror(
 
 
 async def mirror_once(
-    database: str, sources: Sequence[str], trusting: Trusting, seconds: float, *, cosigner: Signer | None = None
+    database: str, trusting: Trusting, seconds: float, *, cosigner: Signer | None = None
 ) -> list[Reached]:
     """One run to the heads of now, for at most about `seconds`; how far each log got."""
-    async with _worker(database, sources, trusting, cosigner, "") as (worker, clients, _):
-        return await once(worker, clients, trusting.load(), seconds)
+    async with _worker(database, trusting, cosigner, "") as (worker, _, _):
+        return await once(worker, seconds)
+
+
+class _Clients:
+    """A client for each source, as long as it is one."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Client] = {}
+
+    def of(self, sources: Sequence[str]) -> list[Client]:
+        return [self._open.setdefault(address, Client(address)) for address in dict.fromkeys(sources)]
+
+    async def keep(self, sources: Sequence[str]) -> None:
+        for address in self._open.keys() - set(sources):
+            await self._open.pop(address).close()
 
 
 @asynccontextmanager
 async def _worker(
-    database: str, sources: Sequence[str], trusting: Trusting, cosigner: Signer | None, name: str
-) -> AsyncIterator[tuple[Worker, list[Client], Pool]]:
+    database: str, trusting: Trusting, cosigner: Signer | None, name: str
+) -> AsyncIterator[tuple[Worker, _Clients, Pool]]:
+    following = trusting.load()
+    check_cosigner(cosigner, following.trust)
     await migrate(database, "read")
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(database, CONNECTIONS))
-        clients = [await stack.enter_async_context(Client(address)) for address in sources]
-        worker = Worker(name or _name(), ReadStore(pool), clients, trusting.load(), cosigner=cosigner, tell=_tell)
-        yield worker, clients, pool
+    clients = _Clients()
+    try:
+        async with open_pool(database, CONNECTIONS) as pool:
+            sources = clients.of(following.sources)
+            store = ReadStore(pool)
+            yield Worker(name or _name(), store, sources, following.trust, cosigner=cosigner, tell=_tell), clients, pool
+    finally:
+        await clients.keep(())
+
+
+def check_cosigner(cosigner: Signer | None, trust: Mapping[str, Sequence[Verifier]]) -> None:
+    """A mirror speaks for itself. Raises Misconfigured for a key that a log signs with, or that is not for
+    cosignatures.
+    """
+    if cosigner is None:
+        return
+    if cosigner.kind not in COSIGNERS:
+        raise Misconfigured("[mirror] key is a log's; make a cosigner's with mintmark keygen --cosigner")
+    if origin := next((o for o, keys in trust.items() for key in keys if _same_key(key.vkey, cosigner.vkey)), None):
+        raise Misconfigured(f"[mirror] key is that of {origin}; a mirror cosigns with a key of its own")
+
+
+def _same_key(one: str, other: str) -> bool:
+    """Whether two vkeys hold the same public key, whatever they are named and used for."""
+    return parse_base64(one.rsplit("+", 1)[1].encode())[1:] == parse_base64(other.rsplit("+", 1)[1].encode())[1:]
 
 
 def _name() -> str:
@@ -101,8 +145,10 @@ def _tell(event: str, origin: str, detail: str) -> None:
     (_log.error if event == "contradiction" else _log.warning)(event, origin=origin, detail=detail)
 
 
-async def _reload(worker: Worker, trusting: Trusting) -> None:
-    """Keys and configuration again, on SIGHUP and when their files change; what cannot be read leaves the old in force."""
+async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None:
+    """Keys and configuration again, on SIGHUP and when their files change; what cannot be read leaves the old in
+    force.
+    """
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     stamp = trusting.stamp()
@@ -116,9 +162,13 @@ async def _reload(worker: Worker, trusting: Trusting) -> None:
         hangup.clear()
         stamp = trusting.stamp()
         try:
-            worker.retrust(trusting.load())
+            following = trusting.load()
+            check_cosigner(worker.cosigner, following.trust)
         except MintmarkError as error:
             _log.error("configuration not reloaded", detail=str(error))
+        else:
+            worker.follow(following.trust, clients.of(following.sources))
+            await clients.keep(following.sources)
 
 
 async def _serve_log(store: ReadStore, feed: HeadFeed, listen: str) -> None:

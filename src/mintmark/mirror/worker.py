@@ -1,33 +1,39 @@
 """A worker: watches its sources and follows each log that moved, a step at a time.
 
-Work is found, not assigned. A checkpoint that a stream brings makes its log *wanted*; the worker that takes the lease first
-does the step, the others look again when the lease has run out. So a worker that dies leaves nothing behind but leases of
-a few seconds, and one that is added takes its share of what comes next. Leases only save double work: correctness is the
-compare-and-swap in `ReadStore.integrate`.
+Work is found, not assigned. A checkpoint that a stream brings makes its log *wanted*; the worker that takes the lease
+first does the step, the others look again when the lease has run out. So a worker that dies leaves nothing behind but
+leases of a few seconds. One that is added gets its share: who holds more than that lets a lease go when it would renew
+it. Leases only save double work: correctness is the compare-and-swap in `ReadStore.integrate`.
 
-Logs that are nearly up to date have lanes of their own, and a long catch-up yields its lane every second: it never delays
-the others by more than a batch.
+Logs that are nearly up to date have lanes of their own, and a long catch-up yields its lane every second: it never
+delays the others by more than a batch. What goes wrong with one log or one source, a defect of ours included, is told,
+and tried again later; it ends neither the worker nor another log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import aclosing
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from mintmark.errors import MintmarkError
+from mintmark.errors import Busy, MintmarkError
 from mintmark.mirror.attempt import Followed
+from mintmark.mirror.peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mintmark.mirror.source import Announcement, Source
+    from mintmark.mirror.source import Source
     from mintmark.store.read_store import ReadStore
     from mintmark.tlog.note import Signer, Verifier
 
-SHORT_LANES, LONG_LANES = 8, 2
 BACKOFF, BACKOFF_MOST = 0.2, 10.0  # seconds, doubled a failure, with jitter
-BEAT = 5.0  # seconds between heartbeats
+STEADY = 10.0  # seconds of a stream after which its end is a failure like the first
+POLL = 2.0  # seconds between looks at a source that answers and gives no stream
+BEAT = 2.0  # seconds between heartbeats
+ALIVE = 3 * BEAT  # seconds after its last heartbeat that a worker is counted on
 KINDS = {1: "opaque", 2: "register"}  # as on the wire
 
 
@@ -49,55 +55,99 @@ class Worker:
     ) -> None:
         self.name, self.store, self.cosigner, self.tell = name, store, cosigner, tell
         self.deadline = float("inf")  # on the monotonic clock: no step goes on beyond it
-        self.short, self.long = asyncio.Semaphore(SHORT_LANES), asyncio.Semaphore(LONG_LANES)
-        self._trust = trust
-        self._sources = {source.address: source for source in sources}
-        self._heard: dict[str, str | None] = dict.fromkeys(self._sources, "not reached yet")
+        self.trust = trust
+        self.peers = {source.address: Peer(source) for source in sources}
         self._logs: dict[str, Followed] = {}
-        self._offered: dict[str, dict[str, Announcement]] = {}  # of logs that are not trusted (yet), by origin and source
-        self._tasks: asyncio.TaskGroup
+        self._surplus = 0  # leases that others should have
+        self._tasks: asyncio.TaskGroup | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
-        """Works until cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._beat())
-            for source in self._sources.values():
-                self._tasks.create_task(self._watch(source))
+        """Works until cancelled, and gives its leases back."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._beat())
+                self._watch_all()
+        finally:
+            self._tasks = None
+            await self.release()
 
-    def retrust(self, trust: Mapping[str, Sequence[Verifier]]) -> None:
-        """Follows these logs and keys from now on; a log that is trusted no more is left as it stands."""
-        self._trust = trust
+    async def release(self) -> None:
+        """Gives the leases back, if the database can be reached: they end by themselves."""
+        try:
+            async with asyncio.timeout(1):
+                await self.store.release(self.name)
+        except (MintmarkError, TimeoutError):
+            self.tell("trouble", "", "leases were not given back; they end by themselves")
+
+    def follow(self, trust: Mapping[str, Sequence[Verifier]], sources: Sequence[Source]) -> None:
+        """Follows these logs from these sources from now on; a log that is trusted no more is left as it stands."""
+        gone = self.peers.keys() - {source.address for source in sources}
+        self.trust = trust
+        self.peers = {source.address: self.peers.get(source.address) or Peer(source) for source in sources}
         for origin, log in self._logs.items():
             log.retrust(trust.get(origin, ()))
-        for origin in self._offered.keys() & trust.keys():
-            for address, announced in self._offered.pop(origin).items():
-                self._offer(address, announced)
+            for address in gone:
+                log.lost(address)
+        self._watch_all()
 
-    async def _watch(self, source: Source) -> None:
-        """One stream for all logs of a source; back-off with jitter while it cannot be had."""
+    def yields(self) -> bool:
+        """Whether a lease that could be renewed is better left to others. Asking uses it up."""
+        self._surplus -= 1
+        return self._surplus >= 0
+
+    def _watch_all(self) -> None:
+        """A stream for each source, for the logs that are trusted now."""
+        for task in self._watching:
+            task.cancel()
+        if self._tasks is not None:
+            self._watching = [self._tasks.create_task(self._watch(peer)) for peer in self.peers.values() if self.trust]
+
+    async def _watch(self, peer: Peer) -> None:
+        """One stream for all logs of a source; polls while a stream cannot be had."""
         failures = 0
         while True:
+            began = monotonic()
             try:
-                async for announced in source.watch():
-                    failures, self._heard[source.address] = 0, None
-                    self._offer(source.address, announced)
-                self._heard[source.address] = "ended its stream"
-            except MintmarkError as error:
-                self._heard[source.address] = str(error)
-            for log in self._logs.values():
-                log.lost(source.address)
-            failures += 1
-            await asyncio.sleep(backoff(failures))
+                await self._stream(peer)
+                peer.heard = "ended its stream"
+            except Exception as error:  # noqa: BLE001  # no source ends a worker
+                peer.heard = str(error) or type(error).__name__
+            failures = 1 if monotonic() - began > STEADY else failures + 1
+            delay = POLL if await self._poll(peer) else backoff(failures)
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
 
-    def _offer(self, address: str, announced: Announcement) -> None:
-        origin = announced.origin
-        if origin not in self._trust:
-            self._offered.setdefault(origin, {})[address] = announced
+    async def _stream(self, peer: Peer) -> None:
+        try:
+            async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
+                async for announced in heads:
+                    peer.heard = None
+                    self._offer(peer, announced.origin, announced.note, announced.kind)
+                    await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
+        finally:
+            if peer.heard is None:
+                for log in self._logs.values():
+                    log.lost(peer.address)
+
+    async def _poll(self, peer: Peer) -> bool:
+        """Asks for the heads of the logs that a source names; whether it answered."""
+        try:
+            for listed in await peer.logs():
+                if listed.origin in self.trust:
+                    self._offer(peer, listed.origin, await peer.checkpoint(listed.origin), listed.kind)
+        except Exception as error:  # noqa: BLE001  # no source ends a worker
+            peer.heard = str(error) or type(error).__name__
+            return False
+        return True
+
+    def _offer(self, peer: Peer, origin: str, note: bytes, kind: int) -> None:
+        """What nobody asked for is not kept: a source could send names without end."""
+        if origin not in self.trust or kind not in KINDS or self._tasks is None:
             return
         if origin not in self._logs:
-            self._logs[origin] = Followed(self, origin, KINDS[announced.kind], self._trust[origin])
+            self._logs[origin] = Followed(self, origin, self.trust[origin])
             self._tasks.create_task(self._follow(self._logs[origin]))
-        self._logs[origin].offer(address, announced.note)
+        self._logs[origin].offer(peer.address, note, KINDS[kind])
 
     async def _follow(self, log: Followed) -> None:
         """Waits for moves, steps, backs off; for ever."""
@@ -108,32 +158,38 @@ class Worker:
             delay: float | None = None
             try:
                 if log.verifiers:
-                    delay = await log.attempt(self._sources)
+                    delay = await log.attempt()
                 failures = 0
-            except MintmarkError as error:
+            except Exception as error:  # noqa: BLE001  # no log ends a worker
                 failures += 1
                 delay = backoff(failures)
-                await self._trouble(log.origin, error)
+                if isinstance(error, Busy):
+                    delay = max(delay, error.retry_after * random.uniform(1, 1.5))  # noqa: S311  # jitter
+                await self._trouble(log, error)
             if delay is not None:
                 await asyncio.sleep(delay)
                 log.moved.set()
 
-    async def _trouble(self, origin: str, error: MintmarkError) -> None:
-        self.tell("trouble", origin, str(error))
+    async def _trouble(self, log: Followed, error: Exception) -> None:
+        reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
+        self.tell("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:
-            await self.store.trouble(origin, str(error))
+            await self.store.trouble(log.origin, reason, log.offered)
         except MintmarkError as lost:
-            self.tell("trouble", origin, str(lost))
+            self.tell("trouble", log.origin, str(lost))
 
     async def _beat(self) -> None:
+        """Says that this worker lives, and counts who else does: leases are shared evenly."""
         while True:
             try:
-                await self.store.beat(self.name, self._heard)
-            except MintmarkError as error:
+                await self.store.beat(self.name, {address: peer.heard for address, peer in self.peers.items()})
+                mine, every, workers = await self.store.shares(self.name, ALIVE)
+                self._surplus = mine - -(-every // max(workers, 1))
+            except Exception as error:  # noqa: BLE001  # a database that is away for a while ends no worker
                 self.tell("trouble", "", str(error))
             await asyncio.sleep(BEAT)
 
 
 def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row."""
-    return min(BACKOFF * 2 ** min(failures - 1, 10), BACKOFF_MOST) * random.uniform(0.5, 1)  # noqa: S311  # jitter
+    return float(min(BACKOFF * 2 ** min(failures - 1, 10), BACKOFF_MOST)) * random.uniform(0.5, 1)  # noqa: S311  # jitter

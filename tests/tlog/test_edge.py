@@ -65,7 +65,9 @@ def test_the_unfinished_tiles_of_a_past_size(size: int) -> None:
     tree, d = big(), big().entries[:size]
     edge = Edge.load(size, tree.tiles)
     assert edge.root() == reference.mth(d)
-    assert {key: edge.tiles[key[0]] for key in edge_keys(size)} == {key: reference.tile(*key, d) for key in edge_keys(size)}
+    assert {key: edge.tiles[key[0]] for key in edge_keys(size)} == {
+        key: reference.tile(*key, d) for key in edge_keys(size)
+    }
     assert edge == Edge().extend(tree.hashes[: size * 32])[0]
 
 

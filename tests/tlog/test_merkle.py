@@ -157,8 +157,10 @@ def test_one_bit_or_one_hash_makes_a_proof_false() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "size"),
-    [(0, 0, 0), (0, 0, 5), (5, 5, 5), (3, 2, 5), (-1, 1, 5), (0, 6, 5), (1, 3, 5), (2, 5, 8), (0, 1, 2**63)]
-    + [(2**63, 2**63 + 1, 2**64), (2**64 - 1, 2**64, 2**64), (0, 2**64 - 1, 2**64 - 1), (-(2**63), 0, 5)],
+    [
+        (0, 0, 0), (0, 0, 5), (5, 5, 5), (3, 2, 5), (-1, 1, 5), (0, 6, 5), (1, 3, 5), (2, 5, 8), (0, 1, 2**63),
+        (2**63, 2**63 + 1, 2**64), (2**64 - 1, 2**64, 2**64), (0, 2**64 - 1, 2**64 - 1), (-(2**63), 0, 5),
+    ],
 )  # fmt: skip
 def test_subtrees_that_no_tree_has(start: int, end: int, size: int) -> None:
     with pytest.raises(ProofError, match="no subtree"):

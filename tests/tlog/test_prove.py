@@ -1,4 +1,4 @@
-"""Proofs from tiles: at every size, from the tiles that were asked for, as the RFC's recursion and as pymerkle have them."""
+"""Proofs from tiles: from those that were asked for, at every size, as the RFC's recursion and pymerkle have them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_few_tiles_are_needed_even_of_the_largest_log() -> None:
 
 
 def rfc_consistency(theirs: Any, old_size: int) -> list[bytes]:
-    """pymerkle's consistency proof is the entry `old_size` and its inclusion path; one fold makes it the RFC's."""
+    """What pymerkle calls so is the entry `old_size` and its inclusion path; one fold makes it the RFC's."""
     left = theirs.subset.index(1)  # the first node of the older tree on that path
     right, *siblings = theirs.path[:left]
     for sibling in siblings:

@@ -60,7 +60,9 @@ def test_a_tile_is_not_a_bundle() -> None:
         parse_entries_path("tile/0/000")
 
 
-@pytest.mark.parametrize("tile", [Tile(-1, 0), Tile(64, 0), Tile(0, -1), Tile(0, 2**63), Tile(0, 0, 0), Tile(0, 0, 257)])
+@pytest.mark.parametrize(
+    "tile", [Tile(-1, 0), Tile(64, 0), Tile(0, -1), Tile(0, 2**63), Tile(0, 0, 0), Tile(0, 0, 257)]
+)
 def test_what_is_no_tile(tile: Tile) -> None:
     with pytest.raises(Malformed):
         path(tile)

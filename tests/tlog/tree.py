@@ -12,6 +12,7 @@ from mintmark.tlog.trust import Bundle, Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 
 class Tree:
@@ -21,6 +22,11 @@ class Tree:
         self.entries, self.items = tuple(entries), tuple(items)
         self.hashes = leaf_hashes(bundle.join(entries))
         self.edge, self.tiles = Edge().extend(self.hashes)
+
+    @classmethod
+    def of(cls, joined: bytes) -> Self:
+        """The tree of the entries of a bundle."""
+        return cls(bundle.cut(joined))
 
     def prove(self, spans: Sequence[prove.Span]) -> list[bytes]:
         """The proof, from the tiles that are said to be needed and no others."""

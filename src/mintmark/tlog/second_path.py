@@ -19,7 +19,7 @@ from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
 from mintmark.tlog.tile import levels, tile_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Bundle
@@ -38,7 +38,10 @@ def check_write(before: Edge, old_root: bytes, bundles: Sequence[Bundle], tiles:
     """
     if before.root() != old_root or size < before.size:
         raise ProofError(f"the edge of {before.size} entries is not that of the root signed, or is past {size}")
-    if tiles.keys() != set(_touched(before.size, size)):
+    touched = _touched(before.size, size)
+    if len(tiles) != sum(map(len, touched)) or tiles.keys() != {
+        (level, index) for level, indices in enumerate(touched) for index in indices
+    }:
         raise ProofError(f"these are not the tiles that change between {before.size} and {size} entries")
     held = {(level, before.size >> 8 * (level + 1)): hashes for level, hashes in enumerate(before.tiles)}
     try:
@@ -52,12 +55,13 @@ def check_write(before: Edge, old_root: bytes, bundles: Sequence[Bundle], tiles:
         raise ProofError(f"the rows to be written do not have the root to be signed at {size} entries")
 
 
-def _touched(old_size: int, size: int) -> Iterator[Key]:
-    """The tiles that get new hashes between two sizes."""
+def _touched(old_size: int, size: int) -> list[range]:
+    """The tiles that get new hashes between two sizes: by level, their indices."""
+    touched = []
     for level in range(levels(size)):
         first, end = old_size >> 8 * level, size >> 8 * level
-        if first < end:
-            yield from ((level, index) for index in range(first // WIDTH, -(-end // WIDTH)))
+        touched.append(range(first // WIDTH, -(-end // WIDTH)) if first < end else range(0))
+    return touched
 
 
 def _check_bundles(bundles: Sequence[Bundle], tiles: Tiles) -> None:

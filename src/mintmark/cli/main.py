@@ -47,6 +47,11 @@ SECTIONS: dict[str, Commands] = {
         "verify": ("verify:verify", "Check a proof offline."),
         "audit": ("audit:audit", "Prove that a log has only grown since the last audit."),
     },
+    "Operate": {
+        "status": ("status:status", "Show how far each mirrored log is, and what went wrong."),
+        "evidence": ("evidence:evidence", "Print what contradicted a log, for others to check."),
+        "resume": ("resume:resume", "Follow a log again that was stopped."),
+    },
 }
 COMMANDS: Commands = {name: command for section in SECTIONS.values() for name, command in section.items()}
 

@@ -24,7 +24,7 @@ config_option = click.option(
 
 
 def _begin() -> None:
-    """What servers share: they end with the `up` that started them, and their logs go to stderr: stdout is for results."""
+    """What servers share: they end with the `up` that started them, and log to stderr, as stdout is for results."""
     tether()
     import structlog
 

@@ -1,0 +1,37 @@
+"""`mintmark resume`: after a human has decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark.cli.output import answer, run
+from mintmark.cli.read_database import named_log, read_options
+
+if TYPE_CHECKING:
+    from mintmark.config import MirrorSettings
+    from mintmark.store.model import Log
+
+
+@click.command()
+@click.argument("name")
+@read_options
+def resume(name: str, settings: MirrorSettings, as_json: bool) -> None:
+    """Follow the log NAME again, and ask the sources again that contradicted it.
+
+    The evidence is kept. Nothing that was verified is given up: a source that still contradicts it stops the log again.
+    """
+    log = run(_resume(settings.database, name))
+    answer(as_json, {"origin": log.origin, "resumed": True}, f"{log.origin} is followed again")
+
+
+async def _resume(database: str, name: str) -> Log:
+    from mintmark.store.pool import open_pool
+    from mintmark.store.read_store import ReadStore
+
+    async with open_pool(database, 1) as pool:
+        store = ReadStore(pool)
+        log = await named_log(store, name)
+        await store.resume(log.id)
+        return log

@@ -1,0 +1,74 @@
+"""`mintmark status`: where every log stands, computed from the read database alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mintmark.cli import exits
+from mintmark.cli.output import answer, run
+from mintmark.cli.read_database import read_options
+
+if TYPE_CHECKING:
+    from mintmark.config import MirrorSettings
+    from mintmark.store.read_store import Heartbeat, Status
+
+COLUMNS = ("log", "state", "verified", "head", "lag", "seconds", "source", "worker", "last error")
+Value = str | int | float | None
+
+
+@click.command()
+@read_options
+def status(settings: MirrorSettings, as_json: bool) -> int:
+    """Show how far each log is verified, how far behind it is, by whom it is followed, and what went wrong last.
+
+    Exit 3 when a log is stopped because it was contradicted; `mintmark evidence NAME` says by what.
+    """
+    logs, beats = run(_read(settings.database))
+    described = [describe(log) for log in logs]
+    sources = [{"worker": b.worker, "source": b.source, "error": b.error, "at": b.at.isoformat()} for b in beats]
+    answer(as_json, {"logs": described, "sources": sources}, "\n".join((*_table(described), *map(_line, beats))))
+    return exits.LIED if any(log.stopped is not None for log in logs) else exits.OK
+
+
+async def _read(database: str) -> tuple[list[Status], list[Heartbeat]]:
+    from mintmark.store.pool import open_pool
+    from mintmark.store.read_store import ReadStore
+
+    async with open_pool(database, 1) as pool:
+        store = ReadStore(pool)
+        return await store.status(), await store.beats()
+
+
+def describe(log: Status) -> dict[str, Value]:
+    """A log for a machine. `lag`: entries behind the largest signed head known; `lag_seconds`: since that was known."""
+    lag = max(log.offered - log.head, 0)
+    state = "stopped" if log.stopped is not None else "behind" if lag else "current"
+    return {
+        "origin": log.origin,
+        "name": log.name,
+        "kind": log.kind,
+        "state": state,
+        "verified": log.size,
+        "head": log.head,
+        "known": log.offered,
+        "lag": lag,
+        "lag_seconds": round(log.late, 1) if lag else 0.0,
+        "head_at": log.head_at.isoformat() if log.head_at else None,
+        "quiet_seconds": round(log.quiet, 1),
+        "source": log.source,
+        "worker": log.worker,
+        "error": log.stopped or log.error,
+    }
+
+
+def _table(logs: list[dict[str, Value]]) -> list[str]:
+    keys = ("origin", "state", "verified", "head", "lag", "lag_seconds", "source", "worker", "error")
+    rows = [COLUMNS, *(tuple("" if log[key] is None else str(log[key]) for key in keys) for log in logs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _line(beat: Heartbeat) -> str:
+    return f"{beat.worker} hears {beat.source}: {beat.error or 'its stream is open'}"

@@ -93,17 +93,14 @@ class Sequencer:
                 await self._attempt(tickets)
             except Conflict:
                 self._state = None
-            except Unavailable as error:
-                self._state = None
-                self._tell("unavailable", self.log.origin, str(error))
-                if monotonic() - began + pause > PATIENCE:
-                    _refuse(tickets, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, PAUSE_MOST)
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
                 self._state = None
-                self._tell("refused", self.log.origin, f"{type(error).__name__}: {error}")
-                _refuse(tickets, error)
+                self._tell(type(error).__name__, self.log.origin, str(error))
+                if type(error) is not Unavailable or monotonic() - began + pause > PATIENCE:
+                    _refuse(tickets, error)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, PAUSE_MOST)
 
     async def _attempt(self, tickets: Sequence[Ticket]) -> None:
         """One commit of what is admitted. Raises Conflict, and what `MintStore` raises, with the tickets unanswered."""
@@ -129,7 +126,7 @@ class Sequencer:
         items = await self._store.items(self.log.id, older) if (older := erased_bundles(draft)) else {}
         try:
             after, commit = await _compute(size, integrate, self.log, draft, items, self._signers)
-        except ProofError as error:
+        except (ProofError, ValueError, LookupError) as error:
             raise MemoryFault(
                 f"a byte changed in the mint's memory, nothing was signed; send it again: {error}"
             ) from error

@@ -107,7 +107,8 @@ def integrate(log: Log, draft: Draft, items: Mapping[int, bytes], signers: Seque
 
     `items` are the items of the older bundles that erasures touch, by bundle index.
 
-    Raises ProofError where the second path to the root disagrees: a byte changed in memory. Nothing is signed then.
+    Raises ProofError where the second path to the root disagrees, and Malformed, ValueError or LookupError where it is
+    not even reached: a byte changed in memory. Nothing is signed then.
     """
     before = draft.before
     hashes = b"".join(batch.hashes for batch in draft.admitted)

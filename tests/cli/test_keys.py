@@ -10,6 +10,7 @@ from mintmark.cli.keys import parse_vkeys, read_keys, read_vkeys
 from mintmark.cli.place import Place
 from mintmark.cli.trusting import Trusting
 from mintmark.errors import Malformed, Misconfigured
+from mintmark.tlog.note import COSIGNATURE, MLDSA44
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +100,10 @@ def test_a_mirror_without_keys(tmp_path: Path) -> None:
     config.write_text('[mirror]\ndatabase = "x"\nsources = ["a:1"]\ntrust = "trust"\n')
     with pytest.raises(Misconfigured, match="is not a directory"):
         Trusting(config).load()
+
+
+@pytest.mark.parametrize(("options", "kind"), [((), COSIGNATURE), (("--mldsa",), MLDSA44)])
+def test_a_cosigner_s_key(run: Run, tmp_path: Path, options: tuple[str, ...], kind: int) -> None:
+    answer = json.loads(run("keygen", "mirror.example", "--cosigner", "-o", tmp_path, "--json", *options).out)
+    (signer,) = read_keys(tmp_path / "mirror.example.key")
+    assert (signer.kind, [signer.vkey]) == (kind, answer["vkeys"])

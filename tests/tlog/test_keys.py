@@ -43,7 +43,7 @@ def test_the_texts_of_a_key_are_read_as_they_are_printed(kind: int, name: str) -
     again, verifier = parse_skey(signer.skey), parse_vkey(signer.vkey)
     assert again == signer
     assert (verifier.name, verifier.kind, verifier.key_id) == (name, kind, signer.key_id)
-    assert verifier.vkey == signer.vkey == vkey_of(name, kind, public_key_of(verifier))
+    assert verifier.vkey == signer.vkey == vkey_of(name, kind, public_key_of(signer.vkey))
     assert {verifier, parse_vkey(signer.vkey)} == {verifier}
 
 
@@ -107,6 +107,11 @@ def test_a_key_text_with_anything_changed(kind: int) -> None:
     ):  # fmt: skip
         with pytest.raises(Malformed):
             parse_vkey(text)
+
+
+def test_the_key_in_a_text_whose_base64_has_a_plus_sign() -> None:
+    vkey = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
+    assert public_key_of(parse_vkey(vkey).vkey) == base64.b64decode(vkey[-44:])[1:]
 
 
 def test_a_key_id_in_capitals_is_another_text() -> None:

@@ -45,6 +45,18 @@ async def get_head(client: Client, log: Log) -> Checkpoint:
         return open_checkpoint(note, log.origin, log.verifiers)
 
 
+async def get_head_by_policy(client: Client, log: Log, policy: bytes) -> Checkpoint:
+    """The present head with its cosignatures, signed by a key we trust and as a tlog-policy asks for."""
+    from mintmark.tlog.policy import open_by_policy, parse_policy
+
+    asked = parse_policy(policy)
+    note = await client.checkpoint(log.origin)
+    with strictly():
+        open_checkpoint(note, log.origin, log.verifiers)
+        head, _ = open_by_policy(note, asked)
+    return head
+
+
 async def accept(client: Client, trusted: Trusted, note: bytes) -> Checkpoint:
     """Moves a verifier to a newer head, with the server's proof that it follows. Raises Untrusted where it does not."""
     before = trusted.head

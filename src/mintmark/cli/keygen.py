@@ -13,6 +13,7 @@ from mintmark.cli.where import json_option
 @click.command()
 @click.argument("origin")
 @click.option("--mldsa", is_flag=True, help="Make an ML-DSA-44 key too, against quantum computers.")
+@click.option("--cosigner", is_flag=True, help="Make a mirror's key, to cosign with: Ed25519, or ML-DSA-44 by --mldsa.")
 @click.option(
     "-o",
     "--out",
@@ -21,15 +22,17 @@ from mintmark.cli.where import json_option
     help="Where to write NAME.key (default here).",
 )
 @json_option
-def keygen(origin: str, mldsa: bool, out: Path, as_json: bool) -> None:
+def keygen(origin: str, mldsa: bool, cosigner: bool, out: Path, as_json: bool) -> None:
     """Make a signing key for the log ORIGIN (say registers.example/country), and print its public key.
 
     The secret goes to NAME.key, NAME being the last segment of ORIGIN; it is for the mint alone. The public key is what
     mirrors and clients are to trust: hand it to them by a way that does not pass through the mint.
-    """
-    from mintmark.cli.keys import make_keys, write_keys
 
-    signers = make_keys(origin, mldsa)
+    With --cosigner, ORIGIN is the mirror's own name, and the secret is for that mirror alone.
+    """
+    from mintmark.cli.keys import make_cosigner, make_keys, write_keys
+
+    signers = (make_cosigner(origin, mldsa),) if cosigner else make_keys(origin, mldsa)
     secret = out / f"{origin.rsplit('/', 1)[-1]}.key"
     write_keys(secret, signers)
     vkeys = [signer.vkey for signer in signers]

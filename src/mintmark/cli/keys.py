@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.note import SecretKey, Verifier
 
-__all__ = ["lines", "make_keys", "parse_vkeys", "read_keys", "read_vkeys", "write_keys"]
+__all__ = ["lines", "make_cosigner", "make_keys", "parse_vkeys", "read_keys", "read_vkeys", "write_keys"]
 
 
 def parse_vkeys(text: str) -> tuple[Verifier, ...]:
@@ -49,6 +49,13 @@ def make_keys(origin: str, mldsa: bool) -> tuple[SecretKey, ...]:
 
     kinds = (ED25519, MLDSA44) if mldsa else (ED25519,)
     return tuple(generate_skey(origin, kind) for kind in kinds)
+
+
+def make_cosigner(name: str, mldsa: bool) -> SecretKey:
+    """A new key for a mirror or a witness: of type 0x04, or ML-DSA-44 if asked."""
+    from mintmark.tlog.note import COSIGNATURE, MLDSA44, generate_skey
+
+    return generate_skey(name, MLDSA44 if mldsa else COSIGNATURE)
 
 
 def write_keys(file: Path, signers: Sequence[SecretKey]) -> None:

@@ -31,10 +31,16 @@ TIMEOUT = 10  # seconds for the read API to answer
 @click.option("--index", type=click.IntRange(min=0), help="The entry at this index.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Where to write the proof.")
 @click.option("--entry-out", type=click.Path(path_type=Path), required=True, help="Where to write the entry's bytes.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A tlog-policy that the proof has to satisfy; its witnesses' cosignatures become part of it.",
+)
 @client_options
 def prove(
-    name: str, record: str | None, index: int | None, out: Path, entry_out: Path, where: Where, as_json: bool
-) -> None:
+    name: str, record: str | None, index: int | None, out: Path, entry_out: Path, policy: Path | None,
+    where: Where, as_json: bool,
+) -> None:  # fmt: skip
     """Fetch the proof that an entry is in the log NAME, and check it, to keep it or to hand it on.
 
     Who has the two files and the log's public key can check them offline, years later: mintmark verify.
@@ -42,28 +48,30 @@ def prove(
     if (record is None) == (index is None):
         raise click.UsageError("say which entry: --record KEY or --index N")
     log = where.log(name)
-    index, leaf, proof, head = run(_prove(where, log, record, index or 0))
+    index, leaf, proof, head = run(_prove(where, log, record, index or 0, policy.read_bytes() if policy else None))
     write_durably(entry_out, leaf)
     write_durably(out, proof)
     result = {"origin": log.origin, "index": index, "size": head.size, "proof": str(out), "entry": str(entry_out)}
     answer(as_json, result, f"entry {index} of {log.origin} is proven at size {head.size}: {out}, {entry_out}")
 
 
-async def _prove(where: Where, log: Log, record: str | None, index: int) -> tuple[int, bytes, bytes, Checkpoint]:
-    from mintmark.cli.download import get_head
+async def _prove(
+    where: Where, log: Log, record: str | None, index: int, policy: bytes | None
+) -> tuple[int, bytes, bytes, Checkpoint]:
+    from mintmark.cli.download import get_head, get_head_by_policy
     from mintmark.tlog.kernel import leaf_hash
     from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
 
     async with where.client() as client:
         seen = await _look_up(where, log, record) if record is not None else _NOWHERE
-        head = await get_head(client, log)
+        head = await (get_head_by_policy(client, log, policy) if policy is not None else get_head(client, log))
         if record is not None:
             index = await _find(client, log, head, record, seen)
         leaf = await _leaf(client, log, head, index)
         if record is not None:
             _check_key(leaf, record)
         hashes = (await client.inclusion(log.origin, index=index, size=head.size)).proof
-    proof = ProofFile(index, hashes, _signed_only(head.note, log))
+    proof = ProofFile(index, hashes, head.note)
     check_proof_file(proof, leaf_hash(leaf), log.origin, log.verifiers)
     return index, leaf, format_proof(proof), head
 
@@ -77,14 +85,6 @@ async def _leaf(client: Client, log: Log, head: Checkpoint, index: int) -> bytes
     async for chunk in download.get_chunks(client, trusted, end):
         found = dict(download.leaves(chunk)).get(index, found)
     return found
-
-
-def _signed_only(note: bytes, log: Log) -> bytes:
-    """The note without the signatures that we cannot check: a proof holds nothing that nobody vouched for."""
-    from mintmark.tlog.note import format_note, open_note
-
-    opened = open_note(note, log.verifiers)
-    return format_note(opened.text, opened.verified)
 
 
 async def _find(client: Client, log: Log, head: Checkpoint, key: str, seen: Seen) -> int:

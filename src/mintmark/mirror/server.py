@@ -30,7 +30,7 @@ from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from mintmark.tlog.cosignature import KINDS as COSIGNERS
-from mintmark.tlog.text import parse_base64
+from mintmark.tlog.keys import public_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -127,13 +127,10 @@ def check_cosigner(cosigner: Signer | None, trust: Mapping[str, Sequence[Verifie
         return
     if cosigner.kind not in COSIGNERS:
         raise Misconfigured("[mirror] key is a log's; make a cosigner's with mintmark keygen --cosigner")
-    if origin := next((o for o, keys in trust.items() for key in keys if _same_key(key.vkey, cosigner.vkey)), None):
+    if origin := next(
+        (o for o, keys in trust.items() for key in keys if public_key(key.vkey) == public_key(cosigner.vkey)), None
+    ):
         raise Misconfigured(f"[mirror] key is that of {origin}; a mirror cosigns with a key of its own")
-
-
-def _same_key(one: str, other: str) -> bool:
-    """Whether two vkeys hold the same public key, whatever they are named and used for."""
-    return parse_base64(one.rsplit("+", 1)[1].encode())[1:] == parse_base64(other.rsplit("+", 1)[1].encode())[1:]
 
 
 def _name() -> str:

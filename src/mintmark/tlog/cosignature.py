@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 KINDS = (COSIGNATURE, MLDSA44)
 
 
-def check_cosigner(signer: Signer) -> None:
-    """Raises Misconfigured for a key that is not for cosignatures."""
-    if signer.kind not in KINDS:
-        raise Misconfigured(f"the key of {signer.name} is a log's; make a mirror's with mintmark keygen --cosigner")
-
-
 def cosign(note: bytes, signer: Signer, time: int) -> bytes:
     """The note with a cosignature of `time` (Unix seconds) behind its other signatures, instead of an earlier one.
 
@@ -38,7 +32,8 @@ def cosign(note: bytes, signer: Signer, time: int) -> bytes:
         Misconfigured: the key is not for cosignatures.
         ValueError: no such time.
     """
-    check_cosigner(signer)
+    if signer.kind not in KINDS:
+        raise Misconfigured(f"the key of {signer.name} is a log's; make a cosigner's with mintmark keygen --cosigner")
     if not 0 < time <= MAX_NUMBER:
         raise ValueError(f"a cosignature's time is 1 to {MAX_NUMBER} seconds, not {time}")
     text, lines = parse_note(note)

@@ -128,9 +128,9 @@ def parse_vkey(text: str) -> Verifier:
     return Verifier(name, kind, key_id, text, check)
 
 
-def public_key(verifier: Verifier) -> bytes:
-    """The key itself, without name and type."""
-    return texts.parse_base64(verifier.vkey.split("+", 2)[2].encode())[1:]
+def public_key(vkey: str) -> bytes:
+    """The key in a vkey, whatever it is named and used for."""
+    return texts.parse_base64(vkey.split("+", 2)[2].encode())[1:]  # base64 has plus signs of its own
 
 
 def generate_skey(name: str, kind: int = ED25519) -> SecretKey:

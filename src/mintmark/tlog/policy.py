@@ -158,6 +158,6 @@ class _Reader:
 
 def _new_key(vkey: str, others: Iterable[Verifier]) -> Verifier:
     verifier = parse_vkey(vkey)
-    if any(public_key(other) == public_key(verifier) for other in others):
+    if any(public_key(other.vkey) == public_key(vkey) for other in others):
         raise Malformed(f"the key of {verifier.name} is listed before")
     return verifier

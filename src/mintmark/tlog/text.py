@@ -1,6 +1,7 @@
 """The two spellings that every text format here shares, parsed strictly: decimal numbers and base64.
 
-Both are parsed by re-printing: what does not print back to the same bytes is Malformed (C2SP formats; `tlog.md` traps 2 and 3).
+Both are parsed by re-printing: what does not print back to the same bytes is Malformed (C2SP tlog-checkpoint, RFC 4648
+section 4).
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ class Trusted:
     def accept(self, note: bytes, proof: Sequence[bytes]) -> Checkpoint:
         """Moves the head to a signed note, given the consistency proof from the head before.
 
-        The proof is empty where there is nothing to prove: from no head, from an empty tree, and to the same tree (which
-        may have been signed afresh).
+        The proof is empty where there is nothing to prove: from no head, from an empty tree, and to the same tree
+        (which may have been signed afresh).
 
         Raises:
             Malformed: the note is no checkpoint of this log.

@@ -32,7 +32,7 @@ LEASE, LEASE_LEFT = 3.0, 1.0  # seconds a lease lasts, and below which it is tak
 AFTER = 0.3  # seconds, with jitter, from the end of another's lease to our try
 SLICE = 1.0  # seconds that a long catch-up keeps its lane
 NEAR = 4096  # entries: a gap up to this is a short step
-STOPPED = 5.0  # seconds between looks at a log that is stopped, or a source of which is distrusted
+STOPPED = 5.0  # seconds between looks at a log that is stopped, or a source of which is distrusted: it may be resumed
 MOST_NOTE = 128 * 2**10  # bytes
 
 
@@ -100,7 +100,7 @@ class Followed:
             return STOPPED
         if self._most() > self._known().shown:
             return await self._advance()
-        return STOPPED if self.distrusted else None
+        return None
 
     async def _look(self) -> None:
         """Reads where the log stands. The follower's state is as old as the lease: it goes with it."""

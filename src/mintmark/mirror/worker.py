@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Busy, MintmarkError
-from mintmark.mirror.attempt import Followed
+from mintmark.mirror.attempt import STOPPED, Followed
 from mintmark.mirror.peer import Peer
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ class Worker:
         """Waits for moves, steps, backs off; for ever."""
         failures = 0
         while True:
-            await log.moved.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOPPED if log.distrusted else None):
+                    await log.moved.wait()
             log.moved.clear()
             delay: float | None = None
             try:

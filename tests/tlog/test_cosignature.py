@@ -9,7 +9,6 @@ import pytest
 from mintmark.errors import BadSignature, Malformed, Misconfigured
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign, cosignatures
-from mintmark.tlog.keys import signature_time
 from mintmark.tlog.note import (
     COSIGNATURE,
     MLDSA44,
@@ -22,6 +21,7 @@ from mintmark.tlog.note import (
     parse_vkey,
     sign_note,
 )
+from mintmark.tlog.signed import signature_time
 from tests.tlog import vectors
 
 ORIGIN, ROOT, TIME = "log.example/a", bytes(range(32)), 1_700_000_000

@@ -8,6 +8,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -254,7 +257,8 @@ def test_tree_heads_of_certificate_transparency() -> None:
     assert open_note(format_note(text, [line]), [key]).verified == (line,)
     spoilt = [
         bytes([signature[0] ^ 1]) + signature[1:],
-        signature[:8] + b"\x04\x00" + signature[10:],
+        signature[:9] + b"\x01" + signature[10:],
+        signature[:8] + b"\x05" + signature[9:],
         signature + b"\0",
         signature[:11],
     ]
@@ -271,3 +275,34 @@ def test_tree_heads_of_certificate_transparency() -> None:
 
 def rfc6962_vkey(name: str, spki: bytes) -> str:
     return vkey_of(name, 0x05, spki, sha256(spki).digest())
+
+
+@pytest.mark.parametrize("private", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)])
+def test_a_tree_head_by_a_key_of_either_algorithm(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    """RFC 6962 allows both; the line names which, and may not name the other."""
+    key = parse_vkey(rfc6962_vkey("ct.example", spki_of(private)))
+    message = b"\x00\x01" + bytes(8) + bytes(8) + base64.b64decode(HEAD.split(b"\n")[2])
+    if isinstance(private, rsa.RSAPrivateKey):
+        algorithm, bare = 1, private.sign(message, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        algorithm, bare = 3, private.sign(message, ec.ECDSA(hashes.SHA256()))
+    for named in (1, 3):
+        signature = bytes(8) + bytes([4, named]) + len(bare).to_bytes(2, "big") + bare
+        assert key.verifies(HEAD, signature) is (named == algorithm)
+
+
+def test_ecdsa_keys_whatever_their_name() -> None:
+    private = ec.generate_private_key(ec.SECP521R1())
+    spki = spki_of(private)
+    vkey = f"any.example+{sha256(spki).digest()[:4].hex()}+{base64.b64encode(bytes([2]) + spki).decode()}"
+    line = Signature("any.example", sha256(spki).digest()[:4], private.sign(TEXT, ec.ECDSA(hashes.SHA256())))
+    assert open_note(format_note(TEXT, [line]), [parse_vkey(vkey)]).verified == (line,)
+    koblitz = spki_of(ec.generate_private_key(ec.SECP256K1()))
+    with pytest.raises(Malformed, match="secp256r1"):
+        parse_vkey(
+            f"any.example+{sha256(koblitz).digest()[:4].hex()}+{base64.b64encode(bytes([2]) + koblitz).decode()}"
+        )
+
+
+def spki_of(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

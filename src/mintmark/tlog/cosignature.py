@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Misconfigured
-from mintmark.tlog.keys import signature_time
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, format_note, parse_note, sign_note
+from mintmark.tlog.signed import signature_time
 from mintmark.tlog.text import MAX_NUMBER
 from mintmark.tlog.treehead import parse_text
 

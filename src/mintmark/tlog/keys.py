@@ -1,4 +1,4 @@
-"""Keys of signed notes, as texts, and what each signature type signs (C2SP signed-note, tlog-cosignature).
+"""Keys of signed notes: their texts, and what signs and verifies by them (C2SP signed-note, tlog-cosignature).
 
     0x01  Ed25519 over the note's text                     a log's key
     0x02  ECDSA over the note's text, DER                  verified only
@@ -6,8 +6,7 @@
     0x05  RFC 6962 tree head                               verified only
     0x06  ML-DSA-44 over a (sub)tree, with a time          a log's, a mirror's or a witness's key
 
-The key ID of a text is recomputed and compared when it is read. Low-order Ed25519 points, which verify forged
-signatures, are refused.
+The key ID of a text is recomputed and compared when it is read.
 """
 
 from __future__ import annotations
@@ -17,26 +16,44 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from mintmark.errors import Malformed
+from mintmark.tlog import algorithms, signed
 from mintmark.tlog import text as texts
-from mintmark.tlog.treehead import MAX_NAME, parse_text
+from mintmark.tlog.treehead import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Check = Callable[[bytes, bytes], None]  # signature, message; raises InvalidSignature
+    from mintmark.tlog.algorithms import Check
 
 ED25519, ECDSA, COSIGNATURE, RFC6962, MLDSA44 = 0x01, 0x02, 0x04, 0x05, 0x06
 
+_SIGNED = {
+    ED25519: signed.text_message,
+    ECDSA: signed.text_message,
+    COSIGNATURE: signed.cosignature_message,
+    RFC6962: signed.rfc6962_message,
+    MLDSA44: signed.tree_message,
+}
+_LOADERS = {
+    ED25519: algorithms.load_ed25519,
+    ECDSA: algorithms.load_ecdsa,
+    COSIGNATURE: algorithms.load_ed25519,
+    RFC6962: algorithms.load_rfc6962,
+    MLDSA44: algorithms.load_mldsa,
+}
+
+_PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey]] = {
+    ED25519: ed25519.Ed25519PrivateKey.from_private_bytes,
+    COSIGNATURE: ed25519.Ed25519PrivateKey.from_private_bytes,
+    MLDSA44: mldsa.MLDSA44PrivateKey.from_seed_bytes,
+}
+
 SEED = 32  # bytes, of Ed25519 and of ML-DSA-44 alike
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # what such a text begins with
-_P = 2**255 - 19
-_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-_LOW_ORDER = {0, 1, _P - 1, _ORDER_8, _P - _ORDER_8}  # y of the points of order 1, 2, 4 and 8
 
 
 class Signer(Protocol):
@@ -75,7 +92,7 @@ class Verifier:
     def verifies(self, text: bytes, signature: bytes) -> bool:
         """Whether `signature` (a signature line's, behind the key ID) is of this key and this note text."""
         try:
-            bare, message = _MESSAGES[self.kind](self.name, text, signature)
+            bare, message = _SIGNED[self.kind](self.name, text, signature)
             self._check(bare, message)
         except (InvalidSignature, Malformed):
             return False
@@ -109,7 +126,7 @@ def sign_text(signer: Signer, text: bytes, time: int = 0) -> bytes:
     if signer.kind == ED25519:
         return signer.sign(text)
     stamp = time.to_bytes(8, "big")
-    message = _cosigned(time, text) if signer.kind == COSIGNATURE else _tree(signer.name, stamp, text)
+    message = signed.cosigned(time, text) if signer.kind == COSIGNATURE else signed.tree(signer.name, stamp, text)
     return stamp + signer.sign(message)
 
 
@@ -197,114 +214,3 @@ def _key_id(name: str, kind: int, material: bytes) -> bytes:
         return digest[:4]
     named = digest if kind == RFC6962 else material
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + named).digest()[:4]
-
-
-# What each type signs: (key's name, note's text, signature line's bytes) -> the bare signature, and its message.
-
-
-def _text_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
-    return signature, text
-
-
-def _cosignature_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
-    return signature[8:], _cosigned(signature_time(signature), text)
-
-
-def _tree_message(name: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
-    signature_time(signature)
-    return signature[8:], _tree(name, signature[:8], text)
-
-
-def _rfc6962_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
-    """RFC 6962 section 3.5, behind a time in milliseconds; the origin is not part of it."""
-    head, stamp, algorithm = parse_text(text), signature[:8], signature[8:10]
-    bare = signature[12:]
-    if algorithm not in (b"\x04\x03", b"\x04\x01") or signature[10:12] != len(bare).to_bytes(2, "big"):
-        raise Malformed("not a digitally-signed TreeHeadSignature")
-    return bare, b"\x00\x01" + stamp + head.size.to_bytes(8, "big") + head.root
-
-
-def signature_time(signature: bytes) -> int:
-    """The time within a signature of type 0x04 or 0x06, in Unix seconds."""
-    if (time := int.from_bytes(signature[:8], "big")) > texts.MAX_NUMBER:
-        raise Malformed("a time beyond 2^63 - 1")
-    return time
-
-
-def _cosigned(time: int, text: bytes) -> bytes:
-    return b"cosignature/v1\ntime %d\n" % time + text
-
-
-def _tree(name: str, stamp: bytes, text: bytes) -> bytes:
-    head = parse_text(text)
-    label = b"subtree/v1\n\0" + _counted(name) + stamp + _counted(head.origin)
-    return label + bytes(8) + head.size.to_bytes(8, "big") + head.root
-
-
-def _counted(name: str) -> bytes:
-    return bytes([len(encoded := name.encode())]) + encoded
-
-
-_MESSAGES = {
-    ED25519: _text_message,
-    ECDSA: _text_message,
-    COSIGNATURE: _cosignature_message,
-    RFC6962: _rfc6962_message,
-    MLDSA44: _tree_message,
-}
-
-
-def _load_ed25519(material: bytes) -> Check:
-    if len(material) != 32:
-        raise Malformed(f"an Ed25519 key of {len(material)} bytes, not 32")
-    y = int.from_bytes(material, "little") % 2**255
-    if y >= _P or y in _LOW_ORDER:
-        raise Malformed("an Ed25519 key that verifies forged signatures (a point of low order, or not canonical)")
-    return ed25519.Ed25519PublicKey.from_public_bytes(material).verify
-
-
-def _load_mldsa(material: bytes) -> Check:
-    try:
-        return mldsa.MLDSA44PublicKey.from_public_bytes(material).verify
-    except ValueError as error:
-        raise Malformed(f"an ML-DSA-44 key of {len(material)} bytes, not 1312") from error
-
-
-def _load_ecdsa(material: bytes) -> Check:
-    key = _load_spki(material)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Malformed("not an ECDSA key")
-    return lambda signature, message: key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-
-
-def _load_rfc6962(material: bytes) -> Check:
-    key = _load_spki(material)
-    if isinstance(key, rsa.RSAPublicKey):
-        return lambda signature, message: key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-    return _load_ecdsa(material)
-
-
-def _load_spki(material: bytes) -> object:
-    try:
-        key = serialization.load_der_public_key(material)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise Malformed("not a public key in DER (SubjectPublicKeyInfo)") from error
-    canonical = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if canonical != material:
-        raise Malformed("a public key that is not in canonical DER")
-    return key
-
-
-_LOADERS = {
-    ED25519: _load_ed25519,
-    ECDSA: _load_ecdsa,
-    COSIGNATURE: _load_ed25519,
-    RFC6962: _load_rfc6962,
-    MLDSA44: _load_mldsa,
-}
-
-_PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey]] = {
-    ED25519: ed25519.Ed25519PrivateKey.from_private_bytes,
-    COSIGNATURE: ed25519.Ed25519PrivateKey.from_private_bytes,
-    MLDSA44: mldsa.MLDSA44PrivateKey.from_seed_bytes,
-}

@@ -1,7 +1,7 @@
 """Public keys as bytes: which are refused, and how each checks a signature.
 
-A `load_...` gives the check of a bare signature and its message. It raises Malformed for what is no key of its type, and
-for Ed25519 points of low order, which verify forged signatures.
+A `load_...` gives the check of a bare signature and its message. It raises Malformed for what is no key of its type,
+and for Ed25519 points of low order, which verify forged signatures.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,13 +30,16 @@ BATCH_ENTRIES, BATCH_BYTES = 4096, 4 * 2**20  # a batch ends before either is pa
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer of a call that is safe to repeat, through the outages and the queues of a minute."""
+    """The answer of a call that is safe to repeat, through the outages and the queues of a minute.
+
+    It comes again no sooner than it was told, and with jitter: those refused together do not come back together.
+    """
     until = monotonic() + PATIENCE
     while True:
         try:
             return await call()
         except (Busy, Unavailable) as error:
-            pause = error.retry_after if isinstance(error, Busy) else PAUSE
+            pause = (error.retry_after if isinstance(error, Busy) else PAUSE) * random.uniform(1, 1.5)  # noqa: S311
             if monotonic() + pause > until:
                 raise
             await asyncio.sleep(pause)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mintmark.mint.request import Appended, Request
 
 ENTRIES, BYTES = 131_072, 128 * 2**20  # room for all logs together
+PASSES = 12  # of the event loop that bring nothing more, before what waits is taken
 SOONEST, LATEST = 0.05, 30.0  # seconds to try again after
 WEIGHT = 0.3  # of the newest commit in the rate at which a log drains
 
@@ -85,9 +86,18 @@ class Pool:
         return ticket.answer
 
     async def take(self, log: int) -> list[Ticket]:
-        """All that waits for a log, oldest first, as soon as something does."""
+        """All that waits for a log, oldest first, as soon as something does.
+
+        What has arrived already and is still on its way through the event loop is let in first: no time is waited for,
+        and one commit more costs what some forty requests do.
+        """
         queue = self._queues[log]
         await queue.filled.wait()
+        seen = 0
+        while seen < len(queue.waiting):
+            seen = len(queue.waiting)
+            for _ in range(PASSES):
+                await asyncio.sleep(0)
         queue.filled.clear()
         taken, queue.waiting = queue.waiting, []
         return taken

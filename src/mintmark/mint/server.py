@@ -54,7 +54,7 @@ class Mint(NamedTuple):
     """A mint that serves: the HOST:PORT that it listens on, and what it does beside, which ends only by a defect."""
 
     address: str
-    chores: asyncio.Future[list[None]]
+    chores: asyncio.Future[tuple[None, None, None, None]]
 
 
 @asynccontextmanager

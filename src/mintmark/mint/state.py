@@ -98,7 +98,8 @@ def admit_all(state: State, requests: Sequence[Request], now: str) -> Draft:
         taken.append(request)
         admitted.append(batch)
         size += request.count
-        running = replace(running, admission=batch.after)
+        if batch.after is not None:
+            running = replace(running, admission=batch.after)
     return Draft(state, tuple(taken), tuple(admitted), tuple(refused))
 
 

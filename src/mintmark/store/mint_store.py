@@ -1,15 +1,15 @@
 """A mint's database as the mint sees it: what a log goes on from, and the one transaction that does it (DESIGN 6).
 
-Crash order: nothing is written but in `commit`, which is one pipeline. Its first statement moves the head from the
-value that the caller started from, and its last is the COMMIT, so that whatever stops it between stops all of it. A
-lost race, a request id that is there already and an answer that never came end alike: the caller reads the log again
-and asks which of its requests are `answered` (docs/adr/002-optimistic-commit.md).
+Crash order: nothing is written but in `commit`, which is one statement, a transaction of its own. It moves the head
+first, from the value that the caller started from, and whatever stops it stops all of it. A lost race, a request id
+that is there already and an answer that never came end alike: the caller reads the log again and asks which of its
+requests are `answered` (docs/adr/002-optimistic-commit.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg import errors as pg
@@ -24,13 +24,11 @@ from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from psycopg.rows import TupleRow
 
     from mintmark.store.model import Kind, TileKey
-
-    Statement = tuple[str, Mapping[str, Any] | Sequence[Any]]
 
 CREATE = """
     with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %(name)s, %(kind)s, %(salted)s)
@@ -43,32 +41,10 @@ DEFINITIONS = "select key, index, item from definition where log = %s"
 CLOCKS = "select type, timestamp from clock where log = %s"
 ANSWERED = "select id, digest, first, count from request where log = %s and id = any(%s)"
 ITEMS = "select index, items from bundle where log = %s and index = any(%s)"
-# Where the head is not what it was, the division by zero undoes the whole pipeline, without a round trip to look.
-MOVE = """
-    with moved as (update head set size = %(size)s, root = %(root)b, note = %(note)b, at = now()
-                   where log = %(log)s and size = %(old_size)s and root = %(old_root)b returning 1)
-    select 1 / count(*) from moved"""
-PUT_TILES = """
-    insert into tile (log, level, index, width, hashes)
-    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
-    on conflict (log, level, index) do update set width = excluded.width, hashes = excluded.hashes"""
-PUT_BUNDLES = """
-    insert into bundle (log, index, width, entries, items)
-    select %s, * from unnest(%s::bigint[], %s::smallint[], %b::bytea[], %b::bytea[])
-    on conflict (log, index) do update set width = excluded.width, entries = excluded.entries, items = excluded.items"""
-ERASE = """
-    update bundle set items = e.items from unnest(%s::bigint[], %b::bytea[]) as e(index, items)
-    where log = %s and bundle.index = e.index"""
-PUT_REQUESTS = """
-    insert into request (log, id, digest, first, count)
-    select %s, * from unnest(%b::bytea[], %b::bytea[], %s::bigint[], %s::integer[])"""
-PUT_DEFINITIONS = """
-    insert into definition (log, key, index, item) select %s, * from unnest(%s::text[], %s::bigint[], %b::bytea[])
-    on conflict (log, key) do update set index = excluded.index, item = excluded.item"""
-PUT_CLOCKS = """
-    insert into clock (log, type, timestamp) select %s, * from unnest(%s::text[], %s::text[])
-    on conflict (log, type) do update set timestamp = excluded.timestamp"""
-NOTIFY = "select pg_notify('mintmark_head', %s)"
+# sql/mint/002.sql. Bytes go as they are, by %b.
+COMMIT = """
+    select commit_append(%s, %s, %b, %s, %b, %b, %s, %s, %s, %b, %s, %s, %b, %b, %b, %b, %s, %s,
+                         %s, %b, %s, %s, %b, %s, %s)"""
 PRUNE = "delete from request where at < now() - interval '7 days'"
 
 
@@ -113,21 +89,18 @@ class Commit:
     definitions: Mapping[str, Definition] = field(default_factory=dict)
     clocks: Mapping[str, str] = field(default_factory=dict)
 
-    def statements(self) -> Iterator[Statement]:
-        """The statements in order; the first one moves the head, or undoes them all."""
-        head = {"size": self.head.size, "root": self.head.root, "note": self.head.note}
-        yield MOVE, {**head, "log": self.log, "old_size": self.old.size, "old_root": self.old.root}
-        levels, indices, hashes = [k[0] for k in self.tiles], [k[1] for k in self.tiles], list(self.tiles.values())
-        yield PUT_TILES, (self.log, levels, indices, [len(h) // HASH for h in hashes], hashes)
-        yield PUT_BUNDLES, (self.log, *_columns((b.index, b.width, b.entries, b.items) for b in self.bundles))
-        yield PUT_REQUESTS, (self.log, *_columns((r.id, r.digest, r.first, r.count) for r in self.requests))
-        if self.erased:
-            yield ERASE, (*_columns(self.erased.items()), self.log)
-        if self.definitions:
-            yield PUT_DEFINITIONS, (self.log, *_columns((key, *d) for key, d in self.definitions.items()))
-        if self.clocks:
-            yield PUT_CLOCKS, (self.log, *_columns(self.clocks.items()))
-        yield NOTIFY, (str(self.log),)
+    def arguments(self) -> list[object]:
+        """What `commit_append` takes, in order."""
+        heads = [self.log, self.old.size, self.old.root, self.head.size, self.head.root, self.head.note]
+        return [
+            *heads,
+            *_columns(4, ((level, index, len(h) // HASH, h) for (level, index), h in self.tiles.items())),
+            *_columns(4, ((b.index, b.width, b.entries, b.items) for b in self.bundles)),
+            *_columns(4, self.requests),
+            *_columns(2, self.erased.items()),
+            *_columns(3, ((key, *definition) for key, definition in self.definitions.items())),
+            *_columns(2, self.clocks.items()),
+        ]
 
 
 class MintStore(LogStore):
@@ -191,13 +164,14 @@ class MintStore(LogStore):
             Unavailable: the database did not answer, or could not write. It may be written: read the log again.
         """
         try:
-            async with self.pool.connection() as conn, conn.pipeline(), conn.transaction():
-                for query, args in commit.statements():
-                    await conn.execute(query, args)
-        except (pg.DivisionByZero, pg.UniqueViolation) as error:
-            raise Conflict("another mint moved this log, or took the same request") from error
+            async with self.pool.connection() as conn:
+                row = await (await conn.execute(COMMIT, commit.arguments())).fetchone()
+        except pg.UniqueViolation as error:
+            raise Conflict("another mint took the same request") from error
         except psycopg.Error as error:
             raise Unavailable(f"the database refused a commit: {str(error).strip()}") from error
+        if row is None or not row[0]:
+            raise Conflict("another mint moved this log")
 
     async def prune(self) -> None:
         """Forgets the requests of more than a week ago."""
@@ -205,8 +179,9 @@ class MintStore(LogStore):
             await conn.execute(PRUNE)
 
 
-def _columns(rows: Any) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(width: int, rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    """Rows as columns, `width` of them even where there is no row."""
+    return list(map(list, zip(*rows, strict=True))) or [[] for _ in range(width)]
 
 
 def _tail(size: int, rows: list[TupleRow]) -> Bundle | None:

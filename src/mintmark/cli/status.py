@@ -23,13 +23,13 @@ Value = str | int | float | None
 def status(settings: MirrorSettings, as_json: bool) -> int:
     """Show how far each log is verified, how far behind it is, by whom it is followed, and what went wrong last.
 
-    Exit 3 when a log is stopped because it was contradicted; `mintmark evidence NAME` says by what.
+    Exit 3 when a log was contradicted and nobody has decided since; `mintmark evidence NAME` says by what.
     """
     logs, beats = run(_read(settings.database))
     described = [describe(log) for log in logs]
     sources = [{"worker": b.worker, "source": b.source, "error": b.error, "at": b.at.isoformat()} for b in beats]
     answer(as_json, {"logs": described, "sources": sources}, "\n".join((*_table(described), *map(_line, beats))))
-    return exits.LIED if any(log.stopped is not None for log in logs) else exits.OK
+    return exits.LIED if any(log.contradictions for log in logs) else exits.OK
 
 
 async def _read(database: str) -> tuple[list[Status], list[Heartbeat]]:
@@ -44,12 +44,12 @@ async def _read(database: str) -> tuple[list[Status], list[Heartbeat]]:
 def describe(log: Status) -> dict[str, Value]:
     """A log for a machine. `lag`: entries behind the largest signed head known; `lag_seconds`: since that was known."""
     lag = max(log.offered - log.head, 0)
-    state = "stopped" if log.stopped is not None else "behind" if lag else "current"
+    states = {"stopped": log.stopped is not None, "contradicted": log.contradictions > 0, "behind": lag > 0}
     return {
         "origin": log.origin,
         "name": log.name,
         "kind": log.kind,
-        "state": state,
+        "state": next((state for state, holds in states.items() if holds), "current"),
         "verified": log.size,
         "head": log.head,
         "known": log.offered,

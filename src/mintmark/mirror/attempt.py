@@ -51,6 +51,7 @@ class Followed:
         self.moved = asyncio.Event()
         self.stopped: str | None = None
         self.distrusted: set[str] = set()
+        self.lie: str | None = None  # what a source said last that cannot be true
         self._worker, self._store = worker, worker.store
         self._offers: dict[str, Offer] = {}  # by source: not looked at yet; hostile
         self._newest: dict[str, bytes] = {}  # by source: the note that was looked at last
@@ -200,9 +201,10 @@ class Followed:
         stop = stop or not self._worker.peers.keys() - self.distrusted - {address}
         await self._store.contradict(self._known().id, lie, address, stop=stop)
         self.distrusted.add(address)
+        self.lie = f"{type(lie).__name__}: {lie}"
         self.lost(address)
         if stop:
-            self._leased, self.stopped = 0.0, f"{type(lie).__name__}: {lie}"
+            self._leased, self.stopped = 0.0, self.lie
         self._worker.tell("contradiction", self.origin, f"{address}: {lie}")
 
     def _preferred(self) -> list[Peer]:

@@ -64,9 +64,7 @@ _container: _Container | None = None
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where a log could not go
-    on.
-    """
+    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where one could not go on."""
     global _container  # a container's state, by Lambda's design
     _container = _container or _Container()
     reached = _container.loop.run_until_complete(_run(_container, event, context))

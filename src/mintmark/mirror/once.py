@@ -124,7 +124,7 @@ async def _reached(worker: Worker, log: Followed, target: Checkpoint | None, err
     except MintmarkError as trouble:
         return Reached(log.origin, 0, wanted, str(error or trouble))
     reached = target is not None and progress.shown >= wanted
-    said = progress.stopped or (None if reached else str(error) if error else None)
+    said = progress.stopped or (None if reached else log.lie or (str(error) if error else None))
     if target is not None and progress.shown == wanted and progress.root != target.root:
         said = said or "the verified root is not the one that was signed"
     size = progress.shown if reached else progress.size

@@ -59,6 +59,7 @@ EVIDENCE = """
         select from evidence where log = %(log)s and kind = %(kind)s and source = %(source)s and notes = %(notes)s
         and resumed is null)"""
 STOP = "update progress set stopped = %s, at = now() where log = %s and stopped is null"
+CONTRADICTED = "update progress set error = %s where log = %s"
 TROUBLE = """
     update progress set error = %(reason)s, offered = greatest(offered, %(offered)s),
         behind = case when size < greatest(offered, %(offered)s) then coalesce(behind, now()) end
@@ -84,6 +85,7 @@ STATUS = """
            h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet,
            greatest(p.offered, p.pending) as offered,
            coalesce(extract(epoch from now() - p.behind), 0)::float8 as late,
+           (select count(*) from evidence e where e.log = log.id and e.resumed is null)::int as contradictions,
            case when l.until > now() then l.worker end as worker
     from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
     order by log.name"""
@@ -120,7 +122,7 @@ class Status:
     """One line of `mintmark status`, from data alone.
 
     `offered` is the size of the largest signed head that a source showed, `late` the seconds since one was that is not
-    complete here, `quiet` those since the last step.
+    complete here, `quiet` those since the last step; `contradictions`, those that nobody has decided about.
     """
 
     origin: str
@@ -136,6 +138,7 @@ class Status:
     quiet: float
     offered: int
     late: float
+    contradictions: int
     worker: str | None
 
 
@@ -276,6 +279,7 @@ class ReadStore(LogStore):
         async with self.pool.connection() as conn, conn.transaction():
             values = {"log": log, "kind": type(error).__name__, "reason": str(error), "notes": notes, "source": source}
             await conn.execute(EVIDENCE, values)
+            await conn.execute(CONTRADICTED, (f"{source}: {type(error).__name__}: {error}", log))
             if stop:
                 await conn.execute(STOP, (f"{type(error).__name__}: {error}", log))
 

@@ -107,4 +107,4 @@ async def test_after_a_crash_in_the_middle_it_goes_on(tmp_path: Path) -> None:
         await asyncio.gather(migrating, server.wait(), return_exceptions=True)
         await server.start()
         await migrate(server.conninfo("mint"), "mint")
-        assert await ask(server.conninfo("mint"), "select count(*) from schema_version") == [(2,)]
+        assert await ask(server.conninfo("mint"), "select count(*) from schema_version") == [(3,)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 MESSAGE = 40 * 2**20  # bytes; a bundle of maximal entries and one of maximal items are 16 MiB each
 CHUNK = 2**20  # bytes that a GetEntries message aims at; see docs/performance.md
 READ_AHEAD = 4 * 2**20  # bytes of bundles in one query
+READ_AHEAD_ALL = 32 * 2**20  # bytes that all streams of a server share: many slow readers get little each
 CHUNK_BUNDLES = 16  # bundles in a message at most
 TILES = 1024  # tiles in one GetTiles call
 HASHES = 63  # of any proof: sizes are below 2**63

@@ -7,6 +7,7 @@ asked.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mintmark.errors import Malformed, NotYet
@@ -19,7 +20,7 @@ from mintmark.tlog import merkle, prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import grpc
@@ -82,6 +83,7 @@ class LogService(log_pb2_grpc.LogServicer):
 
     def __init__(self, reader: Reader, feed: Feed) -> None:
         self._reader, self._feed = reader, feed
+        self._streams = 0  # of entries, open now
 
     @unary
     async def ListLogs(self, request: pb.ListLogsRequest, context: Context) -> pb.ListLogsResponse:  # noqa: N802
@@ -131,15 +133,13 @@ class LogService(log_pb2_grpc.LogServicer):
         if not 0 <= start < end <= size:
             raise Malformed(f"entries [{start}, {end}) of size {size}: ask for 0 <= start < end <= size")
         _within(size, head)
-        at = start - start % WIDTH
-        while at < end:
-            rows = await self._reader.bundles(log.id, at // WIDTH, -(-end // WIDTH), limits.READ_AHEAD)
-            chunks = _chunks(rows, at, end)
-            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in chunks]
-            tiles = await self._reader.tiles(log.id, prove.needed([span for plan in plans for span in plan]))
-            for (lo, hi), plan in zip(chunks, plans, strict=True):
-                yield _entries(lo, hi, rows[(lo - at) // WIDTH :], prove.prove(plan, tiles))
-            at = chunks[-1][1]
+        self._streams += 1
+        try:
+            async with aclosing(self._read(log.id, start - start % WIDTH, end, size)) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            self._streams -= 1
 
     @unary
     async def GetTiles(self, request: pb.GetTilesRequest, context: Context) -> pb.GetTilesResponse:  # noqa: N802
@@ -183,6 +183,18 @@ class LogService(log_pb2_grpc.LogServicer):
         _within(request.size, head)
         proof = await self._prove(log.id, prove.consistency_spans(request.old_size, request.size))
         return pb.GetConsistencyProofResponse(proof=proof)
+
+    async def _read(self, log: int, at: int, end: int, size: int) -> AsyncGenerator[pb.GetEntriesResponse, None]:
+        """The chunks of [at, end). What is read ahead is held for as long as the client takes to read it."""
+        while at < end:
+            most = min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
+            rows = await self._reader.bundles(log, at // WIDTH, -(-end // WIDTH), most)
+            chunks = _chunks(rows, at, end)
+            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in chunks]
+            tiles = await self._reader.tiles(log, prove.needed([span for plan in plans for span in plan]))
+            for (lo, hi), plan in zip(chunks, plans, strict=True):
+                yield _entries(lo, hi, rows[(lo - at) // WIDTH :], prove.prove(plan, tiles))
+            at = chunks[-1][1]
 
     async def _open(self, origin: str) -> tuple[Log, Head]:
         log = await self._reader.log(origin)

@@ -33,6 +33,9 @@ class Pool(AsyncConnectionPool[Connection]):
         try:
             async with super().connection(timeout) as conn:
                 yield conn
+        except psycopg.errors.DiskFull as error:
+            reason = error.diag.message_primary
+            raise Unavailable(f"the database's disk is full ({reason}); make room, and it goes on by itself") from error
         except (psycopg.OperationalError, PoolTimeout) as error:
             reason = str(error).strip() or type(error).__name__
             raise Unavailable(f"the database cannot be reached: {reason}") from error

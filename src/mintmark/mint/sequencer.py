@@ -95,7 +95,8 @@ class Sequencer:
                 self._state = None
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
                 self._state = None
-                self._tell(type(error).__name__, self.log.origin, str(error))
+                event = "unavailable" if type(error) is Unavailable else "refused"
+                self._tell(event, self.log.origin, f"{type(error).__name__}: {error}")
                 if type(error) is not Unavailable or monotonic() - began + pause > PATIENCE:
                     _refuse(tickets, error)
                     return

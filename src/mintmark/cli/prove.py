@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import click
 
@@ -58,22 +58,45 @@ def prove(
 async def _prove(
     where: Where, log: Log, record: str | None, index: int, policy: bytes | None
 ) -> tuple[int, bytes, bytes, Checkpoint]:
-    from mintmark.cli.download import get_head, get_head_by_policy
     from mintmark.tlog.kernel import leaf_hash
     from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
 
     async with where.client() as client:
-        seen = await _look_up(where, log, record) if record is not None else _NOWHERE
-        head = await (get_head_by_policy(client, log, policy) if policy is not None else get_head(client, log))
-        if record is not None:
-            index = await _find(client, log, head, record, seen)
-        leaf = await _leaf(client, log, head, index)
-        if record is not None:
-            _check_key(leaf, record)
+        index, leaf, head = await _entry(client, where, log, record, index, policy)
         hashes = (await client.inclusion(log.origin, index=index, size=head.size)).proof
     proof = ProofFile(index, hashes, head.note)
     check_proof_file(proof, leaf_hash(leaf), log.origin, log.verifiers)
     return index, leaf, format_proof(proof), head
+
+
+async def _entry(
+    client: Client, where: Where, log: Log, record: str | None, index: int, policy: bytes | None
+) -> tuple[int, bytes, Checkpoint]:
+    """The entry that was asked for, and the head that it is proven by.
+
+    A cache before the read API may answer with something else than was asked: it is asked once more, past the cache.
+    """
+    try:
+        return await _look(client, where, log, record, index, policy)
+    except (ProofError, _Foreign):
+        if record is None or where.http is None:
+            raise
+        return await _look(client, where, log, record, index, policy, fresh=True)
+
+
+async def _look(
+    client: Client, where: Where, log: Log, record: str | None, index: int, policy: bytes | None, fresh: bool = False
+) -> tuple[int, bytes, Checkpoint]:
+    from mintmark.cli.download import get_head, get_head_by_policy
+
+    seen = await _look_up(where, log, record, fresh) if record is not None else _NOWHERE
+    head = await (get_head_by_policy(client, log, policy) if policy is not None else get_head(client, log))
+    if record is not None:
+        index = await _find(client, log, head, record, seen)
+    leaf = await _leaf(client, log, head, index)
+    if record is not None:
+        _check_key(leaf, record)
+    return index, leaf, head
 
 
 async def _leaf(client: Client, log: Log, head: Checkpoint, index: int) -> bytes:
@@ -111,13 +134,17 @@ class Seen(NamedTuple):
 _NOWHERE = Seen(None, 0)
 
 
-async def _look_up(where: Where, log: Log, key: str) -> Seen:
+class _Foreign(Unavailable):
+    """What answered is no read API, or not about what was asked."""
+
+
+async def _look_up(where: Where, log: Log, key: str, fresh: bool) -> Seen:
     """Asks the read API, where one is known; without one the whole log is read."""
     if (http := where.http) is None:
         return _NOWHERE
     url = f"{http.rstrip('/')}/{quote(log.name, safe='')}/records/{quote(key, safe='')}.json"
     try:
-        return await asyncio.to_thread(_get, url, key)
+        return await asyncio.to_thread(_get, url, key, fresh)
     except HTTPError as error:
         if error.code == HTTPStatus.NOT_FOUND:
             return _NOWHERE
@@ -125,11 +152,12 @@ async def _look_up(where: Where, log: Log, key: str) -> Seen:
     except URLError as error:
         raise Unavailable(f"{http} cannot be reached: {error.reason}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Unavailable(f"{url} is not a mintmark read API; give its address with --http") from error
+        raise _Foreign(f"{url} is not a mintmark read API; give its address with --http") from error
 
 
-def _get(url: str, key: str) -> Seen:
-    with urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310  # http, or a scheme the caller chose
+def _get(url: str, key: str, fresh: bool) -> Seen:
+    request = Request(url, headers={"Cache-Control": "no-cache"} if fresh else {})  # noqa: S310  # the caller chose it
+    with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
         return Seen(int(json.load(response)[key]["index"]), int(response.headers["Mintmark-Size"]))
 
 

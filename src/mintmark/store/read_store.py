@@ -61,9 +61,10 @@ EVIDENCE = """
 STOP = "update progress set stopped = %s, at = now() where log = %s and stopped is null"
 CONTRADICTED = "update progress set error = %s where log = %s"
 TROUBLE = """
-    update progress set error = %(reason)s, offered = greatest(offered, %(offered)s),
-        behind = case when size < greatest(offered, %(offered)s) then coalesce(behind, now()) end
-    where log = (select id from log where origin = %(origin)s)
+    update progress p set error = %(reason)s, offered = greatest(offered, %(offered)s),
+        behind = case when coalesce(h.size, 0) < greatest(offered, %(offered)s)
+                 then case when behind > coalesce(h.at, '-infinity') then behind else now() end end
+    from log l left join head h on h.log = l.id where l.id = p.log and l.origin = %(origin)s
     and (error is distinct from %(reason)s or offered < %(offered)s)"""
 BEAT = """
     insert into heartbeat (worker, source, error) select %s, * from unnest(%s::text[], %s::text[])

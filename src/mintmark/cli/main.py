@@ -51,6 +51,7 @@ SECTIONS: dict[str, Commands] = {
         "status": ("status:status", "Show how far each mirrored log is, and what went wrong."),
         "evidence": ("evidence:evidence", "Print what contradicted a log, for others to check."),
         "resume": ("resume:resume", "Follow a log again that was stopped."),
+        "catch-up": ("catch_up:catch_up", "Bring a mint's restored database up to a mirror."),
     },
 }
 COMMANDS: Commands = {name: command for section in SECTIONS.values() for name, command in section.items()}

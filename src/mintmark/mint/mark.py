@@ -64,7 +64,11 @@ async def check_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoi
     """
     if head.size < mark.size:
         reason = f"{head.origin} has signed {mark.size} entries, and its database holds {head.size}: an older copy"
-        raise Rollback(f"{reason}; nothing is signed until it has caught up from a mirror", mark.note, head.note)
+        raise Rollback(
+            f"{reason}; nothing is signed until it has caught up from a mirror (mintmark catch-up)",
+            mark.note,
+            head.note,
+        )
     if mark.size == 0:
         return
     tiles = await store.tiles(log, prove.needed([(0, mark.size)]))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed
+from mintmark.rpc.client import digest
 from mintmark.tlog.kernel import HASH, leaf_hashes
 
 if TYPE_CHECKING:
@@ -63,11 +63,6 @@ class Appended(NamedTuple):
     count: int  # type: ignore[assignment]  # instead of tuple.count, which says nothing about a batch
     note: bytes
     warnings: Sequence[str] = ()
-
-
-def digest(entries: bytes, items: bytes) -> bytes:
-    """SHA-256( SHA-256(entries) || SHA-256(items) ): what an append is compared with."""
-    return sha256(sha256(entries).digest() + sha256(items).digest()).digest()
 
 
 def joined_request(id: bytes, entries: bytes, items: bytes, claimed: bytes, *, erase: bool, legacy: bool) -> Request:

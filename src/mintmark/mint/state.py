@@ -115,7 +115,7 @@ def integrate(log: Log, draft: Draft, items: Mapping[int, bytes], signers: Seque
     hashes = b"".join(batch.hashes for batch in draft.admitted)
     edge, tiles = before.edge.extend(hashes)
     indices = [index for batch in draft.admitted for index in batch.erased]
-    bundles, erased = _erase(_rows(before, draft.admitted), items, indices)
+    bundles, erased = erase_items(_rows(before, draft.admitted), items, indices)
     root = edge.root()
     second_path.check_write(before.edge, before.head.root, bundles, tiles, edge.size, root)
     note = sign_checkpoint(log.origin, edge.size, root, signers).note
@@ -146,7 +146,7 @@ def _rows(before: State, admitted: Sequence[Admitted]) -> list[Bundle]:
     return rows
 
 
-def _erase(
+def erase_items(
     rows: list[Bundle], items: Mapping[int, bytes], indices: Sequence[int]
 ) -> tuple[list[Bundle], dict[int, bytes]]:
     """The rows, and the items of older bundles, without the items at these indices."""

@@ -8,12 +8,12 @@ requests are `answered` (docs/adr/002-optimistic-commit.md).
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.rows import class_row
 
 from mintmark.errors import Conflict, MintmarkError, NotYet, Rejected, Unavailable
 from mintmark.store.log_store import TILES, LogStore
@@ -24,17 +24,18 @@ from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
     from psycopg.rows import TupleRow
 
     from mintmark.store.model import Kind, TileKey
+    from mintmark.store.pool import Connection
 
 CREATE = """
     with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %(name)s, %(kind)s, %(salted)s)
                   on conflict do nothing returning id),
         begun as (insert into head (log, size, root, note) select id, 0, %(root)b, %(note)b from made returning log)
-    select pg_notify('mintmark_head', log::text) from begun"""
+    select log, pg_notify('mintmark_head', log::text) from begun"""
 HEAD = "select size, root, note from head where log = %s"
 TAIL = "select index, width, entries, items from bundle where log = %s and index = %s"
 DEFINITIONS = "select key, index, item from definition where log = %s"
@@ -111,9 +112,9 @@ class MintStore(LogStore):
 
         Raises Rejected where it is there as another kind of log, or another log has its name.
         """
-        values = {"origin": origin, "name": short_name(origin), "kind": kind, "salted": salted}
-        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
-            await cursor.execute(CREATE, {**values, "root": head.root, "note": head.note})
+        async with self.writing() as writer:
+            if (made := await writer.create(origin, kind, salted, head)) is not None:
+                return made
         try:
             log = await self.log(origin)
         except NotYet:
@@ -165,18 +166,49 @@ class MintStore(LogStore):
         """
         try:
             async with self.pool.connection() as conn:
-                row = await (await conn.execute(COMMIT, commit.arguments())).fetchone()
+                await _commit(conn, commit)
         except pg.UniqueViolation as error:
             raise Conflict("another mint took the same request") from error
         except psycopg.Error as error:
             raise Unavailable(f"the database refused a commit: {str(error).strip()}") from error
-        if row is None or not row[0]:
-            raise Conflict("another mint moved this log")
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Writer]:
+        """Several commits of one log, which are seen and durable when the block ends well, and not at all otherwise."""
+        async with self.pool.connection() as conn, conn.transaction():
+            yield Writer(conn)
 
     async def prune(self) -> None:
         """Forgets the requests of more than a week ago."""
         async with self.pool.connection() as conn:
             await conn.execute(PRUNE)
+
+
+class Writer:
+    """One transaction of several commits. Made by `MintStore.writing`."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    async def create(self, origin: str, kind: Kind, salted: bool, head: Head) -> Log | None:
+        """A new log with an empty tree and this note; None where its origin or its name is taken."""
+        values = {"origin": origin, "name": short_name(origin), "kind": kind, "salted": salted}
+        row = await (await self._conn.execute(CREATE, {**values, "root": head.root, "note": head.note})).fetchone()
+        return None if row is None else Log(row[0], origin, short_name(origin), kind, salted)
+
+    async def items(self, log: int, indices: Collection[int]) -> dict[int, bytes]:
+        """The items of these bundles as they are by now, by bundle index."""
+        return dict(await (await self._conn.execute(ITEMS, (log, list(indices)), binary=True)).fetchall())
+
+    async def commit(self, commit: Commit) -> None:
+        """Adds a commit. Raises Conflict where the head is another than `commit.old`."""
+        await _commit(self._conn, commit)
+
+
+async def _commit(conn: Connection, commit: Commit) -> None:
+    row = await (await conn.execute(COMMIT, commit.arguments())).fetchone()
+    if row is None or not row[0]:
+        raise Conflict("another mint moved this log")
 
 
 def _columns(width: int, rows: Iterable[Sequence[object]]) -> list[list[object]]:

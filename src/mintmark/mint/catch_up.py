@@ -1,0 +1,181 @@
+"""Catching up: a mint's database that holds less than its log has signed is brought up to it from a mirror.
+
+    checkpoint ── signed by the log's own key, grown from what is held and from the mark
+    chunks ────── Trusted.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
+
+Nothing is signed here. Whatever fails, the database is as it was. What it alone knew of the part that was lost, the
+request ids, does not come back: a client that sends one of those requests again gets a second copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Fork, Misconfigured, NotYet, ProofError
+from mintmark.mint.mark import read_mark, write_mark
+from mintmark.mint.state import State, check_stored, erase_items
+from mintmark.register.chunk import open_chunk
+from mintmark.register.entry import erased_index
+from mintmark.store.mint_store import Commit, Definition
+from mintmark.store.model import Head
+from mintmark.tlog import bundle, second_path
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH
+from mintmark.tlog.merkle import check_consistency
+from mintmark.tlog.note import parse_vkey
+from mintmark.tlog.trust import Trusted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mintmark.mint.keys import KeyDirectory
+    from mintmark.register.entry import Row
+    from mintmark.rpc.client import Client
+    from mintmark.store.mint_store import MintStore, Writer
+    from mintmark.store.model import Log
+    from mintmark.tlog.note import Verifier
+    from mintmark.tlog.trust import Bundle, VerifiedChunk
+
+REGISTER = 2  # as on the wire
+
+
+@dataclass
+class _Held:
+    """What the database holds of a log, on the way to the head of a mirror."""
+
+    log: Log
+    state: State
+    clocks: dict[str, str]
+    missing: set[int] = field(default_factory=set)  # items that the mirror did not send
+    erased: set[int] = field(default_factory=set)
+
+
+async def catch_up(
+    store: MintStore,
+    keys: KeyDirectory,
+    origin: str,
+    source: Client,
+    *,
+    salted: bool = False,
+    step: Callable[[int], None] = lambda _: None,
+) -> Checkpoint:
+    """Brings a log up to the head of a mirror, made anew where the database has none; that head.
+
+    `salted` says how a log is made anew. `step` hears of entries as they come.
+
+    Raises:
+        NotYet: the mirror holds less than the log has signed, or than the database holds.
+        Untrusted: the mirror's head or entries are not of this log's tree.
+        Misconfigured, Unavailable: no key of the log here; the mirror or the database cannot be reached.
+    """
+    verifiers = [parse_vkey(signer.vkey) for signer in keys.signers(origin)]
+    head = open_checkpoint(await source.checkpoint(origin), origin, verifiers)
+    mark = read_mark(keys.file(origin, "mark"), origin, verifiers)
+    await _check_grown(source, mark, head)
+    async with store.writing() as writer:
+        held = await _find(store, writer, head, source, salted)
+        if held.state.head.size > head.size:
+            raise NotYet(f"{source.address} holds {head.size} entries, and this database {held.state.head.size}")
+        await _follow(writer, held, head, source, verifiers, step)
+    write_mark(keys.file(origin, "mark"), head.note)
+    return head
+
+
+async def _check_grown(source: Client, mark: Checkpoint, head: Checkpoint) -> None:
+    """The mirror's head is the mark's tree, or has grown from it."""
+    if head.size < mark.size:
+        reason = f"{source.address} holds {head.size} entries, and {head.origin} has signed {mark.size}"
+        raise NotYet(f"{reason}; ask another mirror, or wait until this one is up to date")
+    proof = await source.consistency(head.origin, mark.size, head.size)
+    try:
+        if mark.size == head.size and mark.root != head.root:
+            raise ProofError("another tree of the same size")
+        if 0 < mark.size < head.size:
+            check_consistency(mark.size, mark.root, head.size, head.root, proof)
+    except ProofError as error:
+        raise Fork(f"{head.origin} has signed two histories: {error}", mark.note, head.note) from error
+
+
+async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: Client, salted: bool) -> _Held:
+    """What is here of a log, or the log made anew, with a note that the last commit replaces."""
+    known = {log.origin: log for log in await store.logs()}
+    if (log := known.get(head.origin)) is not None:
+        state = State.load(log, await store.load(log))
+        clocks = dict(state.admission.rules.clocks) if state.admission else {}
+        return _Held(log, state, clocks)
+    kinds = {log.origin: log.kind for log in await source.logs()}
+    empty = Head(0, EMPTY_ROOT, head.note)
+    made = await writer.create(
+        head.origin, "register" if kinds.get(head.origin) == REGISTER else "opaque", salted, empty
+    )
+    if made is None:
+        raise Misconfigured(f"another log here has the name of {head.origin}")
+    return _Held(made, State(empty, Edge(), None, None), {})
+
+
+async def _follow(
+    writer: Writer,
+    held: _Held,
+    head: Checkpoint,
+    source: Client,
+    verifiers: Sequence[Verifier],
+    step: Callable[[int], None],
+) -> None:
+    """Writes the entries from what is held to the head."""
+    size = held.state.head.size
+    before = check_stored(held.log, held.state, verifiers) if size else None
+    trusted = Trusted(head.origin, verifiers, before, held.state.edge)
+    trusted.accept(head.note, await source.consistency(head.origin, size, head.size))
+    if size < head.size:
+        async for chunk in source.entries(head.origin, size, head.size, head.size):
+            verified = trusted.chunk(chunk)
+            await _write(writer, held, verified, head.note)
+            step(verified.end - verified.start)
+    if trusted.edge.size != head.size:
+        raise NotYet(f"{source.address} ended its answer at entry {trusted.edge.size} of {head.size}; run it again")
+    if lost := held.missing - held.erased:
+        raise ProofError(f"{source.address} withholds the item of entry {min(lost)}, which no entry erases", head.note)
+
+
+async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes) -> None:
+    """Adds one verified chunk, with what its entries erase and define."""
+    before, rows = held.state, open_chunk(chunk) if held.log.kind == "register" else []
+    definitions = _read(held, rows)
+    erased = [index for row in rows if (index := _erases(row)) is not None]
+    held.erased.update(erased)
+    older = {index // WIDTH for index in erased} - {row.index for row in chunk.bundles}
+    items = await writer.items(held.log.id, older) if older else {}
+    bundles, items = erase_items(_after(before.tail, chunk.bundles), items, erased)
+    head = Head(chunk.end, chunk.edge.root(), note)
+    second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
+    await writer.commit(
+        Commit(held.log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, held.clocks)
+    )
+    held.state = State(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
+
+
+def _read(held: _Held, rows: Sequence[Row]) -> dict[str, Definition]:
+    """The definitions among these rows; notes their times, and the items that are missing."""
+    definitions = {}
+    held.missing.update(row.index for row in rows if row.missing)
+    for row in rows:
+        if row.entry is not None:
+            held.clocks[row.entry.type] = max(row.entry.timestamp, held.clocks.get(row.entry.type, ""))
+            if row.entry.type == "system" and row.item is not None and _erases(row) is None:
+                definitions[row.entry.key] = Definition(row.index, row.item)
+    return definitions
+
+
+def _erases(row: Row) -> int | None:
+    return erased_index(row.entry.key) if row.entry and row.entry.type == "system" else None
+
+
+def _after(tail: Bundle | None, bundles: Sequence[Bundle]) -> list[Bundle]:
+    """The rows to write: of the unfinished bundle, the items that are here stay as they are."""
+    rows = list(bundles)
+    if tail is not None:
+        sent = rows[0].items
+        rows[0] = replace(rows[0], items=tail.items + sent[len(bundle.take(sent, tail.width)) :] if sent else b"")
+    return rows

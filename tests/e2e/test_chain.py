@@ -1,4 +1,4 @@
-"""mint, mirror, mirror, audit: copies chain, the middle one may be killed, and the origin is verifiable at the end."""
+"""mint, mirror, mirror, audit: copies chain, the middle one may be killed, the origin is verifiable to the end."""
 
 from __future__ import annotations
 

@@ -60,6 +60,7 @@ class Counter:
 
     def __init__(self, pool: Any, database: str) -> None:
         self.pool, self.database = pool, database
+        self.analysed: int | None = None
 
     async def rows(self, work: Callable[[], Awaitable[object]]) -> int:
         await self._flush()
@@ -78,7 +79,9 @@ class Counter:
         async with await psycopg.AsyncConnection.connect(self.database) as conn:
             row = await (await conn.execute(READ)).fetchone()
         assert row is not None
-        assert row[1] == 0, "nothing was analysed"
+        analysed = int(row[1])
+        assert self.analysed in (None, analysed), "a request analysed"
+        self.analysed = analysed
         return int(row[0])
 
 
@@ -137,6 +140,8 @@ async def measured(database: str, size: int) -> dict[str, int]:
     world, found = things(size), {}
     async with open_pool(database, 1) as pool:
         await mirror(ReadStore(pool), world)
+        async with pool.connection() as conn:
+            await conn.execute("analyze")  # as the database does by itself, in time, and no request ever
         counter, store = Counter(pool, database), RegisterStore(pool)
         app = App(store, {})
         await app.registers.refresh()

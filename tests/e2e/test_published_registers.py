@@ -1,4 +1,4 @@
-"""All the published registers at once: minted, mirrored, served and exported with the roots they were published with."""
+"""All the published registers at once: minted, mirrored, served and exported, each with its published root."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from mintmark.register.chunk import open_chunk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mintmark.register.chunk import Row
+    from mintmark.register.entry import Row
     from mintmark.tlog.trust import VerifiedChunk
 
 

@@ -101,7 +101,7 @@ async def test_a_flipped_bit_is_sent_again_by_the_client_and_the_log_goes_on(
     monkeypatch.setattr(sequencer, "integrate", faulty)
     id = secrets.token_bytes(16)
     while faults:
-        with pytest.raises(Unavailable, match="nothing was signed; send it again"):
+        with pytest.raises(Unavailable, match="nothing was signed; send it again, with the same"):
             await put(mint, [b"two"], id)
         assert await site.check(THINGS) == 1
     assert (await put(mint, [b"two"], id)).first == 1

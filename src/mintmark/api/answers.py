@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class View:
     """A register as of `size`, whose tree has this `root`.
 
-    `head` is the newest size here, `at` what the client asked for (a size or a time), None for the newest. `records` and
-    `entries` count as of `size`: the records that stand, and the user entries. `updated` is the last user entry's
+    `head` is the newest size here, `at` what the client asked for (a size or a time), None for the newest. `records`
+    and `entries` count as of `size`: the records that stand, and the user entries. `updated` is the last user entry's
     timestamp. `base` goes before every path of the register: "/country", or "" where it has a host name of its own.
     """
 
@@ -63,7 +63,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list this is. `next` and `previous` are the parameters of the pages beside it, None: there is none.
+    """Which part of a list this is. `next` and `previous` are the parameters of the pages beside it, None: no page.
 
     `first` and `last` number the rows from 1, `total` counts them; each None where that would take reading them all.
     """
@@ -141,7 +141,7 @@ class RegisterAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(RegisterAnswer):
-    """A register's home. `checkpoint` is the signed note of its newest head; `growth` at most 60 points, oldest first."""
+    """A register's home. `checkpoint` is the signed note of its newest head; `growth` up to 60 points, oldest first."""
 
     checkpoint: bytes
     growth: Sequence[Growth]

@@ -57,7 +57,7 @@ class App:
             if request.method not in METHODS:
                 raise NotAllowed(f"{request.method}: a register is read here, with GET and HEAD")
             reply = respond.options() if request.method == "OPTIONS" else await self._answer(request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client is answered
             reply = self._problem(request, error)
         await respond.send(request, reply, send)
 

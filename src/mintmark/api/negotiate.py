@@ -1,4 +1,4 @@
-"""Which format answers: the suffix decides, else Accept (RFC 9110 section 12.5.1), else the first that the resource has."""
+"""Which format answers: the suffix decides, else Accept (RFC 9110 section 12.5.1), else the resource's first."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ DOCUMENT = {"openapi": "3.1.0", "info": {"title": "Mintmark read API", "version"
 
 
 def dump() -> bytes:
+    """The document as JSON."""
     import orjson
 
     return orjson.dumps(DOCUMENT)

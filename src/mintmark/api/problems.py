@@ -16,7 +16,7 @@ class NotAllowed(errors.MintmarkError):
 
 
 class Status(NamedTuple):
-    """A status, its title, and the detail that takes the place of the error's own; None: the error's own is fit to show."""
+    """A status, its title, and the detail that takes the place of the error's own; None: it can be shown."""
 
     code: int
     title: str

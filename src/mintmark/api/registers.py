@@ -72,7 +72,7 @@ class Registers:
                 except Unavailable as error:
                     _log.warning("heads not read", detail=str(error))
                     subscription.add(())
-                except Exception:
+                except Exception:  # noqa: BLE001  # logged; the heads that come next are read all the same
                     _log.exception("heads not read")
 
     async def refresh(self, moved: Collection[int] | None = None) -> None:

@@ -25,8 +25,8 @@ from mintmark.register.tables import write_jsonl
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from mintmark.register.entry import Row
     from mintmark.register.definitions import Field
+    from mintmark.register.entry import Row
     from mintmark.register.item import Item
     from mintmark.tlog.trust import VerifiedChunk
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0  # seconds that a request waits for a database that does not answer
 PAUSE, PAUSE_MOST = 0.05, 1.0  # seconds between attempts, doubled
+AGAIN = "send it again, with the same request id"
 INLINE = 65_536  # bytes that are worked on without leaving the event loop
 
 
@@ -93,6 +94,10 @@ class Sequencer:
                 await self._attempt(tickets)
             except Conflict:
                 self._state = None
+            except _MemoryFault as fault:
+                self._state = None
+                self._tell("memory fault", self.log.origin, str(fault))
+                _refuse(tickets, Unavailable(f"a byte changed in the mint's memory, nothing was signed; {AGAIN}"))
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
                 self._state = None
                 event = "unavailable" if type(error) is Unavailable else "refused"
@@ -128,9 +133,7 @@ class Sequencer:
         try:
             after, commit = await _compute(size, integrate, self.log, draft, items, self._signers)
         except (ProofError, ValueError, LookupError) as error:
-            raise MemoryFault(
-                f"a byte changed in the mint's memory, nothing was signed; send it again: {error}"
-            ) from error
+            raise _MemoryFault(str(error)) from error
         await self._store.commit(commit)
         return after
 
@@ -164,8 +167,8 @@ class Sequencer:
             tickets[request.id].refuse(error)
 
 
-class MemoryFault(Unavailable):
-    """What was to be signed is not what was to be written; the client sends it again."""
+class _MemoryFault(Exception):  # of the machine; no error of this program
+    """What was to be signed is not what was to be written."""
 
 
 def _refuse(tickets: Sequence[Ticket], error: Exception) -> None:

@@ -28,8 +28,8 @@ ENTRIES = f"""
 ITEMS = f"""
     select {COLUMNS} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
     and e.type = any(%(types)s) and e.item is not null and not exists (
-        select from entry p where p.log = e.log and p.item_hash = e.item_hash and p.index >= %(first)s and p.index < e.index
-        and p.item is not null)
+        select from entry p where p.log = e.log and p.item_hash = e.item_hash and p.index >= %(first)s
+        and p.index < e.index and p.item is not null)
     order by e.index limit %(limit)s"""  # noqa: S608
 # A tombstone, an erased item, an erasure: no RSF file can say them.
 UNSAYABLE = """

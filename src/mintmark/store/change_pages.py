@@ -20,8 +20,9 @@ CHANGES = f"""
     where (e.superseded_by is null or e.superseded_by >= %(size)s) and b.item_hash is distinct from e.item_hash
     order by e.index limit %(limit)s"""  # noqa: S608
 EDGE = """
-    select max(index), count(*) from (select index from entry where log = %(log)s and type = 'user' and index >= %(start)s
-                                      and index < %(size)s order by index limit %(window)s) as e"""
+    select max(index), count(*) from (
+        select index from entry where log = %(log)s and type = 'user' and index >= %(start)s and index < %(size)s
+        order by index limit %(window)s) as e"""
 
 
 class Changed(NamedTuple):

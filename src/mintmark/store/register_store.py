@@ -1,7 +1,7 @@
 """Registers as rows, for the read API: every query names the size that it reads at, which is never past a head.
 
-Lists (`record_pages`, `entry_pages`), links (`link_rows`) and bulk (`bulk_rows`) are beside this; here is what one index
-probe answers. Raises Unavailable where the database cannot be reached.
+Lists (`record_pages`, `entry_pages`), links (`link_rows`) and bulk (`bulk_rows`) are beside this; here is what one
+index probe answers. Raises Unavailable where the database cannot be reached.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ STOOD = """e.type = 'user' and e.index < %(size)s and e.item_hash is not null
 KEYS = f"""
     select k.at, {COLUMNS} from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(keys)s::text[]) with ordinality
         as k(log, size, key, at)
-    cross join lateral (select * from entry e where e.log = k.log and e.type = 'user' and e.key = k.key and e.index < k.size
-                        order by e.index desc limit 1) e"""  # noqa: S608
+    cross join lateral (select * from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
+                        and e.index < k.size order by e.index desc limit 1) e"""  # noqa: S608
 EXISTING = """
-    select k.at from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(keys)s::text[]) with ordinality as k(log, size, key, at)
+    select k.at from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(keys)s::text[]) with ordinality
+        as k(log, size, key, at)
     cross join lateral (select item_hash from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
                         and e.index < k.size order by e.index desc limit 1) as e
     where e.item_hash is not null"""
@@ -45,10 +46,12 @@ ITEM = f"""
 # Three ranges of keys, so that a million erasures are not read to find ten definitions.
 DEFINITIONS = f"""
     select {COLUMNS} from entry e
-    where log = %(log)s and type = 'system' and (key < 'erase:' or key >= 'erase;') and index >= %(start)s and index < %(size)s
+    where log = %(log)s and type = 'system' and (key < 'erase:' or key >= 'erase;')
+        and index >= %(start)s and index < %(size)s
     order by index"""  # noqa: S608
 COUNTS = """
-    select e.number, e.live, (select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
+    select e.number, e.live, (
+        select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
     from entry e where e.log = %(log)s and e.index = %(index)s"""
 YOUNGER = """
     select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s and index < %(size)s
@@ -59,7 +62,9 @@ GROWTH = """
         select index, timestamp, live from entry
         where log = %(log)s and type = 'user' and number = n.number and index < %(size)s limit 1) as e
     order by e.index"""
-NOTE = "select size, note from checkpoint where log = %(log)s and size >= %(least)s and size <= %(most)s order by size limit 1"
+NOTE = """
+    select size, note from checkpoint where log = %(log)s and size >= %(least)s and size <= %(most)s
+    order by size limit 1"""
 
 
 class Row(NamedTuple):
@@ -121,7 +126,7 @@ class RegisterStore(LogStore):
         return await self._fetch(query, args)
 
     async def latest(self, lookups: Sequence[Lookup]) -> dict[int, Row]:
-        """The latest entry of each key, by its place in `lookups`; a tombstone too. Keys without an entry are left out."""
+        """The latest entry of each key, by its place in `lookups`; a tombstone too. Keys without one are left out."""
         logs, sizes, keys = (list(column) for column in zip(*lookups, strict=True))
         found = await self._fetch(KEYS, {"logs": logs, "sizes": sizes, "keys": keys})
         return {at - 1: row(values) for at, *values in found}

@@ -1,6 +1,7 @@
 """Answers as tables, which CSV and TSV print: a header and rows of cells, columns in the register's field order.
 
-A missing value is an empty cell; values of a field with cardinality n are joined with `;`, so none of them may hold one.
+A missing value is an empty cell; values of a field with cardinality n are joined with `;`, so none of them may hold
+one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TSV: unquoted, LF. It has no way to say a tab or a line break: each is replaced by one space, and a header says so."""
+"""TSV: unquoted, LF. It cannot say a tab or a line break: each is replaced by one space, and a header says so."""
 
 from __future__ import annotations
 

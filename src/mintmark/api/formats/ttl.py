@@ -1,8 +1,8 @@
 """Turtle (RDF 1.1): a resource a block, links as IRIs, other values as literals typed by their fields' datatypes.
 
-A field's IRI is its record in the register `field`, here or elsewhere; where there is none, a fragment of the register's
-own. Links that dangle for want of an address stay strings. Relative addresses are made absolute: `Printer` knows the
-host that was asked.
+A field's IRI is its record in the register `field`, here or elsewhere; where there is none, a fragment of the
+register's own. Links that dangle for want of an address stay strings. Relative addresses are made absolute:
+`Printer` knows the host that was asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""YAML 1.1 as v1 had it: `---`, every string in double quotes (so that NO and 01 stay strings), lists at their key's indent.
+"""YAML 1.1 as v1 had it: `---`, every string in double quotes (NO and 01 stay strings), lists at their key's indent.
 
 A double-quoted YAML string takes every JSON escape; what YAML does not let stand raw is escaped as well.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mintmark.api.answers import Answer
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_WORDS = frozenset("y yes n no true false on off null".split())
+_WORDS = frozenset(["y", "yes", "n", "no", "true", "false", "on", "off", "null"])
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from mintmark.api.request import shorten
 from mintmark.errors import NotYet
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mintmark.api.request import Request
     from mintmark.store.register_store import RegisterStore
 
+Handler: TypeAlias = "Callable[..., Awaitable[Answer | Reply]]"
+
 DAY, FOREVER = 86_400, 31_536_000  # seconds
 
 
@@ -31,7 +33,8 @@ class Readers:
 
     async def _existing(self, asked: Sequence[Sequence[Lookup]]) -> dict[int, Sequence[bool]]:
         found = await self._store.existing([lookup for lookups in asked for lookup in lookups])
-        answers, at = {}, 0
+        answers: dict[int, Sequence[bool]] = {}
+        at = 0
         for place, lookups in enumerate(asked):
             answers[place] = [at + offset in found for offset in range(len(lookups))]
             at += len(lookups)
@@ -91,10 +94,10 @@ class Reply:
 class Route(NamedTuple):
     """A path's handler with what the path says, the formats that it has, and whether its answer at a size is final.
 
-    `final`: seconds that an answer at a fixed size stays true; 0 where it may change (links that begin to lead somewhere).
+    `final`: seconds that an answer at a fixed size stays true; 0 where it may change (a link that begins to resolve).
     """
 
-    handler: Callable[..., Awaitable[Answer | Reply]]
+    handler: Handler
     args: Mapping[str, str]
     formats: tuple[str, ...]
     final: int = 0

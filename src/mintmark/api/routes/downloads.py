@@ -1,7 +1,8 @@
 """Whole registers, streamed in bounded memory: the archive and RSF of v1, and every record or entry in one file.
 
-A status cannot be taken back once a stream has begun. What a format cannot say is looked for before; what is met on the
-way (a value that cannot be joined, a database that goes away) breaks the stream off, so that no client takes half for all.
+A status cannot be taken back once a stream has begun. What a format cannot say is looked for before; what is met on
+the way (a value that cannot be joined, a database that goes away) breaks the stream off, so that no client takes half
+for all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import orjson
 
 from mintmark.api.formats import csv, jsonl, table, trees, tsv, ttl
 from mintmark.api.formats.archive import Archive
-
 from mintmark.api.negotiate import TYPES
 from mintmark.api.request import index
 from mintmark.api.routes import proofs
@@ -46,7 +46,7 @@ async def log(c: Context) -> Reply:
 
 
 async def rsf(c: Context, start: str = "0", end: str | None = None) -> Reply:
-    """The register as RSF, or its user entries past number `start` and up to `end`. Raises Rejected for what RSF cannot say."""
+    """The register as RSF, or its user entries past number `start` up to `end`. Raises Rejected for what RSF lacks."""
     first, last = _bounds(c.view, start, end)
     below = await _index_after(c, first), await _index_after(c, last)
     types = bulk_rows.BOTH if first == 0 else USERS
@@ -73,7 +73,8 @@ def _file(c: Context, what: str, body: AsyncIterator[bytes]) -> Reply:
 
 
 async def _records(c: Context) -> AsyncIterator[bytes]:
-    yield _HEADS.get(c.format, lambda _: b"")(c.view)
+    if (head := _HEADS.get(c.format)) is not None:
+        yield head(c.view)
     write = _writer(c)
     async for rows in bulk_rows.records(c.store, c.log, c.view.size):
         yield write(rows)
@@ -117,7 +118,7 @@ async def _rsf(
         return
     for type_ in types:
         async for rows in bulk_rows.entries(c.store, c.log, *sizes, (type_,), items_once=True):
-            yield b"".join([b"add-item\t%b\n" % _item(row) for row in rows])
+            yield b"".join([b"add-item\t%b\n" % item for row in rows if (item := _item(row)) is not None])
     for type_ in types:
         async for rows in bulk_rows.entries(c.store, c.log, *sizes, (type_,)):
             yield "".join([_append(row) for row in rows]).encode()

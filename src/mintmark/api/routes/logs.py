@@ -1,4 +1,4 @@
-"""The log itself, as C2SP tlog-tiles lays it out: checkpoint, tiles and entry bundles below /{name}/log. Of opaque logs too."""
+"""The log itself, opaque ones too, as C2SP tlog-tiles has it: checkpoint, tiles and entry bundles below /{name}/log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
-    """`checkpoint`, `tile/…` or `tile/entries/…`. Raises NotYet for anything else, and for what the head does not cover."""
+    """`checkpoint`, `tile/…` or `tile/entries/…`. Raises NotYet for all else, and for what the head does not cover."""
     if path == "checkpoint":
         return Reply(TEXT, head.note)
     try:

@@ -73,7 +73,7 @@ async def _file_of(c: Context, answer: answers.Answer) -> Reply:
 
 
 async def _file(c: Context, row: Row) -> Reply:
-    """The proof at the smallest head that was signed and covers the view: it is the same file whenever it is asked for."""
+    """The proof at the smallest signed head that covers the view: it is the same file whenever it is asked for."""
     head = c.registers.register(c.view.name).head
     signed = await c.store.note(c.log, c.view.size, head.size) or (head.size, head.note)
     size, note = signed

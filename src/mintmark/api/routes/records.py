@@ -34,7 +34,7 @@ async def records(c: Context) -> answers.Answer:
 
 
 async def facet(c: Context, field: str, value: str) -> answers.Answer:
-    """A page of the records that have a value. 404 for a field that the register has not, an empty page for no match."""
+    """A page of the records that have a value. 404 for a field that the register lacks, an empty page for no match."""
     if field not in {column.name for column in c.view.columns}:
         raise missing("field", field, c.view)
     match = record_pages.has_value(c.log, field, value)
@@ -147,7 +147,7 @@ def _beside(c: Context, found: Found, number: int, size: int, offset: int, total
     if found.after is not None:
         next_ = {"page-index": str(number + 1), **sized, "after": str(found.after), **kept}
     previous = (
-        {"page-index": str(number - 1), **sized, **kept} if 1 < number and offset <= record_pages.WINDOW else None
+        {"page-index": str(number - 1), **sized, **kept} if number > 1 and offset <= record_pages.WINDOW else None
     )
     first = offset + 1 if found.rows else None
     return answers.Page(next_, previous, first, offset + len(found.rows) if found.rows else None, total)

@@ -11,6 +11,7 @@ from mintmark.store import change_pages
 
 if TYPE_CHECKING:
     from mintmark.api.routes.context import Context
+    from mintmark.store.register_store import Row
 
 POINTS = 60
 PAGE, MOST = 100, 1_000
@@ -50,7 +51,7 @@ async def diff(c: Context) -> answers.Answer:
     )
 
 
-def _standing(row: change_pages.Row) -> change_pages.Row | None:
+def _standing(row: Row) -> Row | None:
     return None if row.ended else row
 
 

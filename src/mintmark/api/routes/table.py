@@ -14,6 +14,7 @@ from mintmark.errors import NotYet
 
 if TYPE_CHECKING:
     from mintmark.api.answers import View
+    from mintmark.api.routes.context import Handler
 
 ROWS = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl")
 ONE = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl", "proof")
@@ -91,7 +92,7 @@ def _download_route(path: list[str]) -> Route:
     raise NotYet("nothing is at this path; /openapi.json lists what there is")
 
 
-PROOF_FILES = {
+PROOF_FILES: dict[Handler, Handler] = {
     records.record: proofs.record_file,
     entries.entry: proofs.entry_file,
     entries.log_entry: proofs.log_entry_file,

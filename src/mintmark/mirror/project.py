@@ -33,15 +33,16 @@ class Counts:
     v1: Edge = field(default_factory=Edge)
 
 
+def open_chunks(chunks: Sequence[VerifiedChunk]) -> list[Row]:
+    """The entries of verified chunks that follow one another. Raises ProofError for an item that lies."""
+    return [row for chunk in chunks for row in open_chunk(chunk)]
+
+
 class Projected:
-    """The rows of one batch, from verified chunks and the counts before them.
+    """The projection of one batch: entries that follow one another, and the counts before them."""
 
-    Raises ProofError for an item that lies.
-    """
-
-    def __init__(self, log: int, before: Counts, chunks: Sequence[VerifiedChunk]) -> None:
-        self._log, self._before = log, before
-        self._rows = [row for chunk in chunks for row in open_chunk(chunk)]
+    def __init__(self, log: int, before: Counts, rows: list[Row]) -> None:
+        self._log, self._before, self._rows = log, before, rows
         hashes = kernel.v1_hashes(before.number, self._rows)
         self._v1, self.v1_tiles = before.v1.extend(hashes)
         self._number = before.number + len(hashes) // HASH
@@ -98,5 +99,5 @@ def _erased(rows: Sequence[Row]) -> dict[int, int]:
         if row.entry is not None and row.entry.type == "system":
             index = erased_index(row.entry.key)
             if index is not None and index < row.index:
-                found[index] = row.index
+                found.setdefault(index, row.index)
     return found

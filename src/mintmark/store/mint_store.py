@@ -114,6 +114,7 @@ class MintStore(LogStore):
         """
         async with self.writing() as writer:
             if (made := await writer.create(origin, kind, salted, head)) is not None:
+                self._logs[origin] = made
                 return made
         try:
             log = await self.log(origin)

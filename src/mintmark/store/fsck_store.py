@@ -1,0 +1,153 @@
+"""What `fsck` reads and repair writes: rows as they are, of either kind of database, with nothing believed of them.
+
+Unlike the other stores, a row that is lost, narrow or of nowhere is an answer here, not an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import class_row
+
+from mintmark.store.model import Log
+from mintmark.tlog.trust import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from psycopg.rows import TupleRow
+
+    from mintmark.store.log_store import Pool
+    from mintmark.store.model import TileKey
+
+MIRRORED = "select to_regclass('progress') is not null"
+LOGS = "select id, origin, name, kind, salted from log order by name"
+BUNDLES = """
+    select index, width, entries, items from (
+        select index, width, entries, items,
+               sum(octet_length(entries) + octet_length(items)) over (order by index) as upto,
+               row_number() over (order by index) as at
+        from bundle where log = %(log)s and index >= %(first)s and index < %(stop)s) as b
+    where upto <= %(most)s or at = 1 order by index"""
+# Where the rows end, each table asked by itself.
+BUNDLES_END = "select index * 256 + width from bundle where log = %s order by index desc limit 1"
+TILES_END = "select index * 256 + width from tile where log = %s and level = 0 order by index desc limit 1"
+ENTRIES_END = "select index + 1 from entry where log = %s order by index desc limit 1"
+TILES = """
+    select level, index, width, hashes
+    from {table} join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
+# Tiles that no tree has that is this wide at each level.
+STRAY_TILES = """
+    select level, index from {table} left join unnest(%s::bigint[]) with ordinality as k(count, at) on at = level + 1
+    where log = %s and not coalesce(index >= 0 and index < count, false) order by level, index"""
+STRAY_ROWS = "select index from {table} where log = %s and (index < 0 or index >= %s) order by index"
+# The logs that a table has rows of, found without reading the rows, and that are none.
+STRAY_LOGS = """
+    with recursive seen as (
+        select min(log) as log from {table}
+        union all select (select min(log) from {table} where log > seen.log) from seen where seen.log is not null)
+    select log from seen where log is not null and not exists (select from log where id = seen.log)"""
+HEAD = "select size, root, note from head where log = %s"
+PROGRESS = "select size, note, pending from progress where log = %s"
+CHECKPOINTS = "select size, note from checkpoint where log = %s order by size"
+EVIDENCE = "select id, kind, notes from evidence where log = %s order by id"
+# All but the item, and what supersedes an entry only as far as `end`: what is behind is not known yet.
+ENTRIES = """
+    copy (select log, index, leaf_hash, type, key, timestamp, item_hash, null::jsonb,
+                 case when superseded_by < %(end)s then superseded_by end, number, live
+          from entry where log = %(log)s and index >= %(start)s and index < %(end)s order by index)
+    to stdout (format binary)"""
+ITEMS = """
+    select index, item::text from entry
+    where log = %s and index >= %s and index < %s and item is not null order by index"""
+PRIOR = """
+    select k.type, k.key, p.index, p.item_hash is not null, p.superseded_by
+    from unnest(%(types)s::text[], %(keys)s::text[]) as k(type, key)
+    cross join lateral (select index, item_hash, superseded_by from entry
+                        where log = %(log)s and type = k.type and key = k.key and index >= 0 and index < %(start)s
+                        and not index = any(%(bad)s::bigint[]) order by index desc limit 1) as p"""
+STALE = """
+    select index, superseded_by, type, key from entry e where log = %(log)s and index >= %(start)s
+    and superseded_by is not null and not exists (
+        select from entry n where n.log = e.log and n.index = e.superseded_by and n.type = e.type and n.key = e.key
+        and n.index > e.index)
+    order by index"""
+COUNTS = "select number, live from entry where log = %s and index = %s"
+MISSING = "select index, by from missing where log = %s and index >= %s"
+DEFINITIONS = "select key, index, item from definition where log = %s"
+CLOCKS = "select type, timestamp from clock where log = %s"
+REQUESTS = "select id, digest, first, count from request where log = %s order by first, id"
+
+
+class StoredTile(NamedTuple):
+    """A tile as it is stored; nothing says that the width is that of the hashes."""
+
+    width: int
+    hashes: bytes
+
+
+class FsckStore:
+    """Reads everything of one database. Raises Unavailable where it cannot be reached."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def mirrored(self) -> bool:
+        """Whether it is a read database."""
+        return bool((await self.fetch(MIRRORED))[0][0])
+
+    async def logs(self) -> list[Log]:
+        """Every log, by name."""
+        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
+            await cursor.execute(LOGS)
+            return await cursor.fetchall()
+
+    async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
+        """The bundles of [first, stop) that are there, as many as fit in `most` bytes but at least one."""
+        return [
+            Bundle(*row) for row in await self.fetch(BUNDLES, {"log": log, "first": first, "stop": stop, "most": most})
+        ]
+
+    async def tiles(self, table: str, log: int, keys: Collection[TileKey]) -> dict[TileKey, StoredTile]:
+        """Those of these tiles that are there."""
+        query = TILES.format(table=table)
+        rows = await self.fetch(query, ([level for level, _ in keys], [index for _, index in keys], log))
+        return {(level, index): StoredTile(width, hashes) for level, index, width, hashes in rows}
+
+    async def stray_tiles(self, table: str, log: int, counts: Sequence[int]) -> list[TileKey]:
+        """The tiles beyond those of a tree that has `counts[level]` of them."""
+        return [(row[0], row[1]) for row in await self.fetch(STRAY_TILES.format(table=table), (list(counts), log))]
+
+    async def stray_rows(self, table: str, log: int, count: int) -> list[int]:
+        """The indices beyond [0, count)."""
+        return [row[0] for row in await self.fetch(STRAY_ROWS.format(table=table), (log, count))]
+
+    async def stray_logs(self, table: str) -> list[int]:
+        """The ids that rows of a table name and that no log has."""
+        return [row[0] for row in await self.fetch(STRAY_LOGS.format(table=table))]
+
+    async def entries(self, log: int, start: int, end: int) -> bytes:
+        """The rows of [start, end) as a binary COPY, without header and trailer (see ENTRIES)."""
+        parts = []
+        values = {"log": log, "start": start, "end": end}
+        async with self.pool.connection() as conn, conn.cursor() as cursor, cursor.copy(ENTRIES, values) as copy:
+            async for part in copy:
+                parts.append(bytes(part))  # noqa: PERF401  # psycopg's iterator is not one of bytes
+        return b"".join(parts)[19:-2]
+
+    async def items(self, log: int, start: int, end: int) -> dict[int, str]:
+        """The items of [start, end) that are there, as Postgres prints them."""
+        return dict(await self.fetch(ITEMS, (log, start, end)))
+
+    async def prior(
+        self, log: int, keys: Collection[tuple[str, str]], start: int, bad: Sequence[int]
+    ) -> list[TupleRow]:
+        """(type, key, index, stood, superseded_by) of the last entry of each key before `start`, but for `bad` rows."""
+        types, names = [type_ for type_, _ in keys], [key for _, key in keys]
+        return await self.fetch(PRIOR, {"log": log, "types": types, "keys": names, "start": start, "bad": bad})
+
+    async def fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any] = ()) -> list[TupleRow]:
+        """The rows of a query of this module."""
+        async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query.encode(), args)
+            return await cursor.fetchall()

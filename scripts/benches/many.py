@@ -113,7 +113,7 @@ async def followed(rig: Rig, count: int) -> dict[str, int]:
     """Waits until so many logs are followed; origin -> id in the read database."""
     async with await psycopg.AsyncConnection.connect(rig.read, autocommit=True) as conn:
         while True:
-            found = dict(await (await conn.execute("select origin, id from log")).fetchall())
+            found: dict[str, int] = dict(await (await conn.execute("select origin, id from log")).fetchall())
             if len(found) >= count:
                 return found
             await asyncio.sleep(0.1)

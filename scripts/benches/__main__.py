@@ -1,0 +1,53 @@
+"""The command line of scripts/bench."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+import benches
+from benches.report import Options, Report
+
+TOOLS = ("__main__", "data", "peers", "processes", "report", "rig")
+RESULTS = Path(__file__).parents[2] / "bench-results"
+
+
+def names() -> list[str]:
+    """Every subject, by its module's name."""
+    return [found.name for found in pkgutil.iter_modules(benches.__path__) if found.name not in TOOLS]
+
+
+def epilogue() -> str:
+    """What each subject is."""
+    lines = [f"  {name:<9} {importlib.import_module(f'benches.{name}').ABOUT}" for name in names()]
+    return "\b\n" + "\n".join(lines)
+
+
+@click.command(epilog=epilogue())
+@click.argument("subjects", nargs=-1, metavar="[NAME...|all]", type=click.Choice([*names(), "all"]))
+@click.option("--rounds", type=click.IntRange(min=1), default=None, help="Rounds that count; one more is discarded.")
+@click.option("--entries", type=click.IntRange(min=1024), default=None, help="The size of the logs.")
+def main(subjects: tuple[str, ...], rounds: int | None, entries: int | None) -> None:
+    """Measures this machine: what Mintmark does beside what it could at most, in the same interleaved run."""
+    chosen = names() if "all" in subjects else list(subjects or ("spine",))
+    asyncio.run(measure(chosen, Options(rounds, entries)))
+
+
+async def measure(chosen: list[str], options: Options) -> None:
+    """One subject after another. SIGTERM ends as Ctrl-C does: what was started is stopped."""
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for name in chosen:
+        report: Report = await importlib.import_module(f"benches.{name}").run(options)
+        report.show(name)
+        report.save(RESULTS / f"{name}.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Processes of a benchmark: started, measured from /proc, stopped by their ids; none outlives the benchmark."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benches.report import Usage
+from mintmark.cli.supervisor import PARENT
+from mintmark.errors import MintmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of a process, its ended children and those that live."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        return sum(map(int, fields[11:15])) / TICK + sum(cpu(child) for child in children(pid))
+    except OSError:
+        return 0.0
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def peak(pid: int) -> float:
+    """The most resident memory that a process had, in MB."""
+    return _memory(pid, "VmHWM:")
+
+
+def resident(pid: int) -> float:
+    """The resident memory of a process, in MB."""
+    return _memory(pid, "VmRSS:")
+
+
+def _memory(pid: int, name: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Meter:
+    """The CPU seconds of a process since it was made."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self._name, self._pid, self._before = name, pid, cpu(pid)
+
+    def read(self) -> Usage:
+        return Usage(self._name, cpu(self._pid) - self._before, peak(self._pid))
+
+
+def command(arguments: Sequence[str]) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", "mintmark", *arguments)
+
+
+@asynccontextmanager
+async def running(
+    arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A `mintmark` server that runs until the block ends. It prints to the log, which is shown where it dies."""
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            *command(arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, PARENT: str(os.getpid()), **(environment or {})},
+            process_group=0,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is not None:
+            sys.stderr.write(log.read_text())  # noqa: ASYNC240  # it is over anyway
+        else:
+            process.terminate()
+        await process.wait()
+
+
+async def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> float:
+    """Runs a `mintmark` command to its end; its seconds. Raises MintmarkError where it fails."""
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *command(arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **(environment or {})},
+    )
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise MintmarkError(f"mintmark {' '.join(arguments)}: {out.decode()}")
+    return time.perf_counter() - began

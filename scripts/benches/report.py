@@ -1,0 +1,135 @@
+"""Rounds, samples, ratios: as tables on the terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    Case = Callable[[], Awaitable[float]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; None: the subject's own choice."""
+
+    rounds: int | None
+    entries: int | None
+
+
+@dataclass
+class Sample:
+    """One thing measured in every round. `unit` is that of its values."""
+
+    what: str
+    unit: str
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+
+@dataclass
+class Ratio:
+    """One sample over another; `aim` is to be reached from below, or kept under where `most` is set."""
+
+    what: str
+    value: float
+    aim: float | None = None
+    most: bool = False
+
+    @property
+    def reached(self) -> bool | None:
+        if self.aim is None:
+            return None
+        return self.value <= self.aim if self.most else self.value >= self.aim
+
+
+@dataclass
+class Usage:
+    """What a process took: CPU seconds, and the most memory it held, in MB."""
+
+    process: str
+    cpu: float
+    peak: float
+
+
+async def interleave(cases: Mapping[str, Case], rounds: int) -> dict[str, list[float]]:
+    """Runs the cases in turn, `rounds` times and once before, which is discarded. Every other round goes backwards."""
+    values: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        for name, case in list(cases.items())[:: -1 if number % 2 else 1]:
+            value = await case()
+            if number:
+                values[name].append(value)
+    return values
+
+
+@dataclass
+class Report:
+    """The result of one subject."""
+
+    title: str
+    samples: list[Sample] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
+
+    def add(self, values: Mapping[str, list[float]], unit: str) -> None:
+        """Samples out of rounds."""
+        self.samples += [Sample(what, unit, numbers) for what, numbers in values.items()]
+
+    def compare(self, what: str, to: str, aim: float | None = None, *, most: bool = False) -> None:
+        """The ratio of two samples, round by round."""
+        ours, theirs = (next(s.values for s in self.samples if s.what == name) for name in (what, to))
+        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+        self.ratios.append(Ratio(f"{what} / {to}", median(ratios), aim, most))
+
+    def limit(self, what: str, aim: float, *, most: bool = False) -> None:
+        """A sample beside a number that it should reach."""
+        value = next(s.median for s in self.samples if s.what == what)
+        self.ratios.append(Ratio(f"{what} / {aim:,.10g}", value / aim, 1.0, most))
+
+    def show(self, name: str) -> None:
+        """Prints tables."""
+        console = Console()
+        table = Table("what", "median", "min–max", "unit", title=f"{name}: {self.title}", title_justify="left")
+        for sample in self.samples:
+            spread = f"{number(min(sample.values))}–{number(max(sample.values))}"
+            table.add_row(sample.what, number(sample.median), spread, sample.unit)
+        console.print(table)
+        if self.ratios:
+            table = Table("ratio", "", "aim", "", title_justify="left")
+            for ratio in self.ratios:
+                aim = "" if ratio.aim is None else f"{'≤' if ratio.most else '≥'} {ratio.aim:g}"
+                verdict = {None: "", True: "reached", False: "missed"}[ratio.reached]
+                table.add_row(ratio.what, f"{ratio.value:.2f}", aim, verdict)
+            console.print(table)
+        if self.usage:
+            table = Table("process", "CPU s", "peak MB", title_justify="left")
+            for used in self.usage:
+                table.add_row(used.process, f"{used.cpu:.2f}", f"{used.peak:.0f}")
+            console.print(table)
+
+    def save(self, file: Path) -> None:
+        """Writes every number as JSON."""
+        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        document = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **machine, **asdict(self)}
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

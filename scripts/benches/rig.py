@@ -1,0 +1,227 @@
+"""A whole deployment in a temporary directory: two Postgres servers, a mint, mirrors; and what it is compared with.
+
+The source has the mint's database, the read server the mirrors': as on two machines, though both are here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from benches.data import batches
+from benches.processes import Meter, running
+from mintmark.cli.place import Place
+from mintmark.errors import Busy, Unavailable
+from mintmark.mint.tokens import format_token
+from mintmark.rpc.client import Client
+from mintmark.store import embedded
+from mintmark.store.embedded import ADMIN, EmbeddedServer
+from mintmark.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from typing import Self
+
+DOMAIN = "bench.example"
+TOKEN = "bench"
+BATCH = 1000  # entries in an append
+LOOK = 0.002  # seconds between looks at a database
+CONFIG = """
+[mint]
+database = "{mint}"
+listen = "127.0.0.1:{port}"
+keys = "{keys}"
+tokens = "{tokens}"
+[mirror]
+database = "{read}"
+sources = ["127.0.0.1:{port}"]
+trust = "{trust}"
+[api]
+database = "{read}"
+listen = "127.0.0.1:{http}"
+"""
+
+
+# What logical replication needs on both sides; whatever is measured beside it has the same.
+REPLICATION = {"wal_level": "logical", "max_wal_senders": "4", "max_logical_replication_workers": "4"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def postmaster(server: EmbeddedServer) -> int:
+    """The process id of a server that runs."""
+    return int((server.directory / "data" / "postmaster.pid").read_text().split()[0])
+
+
+@contextmanager
+def settings(more: Mapping[str, str]) -> Iterator[None]:
+    """Other settings for the servers that are started meanwhile."""
+    plain = dict(embedded.SETTINGS)
+    embedded.SETTINGS.update(more)
+    try:
+        yield
+    finally:
+        embedded.SETTINGS.update(plain)
+
+
+class Rig:
+    """`async with Rig() as rig`: the mint runs; mirrors are started where they are measured."""
+
+    def __init__(self, *, replication: bool = False) -> None:
+        self.dir = Path(tempfile.mkdtemp(prefix="mintmark-bench-"))
+        self.place = Place(self.dir)
+        self.port, self.http = free_port(), free_port()
+        self._replication = REPLICATION if replication else {}
+        self._stack = AsyncExitStack()
+        self.source, self.reader = EmbeddedServer(self.dir / "source"), EmbeddedServer(self.dir / "reader")
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        await self.reader.stop()
+        await self.source.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def read(self) -> str:
+        """The read database."""
+        return self.reader.conninfo("read")
+
+    @property
+    def config(self) -> Path:
+        return self.place.config
+
+    async def _start(self) -> None:
+        for directory in (self.place.keys, self.place.trust, self.place.logs):
+            directory.mkdir(parents=True)
+        with settings(self._replication):
+            await self.source.start(["mint", "publisher"])
+            await self.reader.start(["read", "raw"])
+        await migrate(self.read, "read")
+        self.place.tokens.write_text(format_token("bench", TOKEN, ("append", "create", "erase")))
+        mint = self.source.conninfo("mint")
+        values = {"mint": mint, "read": self.read, "port": self.port, "http": self.http, "keys": self.place.keys}
+        self.config.write_text(CONFIG.format(**values, tokens=self.place.tokens, trust=self.place.trust))
+        self.mint = await self._stack.enter_async_context(self.command("mint"))
+        self.client = await self._stack.enter_async_context(Client(self.address, token=TOKEN))
+        await self.answering(self.client)
+
+    def command(
+        self, name: str, *more: str, environment: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[Process]:
+        """A server of this configuration, for the time of a block."""
+        arguments = (name, "--config", str(self.config), *more)
+        return running(arguments, self.place.logs / f"{name}.log", environment)
+
+    @staticmethod
+    async def answering(client: Client) -> None:
+        """Waits for a server."""
+        while True:
+            try:
+                await client.logs()
+                return
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+    def meters(self) -> list[Meter]:
+        """Of what runs all the time."""
+        servers = (("source Postgres", self.source), ("read Postgres", self.reader))
+        return [Meter("mint", self.mint.pid), *(Meter(name, postmaster(server)) for name, server in servers)]
+
+    async def create(self, name: str, kind: str) -> str:
+        """An empty log; its origin."""
+        origin = f"{DOMAIN}/{name}"
+        self.place.adopt(origin)
+        (self.place.trust / f"{name}.vkey").rename(self.dir / f"{name}.vkey")  # mirrored when it is asked for
+        await self.client.create(origin, kind)
+        return origin
+
+    async def fill(self, name: str, kind: str, count: int, clients: int = 4, batch: int = BATCH) -> float:
+        """A log of so many entries, appended by so many clients; entries a second."""
+        origin = await self.create(name, kind)
+        made = list(batches(kind, count, batch)) if count <= 200_000 else batches(kind, count, batch)
+        return await self.append(origin, iter(made), count, clients)
+
+    async def append(self, origin: str, made, count: int, clients: int = 4) -> float:  # type: ignore[no-untyped-def]
+        """Appends batches by several clients at once; entries a second. A register's definitions go first."""
+        entries, items = next(made)
+        async with AsyncExitStack() as stack:
+            peers = [await stack.enter_async_context(Client(self.address, token=TOKEN)) for _ in range(clients)]
+            await asyncio.gather(*(self.answering(peer) for peer in peers))
+            began = time.perf_counter()
+            await peers[0].append(origin, secrets.token_bytes(16), entries, items)
+
+            async def work(peer: Client) -> None:
+                for entries, items in made:
+                    await append(peer, origin, entries, items)
+
+            await asyncio.gather(*map(work, peers))
+            return count / (time.perf_counter() - began)
+
+    async def forget(self) -> None:
+        """Empties the read database."""
+        async with await psycopg.AsyncConnection.connect(self.read, autocommit=True) as conn:
+            await conn.execute("truncate log, entry restart identity cascade")
+
+    @asynccontextmanager
+    async def mirror(self, *names: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
+        """A mirror of these logs."""
+        for key in self.place.trust.iterdir():
+            key.unlink()
+        for name in names:
+            shutil.copy(self.dir / f"{name}.vkey", self.place.trust / f"{name}.vkey")
+        async with self.command("mirror", environment=environment) as process:
+            yield process
+
+    async def mirrored(self, size: int) -> float:
+        """Waits until the head of the only log has this size; seconds since the mirror began to follow it."""
+        query = """
+            select extract(epoch from clock_timestamp() - l.created)::float8, h.size
+            from log l left join head h on h.log = l.id"""
+        async with await psycopg.AsyncConnection.connect(self.read, autocommit=True) as conn:
+            while True:
+                row = await (await conn.execute(query)).fetchone()
+                if row and row[1] == size:
+                    return float(row[0])
+                await asyncio.sleep(LOOK)
+
+    async def admin(self, server: EmbeddedServer, database: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        """A superuser's connection."""
+        return await psycopg.AsyncConnection.connect(server.conninfo(database, ADMIN), autocommit=True)
+
+
+async def append(client: Client, origin: str, entries: bytes, items: bytes = b"") -> None:
+    """Appends a batch, again while the mint is busy."""
+    request = secrets.token_bytes(16)
+    while True:
+        try:
+            await client.append(origin, request, entries, items)
+            return
+        except Busy as busy:
+            await asyncio.sleep(busy.retry_after)

@@ -51,6 +51,11 @@ class View:
         return self.schema.title or self.name
 
     @property
+    def fixed(self) -> bool:
+        """Whether a size was asked for: what was true then stays true. A time may be one that is yet to come."""
+        return self.at is not None and self.at.isdecimal()
+
+    @property
     def columns(self) -> tuple[Field, ...]:
         """The fields, in the register's order."""
         return self.schema.columns

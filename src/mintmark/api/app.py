@@ -11,11 +11,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import orjson
 import structlog
 
 from mintmark.api import answers, html, openapi, respond
 from mintmark.api.negotiate import SUFFIXES, choose
-from mintmark.api.problems import NotAllowed, status
+from mintmark.api.problems import NotAcceptable, NotAllowed, status
 from mintmark.api.registers import Registers
 from mintmark.api.request import Request, parse
 from mintmark.api.routes import logs
@@ -59,15 +60,21 @@ class App:
             reply = respond.options() if request.method == "OPTIONS" else await self._answer(request)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is answered
             reply = self._problem(request, error)
-        await respond.send(request, reply, send)
+        await respond.send(request, reply, receive, send)
 
     async def _answer(self, request: Request) -> Reply:
         path = request.segments
+        if len(path) > 1 and path[-1] == "":
+            return self._moved(request, 301, _stem(request).rstrip("/") + _suffix(request))
+        if path[0] in ("-", "openapi", "robots.txt") and (reply := self._fixed(request, path)) is not None:
+            return reply
         if (register := self._by_host(request)) is not None:
-            return await self._register(request, register, path)
+            return await self._register(request, register, [] if path == [""] else path)
+        return self._list(request) if path == [""] else await self._register(request, path[0], path[1:])
+
+    def _fixed(self, request: Request, path: list[str]) -> Reply | None:
+        """What is the same on every host, and no register's."""
         match path:
-            case [""]:
-                return self._list(request)
             case ["robots.txt"]:
                 return Reply("text/plain; charset=UTF-8", ROBOTS)
             case ["openapi"] if request.suffix == "json":
@@ -76,14 +83,16 @@ class App:
                 asset = html.ASSETS[name]
                 return Reply(asset.type, asset.body, fresh=FOREVER if version == html.VERSION else 0)
             case ["-", "docs"]:
-                return Reply("text/html; charset=UTF-8", html.render_docs(openapi.DOCUMENT), headers=html.HEADERS)
-            case [name, *rest]:
-                return await self._register(request, name, rest)
-        raise AssertionError("a path has at least one segment")
+                return Reply("text/html; charset=UTF-8", self._docs, headers=dict(html.HEADERS))
+        return None
 
     @cached_property
     def _openapi(self) -> bytes:
-        return openapi.dump()
+        return orjson.dumps(openapi.DOCUMENT)
+
+    @cached_property
+    def _docs(self) -> bytes:
+        return html.render_docs(openapi.DOCUMENT)
 
     def _list(self, request: Request) -> Reply:
         format_ = choose(request.suffix, request.accept, LIST)
@@ -92,30 +101,24 @@ class App:
         return respond.render(answer, format_, request, None, f"{sum(view.size for view in known)}-{len(known)}")
 
     async def _register(self, request: Request, name: str, path: list[str]) -> Reply:
-        if path and path[-1] == "":  # a trailing slash
-            return (
-                self._moved(request, 301, request.path.rstrip("/") or "/")
-                if path != [""] or name
-                else self._list(request)
-            )
         if path[:1] == ["log"] and path[1:2] != ["entries"]:
             log, head = self.registers.log(name)
-            found = await logs.serve(self.registers.store, log, head, _raw_below(request, "log"))
-            return respond.with_head(found, log.origin, head.size, head.root, final=found.fresh > 0)
+            reply = await logs.serve(self.registers.store, log, head, "/".join(path[1:]) + _suffix(request))
+            return respond.with_head(reply, log.origin, head.size, head.root, final=reply.fresh > 0)
         view = await self.registers.view(name, request.params.get("at"))
         if request.host and view.base and self._by_host(request) == name:
             view = self.registers.for_host(view, f"{request.scheme}://{{}}.{request.host.partition('.')[2]}")
         try:
-            found_route = route(path)
+            found, args = route(path)
         except NotYet:
-            if (there := moved(path, view)) is not None:
-                return self._moved(request, there[0], view.base + join(there[1]) + _suffix(request))
-            raise
-        return await self._route(request, view, found_route)
+            if (there := moved(path, view, html=_wants_page(request))) is None:
+                raise
+            return self._moved(request, there[0], view.base + join(there[1]) + _suffix(request))
+        return await self._route(request, view, found, args)
 
-    async def _route(self, request: Request, view: View, found: Route) -> Reply:
+    async def _route(self, request: Request, view: View, found: Route, args: dict[str, str]) -> Reply:
         format_ = choose(request.suffix, request.accept, found.formats)
-        handler, args, final = found.handler, found.args, found.final
+        handler, final = found.handler, found.final
         if format_ == "proof":
             handler, final = PROOF_FILES[handler], FOREVER
         log = self.registers.register(view.name).log.id
@@ -123,8 +126,8 @@ class App:
         context = Context(self.registers, self._readers, request, format_, shown, view, log)
         answer: Answer | Reply = await handler(context, **args)
         if isinstance(answer, Reply):
-            return respond.with_head(answer, view.origin, view.size, view.root, final=view.at is not None)
-        fresh = final if view.at is not None and view.at.isdecimal() and format_ != "html" else 0
+            return respond.with_head(answer, view.origin, view.size, view.root, final=view.fixed)
+        fresh = final if view.fixed and format_ != "html" else 0
         return respond.render(answer, format_, request, view, self._tag(view, format_, final), fresh)
 
     def _tag(self, view: View, format_: str, final: int) -> str:
@@ -142,7 +145,8 @@ class App:
 
     def _moved(self, request: Request, code: int, path: str) -> Reply:
         query = f"?{request.query}" if request.query else ""
-        return Reply("text/plain; charset=UTF-8", b"", status=code, headers={"Location": path + query})
+        address = "/" + path.lstrip("/\\")  # two slashes would begin the name of another host
+        return Reply("text/plain; charset=UTF-8", b"", status=code, headers={"Location": address + query})
 
     def _problem(self, request: Request | None, error: Exception) -> Reply:
         known = status(error)
@@ -158,9 +162,15 @@ class App:
         return respond.problem(answer, format_, request, error)
 
 
-def _raw_below(request: Request, word: str) -> str:
-    """The path below a word, with the suffix that was cut: tile paths have dots of their own."""
-    return request.path.partition(f"/{word}/")[2]
+def _wants_page(request: Request) -> bool:
+    try:
+        return choose(request.suffix, request.accept, LIST) == "html"
+    except NotAcceptable:
+        return False
+
+
+def _stem(request: Request) -> str:
+    return request.path.removesuffix(_suffix(request))
 
 
 def _suffix(request: Request) -> str:

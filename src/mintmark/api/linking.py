@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
+from mintmark.api.negotiate import SUFFIXES
 from mintmark.register.links import RecordLink, UrlLink, link
 
 if TYPE_CHECKING:
@@ -71,5 +72,6 @@ def values(item: Item | None, field: str) -> list[str]:
 
 
 def segment(key: str) -> str:
-    """A key as one segment of a path."""
-    return quote(key, safe="")
+    """A key as one segment of a path; what ends like a format is none (`request.parse`)."""
+    stem, dot, end = key.rpartition(".")
+    return f"{quote(stem, safe='')}%2E{end}" if dot and end in SUFFIXES else quote(key, safe="")

@@ -93,7 +93,7 @@ def parse(scope: Scope, suffixes: frozenset[str]) -> Request:
     return request
 
 
-def index(text: str) -> int | None:
+def whole(text: str) -> int | None:
     """A whole number in a path; None for anything else."""
     return int(text) if _NUMBER.fullmatch(text) and int(text) <= MAX_NUMBER else None
 

@@ -6,7 +6,10 @@ is sent as immutable; everything else is asked for again, with an ETag that save
 
 from __future__ import annotations
 
+import asyncio
 import zlib
+from contextlib import aclosing
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,9 +21,9 @@ from mintmark.errors import Busy, Unavailable
 from mintmark.register.item import format_hash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from starlette.types import Send
+    from starlette.types import Receive, Send
 
     from mintmark.api.answers import Answer, View
     from mintmark.api.request import Request
@@ -52,8 +55,8 @@ def render(answer: Answer, format_: str, request: Request, view: View | None, ta
     if isinstance(answer, answers.Records | answers.Entries) and format_ != "html" and view is not None:
         stem = view.name + ("-entries" if isinstance(answer, answers.Entries) else "-records")
         headers["Content-Disposition"] = f'inline; filename="{stem}.{format_}"'
-    if matches(request.if_none_match, etag):
-        reply = Reply(TYPES[format_], b"", status=304, fresh=fresh, headers=headers)
+    if (known := matching(request.if_none_match, etag)) is not None:
+        reply = Reply(TYPES[format_], b"", status=304, fresh=fresh, headers=headers | {"ETag": known})
     else:
         reply = Reply(TYPES[format_], body(answer, format_, request), fresh=fresh, headers=headers)
     if format_ == "html":
@@ -106,49 +109,80 @@ def with_head(reply: Reply, origin: str, size: int, root: bytes, *, final: bool)
     return reply
 
 
-def matches(if_none_match: str, etag: str) -> bool:
-    """Whether If-None-Match names an entity tag (weakly: RFC 9110 section 13.1.2)."""
-    if not if_none_match:
-        return False
-    tags = [tag.strip().removeprefix("W/").replace('-gzip"', '"') for tag in if_none_match.split(",")]
-    return "*" in tags or etag in tags
+def matching(if_none_match: str, etag: str) -> str | None:
+    """The entity tag of If-None-Match that this one is, compressed or not (weakly: RFC 9110 section 13.1.2)."""
+    for tag in if_none_match.split(",") if if_none_match else ():
+        known = tag.strip().removeprefix("W/")
+        if known in (etag, _packed_tag(etag)):
+            return known
+        if known == "*":
+            return etag
+    return None
 
 
-async def send(request: Request | None, reply: Reply, send: Send) -> None:
-    """Sends a reply; HEAD without its body, text compressed where the client takes gzip."""
+async def send(request: Request | None, reply: Reply, receive: Receive, send: Send) -> None:
+    """Sends a reply; HEAD without its body, compressed where the client takes gzip."""
+    alone = request is not None and request.method == "HEAD"
+    gzip = request is not None and _takes_gzip(request.encodings) and _is_large(reply.body)
+    if gzip:
+        reply.headers["Content-Encoding"] = "gzip"
+        if "ETag" in reply.headers:
+            reply.headers["ETag"] = _packed_tag(reply.headers["ETag"])
     headers = [*COMMON, (b"content-type", reply.type.encode()), (b"cache-control", _cache(reply))]
     headers += [(name.lower().encode(), text.encode("latin-1", "replace")) for name, text in reply.headers.items()]
-    streamed = not isinstance(reply.body, bytes)
-    gzip = request is not None and "gzip" in request.encodings and (streamed or len(reply.body) > SMALL)  # type: ignore[arg-type]
-    if gzip:
-        headers = [
-            (n, v.replace(b'"', b'-gzip"', 2).replace(b'-gzip"', b'"', 1) if n == b"etag" else v) for n, v in headers
-        ]
-        headers.append((b"content-encoding", b"gzip"))
     if isinstance(reply.body, bytes):
         data = _compress(reply.body) if gzip else reply.body
         if reply.status not in (204, 304):
-            headers.append((b"content-length", str(len(data)).encode()))
+            headers.append((b"content-length", b"%d" % len(data)))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if request and request.method == "HEAD" else data})
+        await send({"type": "http.response.body", "body": b"" if alone else data})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if request is not None and request.method != "HEAD":
-        async for part in _stream(reply.body, gzip):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+    if not alone:
+        await _stream(reply.body, gzip, receive, send)
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _stream(parts: AsyncIterator[bytes], gzip: bool) -> AsyncIterator[bytes]:
-    if not gzip:
-        async for part in parts:
-            yield part
-        return
-    compressor = zlib.compressobj(1, wbits=31)
-    async for part in parts:
-        if packed := compressor.compress(part):
-            yield packed
-    yield compressor.flush()
+async def _stream(parts: AsyncGenerator[bytes, None], gzip: bool, receive: Receive, send: Send) -> None:
+    """Sends the parts as they are made, as long as somebody takes them."""
+    compressor = zlib.compressobj(1, wbits=31) if gzip else None
+    gone = asyncio.create_task(_gone(receive))
+    try:
+        async with aclosing(parts):
+            async for part in parts:
+                data = compressor.compress(part) if compressor else part
+                if gone.done():
+                    return
+                if data:
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+        if compressor:
+            await send({"type": "http.response.body", "body": compressor.flush(), "more_body": True})
+    finally:
+        gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    """Waits until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _is_large(body: bytes | AsyncGenerator[bytes, None]) -> bool:
+    return not isinstance(body, bytes) or len(body) > SMALL
+
+
+@lru_cache(maxsize=256)
+def _takes_gzip(accept_encoding: str) -> bool:
+    for part in accept_encoding.lower().split(","):
+        coding, _, weight = part.replace(" ", "").partition(";q=")
+        if coding in ("gzip", "x-gzip"):
+            return weight.strip("0.") != "" or weight == ""
+    return False
+
+
+def _packed_tag(etag: str) -> str:
+    """The entity tag of the same, compressed: other bytes need another."""
+    return f'{etag[:-1]}-gzip"'
 
 
 def _compress(data: bytes) -> bytes:

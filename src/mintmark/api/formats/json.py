@@ -1,4 +1,4 @@
-"""JSON (RFC 8259)."""
+"""JSON (RFC 8259). An item alone is canonical: its bytes hash to its name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from mintmark.api.answers import ItemAnswer
 from mintmark.api.formats.trees import tree
+from mintmark.register import canonical
 
 if TYPE_CHECKING:
     from mintmark.api.answers import Answer
@@ -14,4 +16,4 @@ if TYPE_CHECKING:
 
 def render(answer: Answer) -> bytes:
     """The answer's tree."""
-    return orjson.dumps(tree(answer))
+    return canonical.format(answer.item) if isinstance(answer, ItemAnswer) else orjson.dumps(tree(answer))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mintmark.api import answers
 from mintmark.api.linking import values
 from mintmark.api.problems import NotAcceptable
-from mintmark.register.item import format_hash
+from mintmark.register.item import SALT, format_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +73,7 @@ def _entry(row: Row) -> list[str]:
 
 def _item(answer: answers.ItemAnswer) -> Table:
     known = {column.name for column in answer.view.columns}
-    if known >= answer.item.keys() - {"_salt"}:
+    if known >= answer.item.keys() - {SALT}:
         columns = answer.view.columns
         return Table([c.name for c in columns], [[_cell(answer.row.key, c, answer.item) for c in columns]])
     return Table(list(answer.item), [[";".join(values(answer.item, name)) for name in answer.item]])
@@ -103,7 +103,7 @@ def _change(change: answers.Change) -> list[list[str]]:
     """A row a field that is not what it was."""
     old = (change.before.item if change.before else None) or {}
     new = (change.after.item if change.after else None) or {}
-    fields = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+    fields = [name for name in dict.fromkeys((*old, *new)) if name != SALT and old.get(name) != new.get(name)]
     return [
         [change.key, change.kind, name, ";".join(values(old, name)), ";".join(values(new, name))] for name in fields
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mintmark.api import answers
 from mintmark.api.linking import values
-from mintmark.register.item import format_hash
+from mintmark.register.item import SALT, format_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -49,7 +49,7 @@ def record(view: View, row: Row, dangling: Dangling = ()) -> Tree:
         "entry-number": number,
         "entry-timestamp": row.timestamp,
         "key": row.key,
-        "item": [] if row.item is None else [row.item],
+        "item": [] if row.item is None else [_unsalted(row.item)],
         "index": row.index,
     }
     if row.erased:
@@ -70,6 +70,11 @@ def entry(row: Row) -> Tree:
     found["item-hash"] = [] if row.item_hash is None else [format_hash(row.item_hash)]
     found["index"] = row.index
     return found
+
+
+def _unsalted(item: Item) -> Item:
+    """An item without its salt, which is no field: only the raw item, which hashes to its name, has it."""
+    return {name: value for name, value in item.items() if name != SALT} if SALT in item else item
 
 
 def links(view: View, item: Item | None, dangling: Dangling) -> list[Tree]:

@@ -60,8 +60,14 @@ class Printer:
         match answer:
             case answers.Records():
                 yield from (self.record(answer.view, row) for row in answer.rows)
+                yield from self._dangling(answer.view, answer.dangling)
             case answers.Record():
                 yield self.record(answer.view, answer.row)
+                yield from self._dangling(answer.view, answer.dangling)
+            case answers.Referrers():
+                yield from (self._reference(answer, referrer) for referrer in answer.referrers)
+            case answers.Diff():
+                yield from (self._change(answer, change) for change in answer.changes)
             case answers.Entries():
                 yield from (self.entry(answer.view, row) for row in answer.rows)
             case answers.Entry():
@@ -112,6 +118,30 @@ class Printer:
                 for value in values(item, name):
                     yield predicate, self._value(view, known.get(name), value)
 
+    def _change(self, answer: answers.Diff, change: answers.Change) -> str:
+        """What happened to a record, with its fields before and after."""
+        pairs = [
+            ("register-metadata:record", self._own(answer.view, f"/records/{segment(change.key)}")),
+            ("register-metadata:change", literal(change.kind)),
+        ]
+        for name, view, row in (("before", answer.before, change.before), ("after", answer.view, change.after)):
+            if row is not None:
+                fields = [*self.fields(view, row.item), *self._entry(view, row)]
+                pairs.append((f"register-metadata:{name}", f"[ {_joined(fields)} ]"))
+        return self._block("[]", pairs)
+
+    def _reference(self, answer: answers.Referrers, referrer: answers.Referrer) -> str:
+        """The triple of the record that refers."""
+        subject = answer.view.linker.record(referrer.register, referrer.key).href or ""
+        record = self._own(answer.view, f"/records/{segment(answer.key)}")
+        return self._block(self._iri(subject), [(self._field(answer.view, referrer.field), record)])
+
+    def _dangling(self, view: View, dangling: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """The records that are linked to and not there."""
+        for register, key in sorted(dangling):
+            if (href := view.linker.record(register, key).href) is not None:
+                yield self._block(self._iri(href), [("register-metadata:dangling", "true")])
+
     def _entry(self, view: View, row: Row) -> Iterator[tuple[str, str]]:
         if row.number is not None:
             yield "register-metadata:entry-number-field", str(row.number)
@@ -139,8 +169,12 @@ class Printer:
         return f"<{_NO_IRI.sub(lambda match: f'%{ord(match[0]):02X}', absolute)}>"
 
     def _block(self, subject: str, pairs: Iterable[tuple[str, str]]) -> str:
-        body = " ;\n    ".join(f"{predicate} {object_}" for predicate, object_ in pairs)
+        body = _joined(pairs)
         return f"\n{subject}\n    {body} .\n" if body else ""
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> str:
+    return " ;\n    ".join(f"{predicate} {object_}" for predicate, object_ in pairs)
 
 
 def literal(value: str, datatype: str | None = None) -> str:

@@ -11,7 +11,7 @@ from mintmark.store.grouped import Grouped
 from mintmark.store.register_store import Lookup, Row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
     from mintmark.api.answers import Answer, View
     from mintmark.api.registers import Registers
@@ -85,20 +85,19 @@ class Reply:
     """An HTTP response. `fresh` is how many seconds it stays true: 0, ask again each time."""
 
     type: str
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
     status: int = 200
     fresh: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
 
 class Route(NamedTuple):
-    """A path's handler with what the path says, the formats that it has, and whether its answer at a size is final.
+    """A path's handler, the formats that it has, the likeliest first, and whether its answer at a size is final.
 
     `final`: seconds that an answer at a fixed size stays true; 0 where it may change (a link that begins to resolve).
     """
 
     handler: Handler
-    args: Mapping[str, str]
     formats: tuple[str, ...]
     final: int = 0
 

@@ -14,7 +14,7 @@ import orjson
 from mintmark.api.formats import csv, jsonl, table, trees, tsv, ttl
 from mintmark.api.formats.archive import Archive
 from mintmark.api.negotiate import TYPES
-from mintmark.api.request import index
+from mintmark.api.request import whole
 from mintmark.api.routes import proofs
 from mintmark.api.routes.context import Reply
 from mintmark.errors import Malformed, Rejected
@@ -25,7 +25,7 @@ from mintmark.register.tables import write_jsonl
 from mintmark.store import bulk_rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from mintmark.api.answers import View
     from mintmark.api.routes.context import Context
@@ -63,7 +63,7 @@ async def register(c: Context) -> Reply:
     return _file(c, "zip", _archive(c))
 
 
-def _file(c: Context, what: str, body: AsyncIterator[bytes]) -> Reply:
+def _file(c: Context, what: str, body: AsyncGenerator[bytes, None]) -> Reply:
     suffix = c.format if what in ("records", "log") else what
     stem = f"{c.view.name}-{what}" if what in ("records", "log") else c.view.name
     headers = {"Content-Disposition": f'attachment; filename="{stem}-{c.view.size}.{suffix}"'}
@@ -72,7 +72,7 @@ def _file(c: Context, what: str, body: AsyncIterator[bytes]) -> Reply:
     return Reply(TYPES[c.format], body, fresh=FRESH, headers=headers)
 
 
-async def _records(c: Context) -> AsyncIterator[bytes]:
+async def _records(c: Context) -> AsyncGenerator[bytes, None]:
     if (head := _HEADS.get(c.format)) is not None:
         yield head(c.view)
     write = _writer(c)
@@ -104,14 +104,14 @@ def _writer(c: Context) -> Callable[[list[Row]], bytes]:
     return lambda rows: jsonl.print_lines([trees.record(view, row) for row in rows])
 
 
-async def _log(c: Context) -> AsyncIterator[bytes]:
+async def _log(c: Context) -> AsyncGenerator[bytes, None]:
     async for rows in bulk_rows.entries(c.store, c.log, 0, c.view.size):
         yield b"".join(write_jsonl((_entry(row), _item(row)) for row in rows))
 
 
 async def _rsf(
     c: Context, types: bulk_rows.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Items of the system first, as v1 had them; one root where there is nothing between two."""
     yield _assert(roots[0])
     if roots[0] == roots[1] and types == USERS:
@@ -133,7 +133,7 @@ def _append(row: Row) -> str:
     return f"append-entry\t{row.type}\t{row.key}\t{row.timestamp}\t{format_hash(row.item_hash or b'')}\n"
 
 
-async def _archive(c: Context) -> AsyncIterator[bytes]:
+async def _archive(c: Context) -> AsyncGenerator[bytes, None]:
     name = c.view.name
     with Archive() as archive:
         yield archive.add(f"{name}/register.json", orjson.dumps(trees.register(c.view)))
@@ -162,7 +162,7 @@ def _item(row: Row) -> bytes | None:
 
 
 def _bounds(view: View, start: str, end: str | None) -> tuple[int, int]:
-    first, last = index(start), view.entries if end is None else index(end)
+    first, last = whole(start), view.entries if end is None else whole(end)
     if first is None or last is None or not first <= last <= view.entries:
         raise Malformed(f"a range of entries is 0 <= from <= to <= {view.entries}")
     return first, last

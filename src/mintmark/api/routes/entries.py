@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.api import answers
-from mintmark.api.request import MAX_NUMBER, index
+from mintmark.api.request import MAX_NUMBER, whole
 from mintmark.api.routes.context import missing
 from mintmark.errors import NotYet
 from mintmark.register.item import parse_hash
@@ -28,7 +28,7 @@ async def entries(c: Context) -> answers.Answer:
 
 async def entry(c: Context, number: str) -> answers.Answer:
     """The user entry of a number."""
-    at = index(number)
+    at = whole(number)
     row = await c.store.by_number(c.log, c.view.size, at) if at else None
     if row is None:
         raise missing("entry", number, c.view)
@@ -44,12 +44,12 @@ async def log_entries(c: Context) -> answers.Answer:
     return answers.Entries(**c.answer("/log/entries"), rows=rows, page=page)
 
 
-async def log_entry(c: Context, number: str) -> answers.Answer:
+async def log_entry(c: Context, index: str) -> answers.Answer:
     """The entry at an index."""
-    at = index(number)
+    at = whole(index)
     row = await c.store.by_index(c.log, at) if at is not None and at < c.view.size else None
     if row is None:
-        raise missing("entry at index", number, c.view)
+        raise missing("entry at index", index, c.view)
     return answers.Entry(**c.answer(f"/log/entries/{at}"), row=row)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.api import answers
 from mintmark.api.negotiate import TYPES
-from mintmark.api.request import index
+from mintmark.api.request import whole
 from mintmark.api.routes import entries, records
 from mintmark.api.routes.context import FOREVER, Reply
 from mintmark.errors import Malformed, MintmarkError
@@ -51,9 +51,9 @@ async def entry_file(c: Context, number: str) -> Reply:
     return await _file_of(c, await entries.entry(c, number))
 
 
-async def log_entry_file(c: Context, number: str) -> Reply:
+async def log_entry_file(c: Context, index: str) -> Reply:
     """The tlog-proof of the entry at an index."""
-    return await _file_of(c, await entries.log_entry(c, number))
+    return await _file_of(c, await entries.log_entry(c, index))
 
 
 async def v1_root(c: Context, total: int) -> bytes:
@@ -81,14 +81,14 @@ async def _file(c: Context, row: Row) -> Reply:
     hashes = prove.prove(spans, await c.store.tiles(c.log, prove.needed(spans)))
     body = format_proof(ProofFile(row.index, tuple(hashes), note))
     name = f'attachment; filename="{c.view.name}-{row.index}.tlog-proof"'
-    fresh = FOREVER if c.view.at is not None else 0
+    fresh = FOREVER if c.view.fixed else 0
     return Reply(
         TYPES["proof"], body, fresh=fresh, headers={"Content-Disposition": name, "Mintmark-Proof-Size": str(size)}
     )
 
 
 def _bounds(c: Context, what: str, first: str, second: str) -> tuple[int, int]:
-    least, most = index(first), index(second)
+    least, most = whole(first), whole(second)
     if least is None or most is None:
         raise Malformed(f"{what} and the size are whole numbers")
     if not 1 <= least <= most <= c.view.entries:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mintmark.api import answers
 from mintmark.api.linking import segment
-from mintmark.api.request import index, shorten
+from mintmark.api.request import shorten, whole
 from mintmark.api.routes.context import missing
 from mintmark.errors import Malformed, NotYet
 from mintmark.register.entry import MAX_KEY
@@ -79,7 +79,7 @@ async def referrers(c: Context, key: str) -> answers.Answer:
 async def trail(c: Context, key: str) -> answers.Answer:
     """The entries of one record, oldest first: all of them, but in pages where they are more than MOST."""
     after = c.request.params.get("after")
-    start = -1 if after is None else index(after)
+    start = -1 if after is None else whole(after)
     if start is None:
         raise Malformed(f"after is an index, not {shorten(after or '')}")
     rows = await entry_pages.trail(c.store, c.log, c.view.size, key, start, MOST + 1)
@@ -134,7 +134,7 @@ def _after(c: Context, order: Order) -> str | int | None:
     text = c.request.params.get("after")
     if text is None or order == "key":
         return text
-    if (cursor := index(text)) is None:
+    if (cursor := whole(text)) is None:
         raise Malformed(f"after is an index, not {shorten(text)}")
     return min(cursor, c.view.size)
 

@@ -1,4 +1,4 @@
-"""Which path is whose. Paths are below a register's base; a route's words win over values that are called like them.
+"""Which path is whose, as a table. Paths are below a register's base; words win over the values in braces.
 
 `moved` gives the redirects of v1.
 """
@@ -13,97 +13,83 @@ from mintmark.api.routes.context import DAY, FOREVER, Route
 from mintmark.errors import NotYet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mintmark.api.answers import View
     from mintmark.api.routes.context import Handler
+
+    Segments = tuple[str, ...]
 
 ROWS = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl")
 ONE = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl", "proof")
 HOME = ("json", "yaml", "csv", "tsv", "ttl", "html")
-DIFF = ("json", "yaml", "csv", "tsv", "html", "jsonl")
 TREE = ("json", "yaml")
 BULK = ("csv", "tsv", "ttl", "jsonl")
 
-SINGULAR = {"record": "records", "entry": "entries", "item": "items"}
-
-
-def route(path: list[str]) -> Route:
-    """The route of a path's segments. Raises NotYet."""
-    match path:
-        case [] | ["register"]:
-            return Route(registers.register, {}, HOME)
-        case ["records"]:
-            return Route(records.records, {}, ROWS)
-        case ["records", key]:
-            return Route(records.record, {"key": key}, ONE)
-        case ["records", key, "entries"]:
-            return Route(records.trail, {"key": key}, ROWS, FOREVER)
-        case ["records", key, "referrers"]:
-            return Route(records.referrers, {"key": key}, DIFF)
-        case ["records", field, value]:
-            return Route(records.facet, {"field": field, "value": value}, ROWS)
-        case ["search"]:
-            return Route(records.search, {}, ROWS)
-        case ["diff"]:
-            return Route(registers.diff, {}, DIFF)
-        case _:
-            return _entry_route(path) or _proof_route(path) or _download_route(path)
-
-
-def _entry_route(path: list[str]) -> Route | None:
-    match path:
-        case ["entries"]:
-            return Route(entries.entries, {}, ROWS, FOREVER)
-        case ["entries", number]:
-            return Route(entries.entry, {"number": number}, ONE, FOREVER)
-        case ["items", digest]:
-            return Route(entries.item, {"digest": digest}, HOME, DAY)
-        case ["log", "entries"]:
-            return Route(entries.log_entries, {}, ROWS, FOREVER)
-        case ["log", "entries", number]:
-            return Route(entries.log_entry, {"number": number}, ONE, FOREVER)
-    return None
-
-
-def _proof_route(path: list[str]) -> Route | None:
-    match path:
-        case ["proof", "register", "merkle:sha-256"]:
-            return Route(proofs.register, {}, TREE, FOREVER)
-        case ["proof", "entries", number, size, "merkle:sha-256"]:
-            return Route(proofs.entry, {"number": number, "size": size}, TREE, FOREVER)
-        case ["proof", "consistency", old, size, "merkle:sha-256"]:
-            return Route(proofs.consistency, {"old": old, "size": size}, TREE, FOREVER)
-    return None
-
-
-def _download_route(path: list[str]) -> Route:
-    match path:
-        case ["download-register"]:
-            return Route(downloads.register, {}, ("zip",))
-        case ["download-rsf"]:
-            return Route(downloads.rsf, {}, ("rsf",))
-        case ["download-rsf", start]:
-            return Route(downloads.rsf, {"start": start}, ("rsf",))
-        case ["download-rsf", start, end]:
-            return Route(downloads.rsf, {"start": start, "end": end}, ("rsf",))
-        case ["download-records"]:
-            return Route(downloads.records, {}, BULK)
-        case ["download-log"]:
-            return Route(downloads.log, {}, ("jsonl",))
-    raise NotYet("nothing is at this path; /openapi.json lists what there is")
-
-
-PROOF_FILES: dict[Handler, Handler] = {
+ROUTES: Mapping[str, Route] = {
+    "": Route(registers.register, HOME),
+    "/register": Route(registers.register, HOME),
+    "/records": Route(records.records, ROWS),
+    "/records/{key}": Route(records.record, ONE),
+    "/records/{key}/entries": Route(records.trail, ROWS, FOREVER),
+    "/records/{key}/referrers": Route(records.referrers, ROWS),
+    "/records/{field}/{value}": Route(records.facet, ROWS),
+    "/search": Route(records.search, ROWS),
+    "/diff": Route(registers.diff, ROWS),
+    "/entries": Route(entries.entries, ROWS, FOREVER),
+    "/entries/{number}": Route(entries.entry, ONE, FOREVER),
+    "/items/{digest}": Route(entries.item, HOME, DAY),
+    "/log/entries": Route(entries.log_entries, ROWS, FOREVER),
+    "/log/entries/{index}": Route(entries.log_entry, ONE, FOREVER),
+    "/proof/register/merkle:sha-256": Route(proofs.register, TREE, FOREVER),
+    "/proof/entries/{number}/{size}/merkle:sha-256": Route(proofs.entry, TREE, FOREVER),
+    "/proof/consistency/{old}/{size}/merkle:sha-256": Route(proofs.consistency, TREE, FOREVER),
+    "/download-register": Route(downloads.register, ("zip",)),
+    "/download-rsf": Route(downloads.rsf, ("rsf",)),
+    "/download-rsf/{start}": Route(downloads.rsf, ("rsf",)),
+    "/download-rsf/{start}/{end}": Route(downloads.rsf, ("rsf",)),
+    "/download-records": Route(downloads.records, BULK),
+    "/download-log": Route(downloads.log, ("jsonl",)),
+}
+PROOF_FILES: Mapping[Handler, Handler] = {
     records.record: proofs.record_file,
     entries.entry: proofs.entry_file,
     entries.log_entry: proofs.log_entry_file,
 }
+SINGULAR = {"record": "records", "entry": "entries", "item": "items"}
 
 
-def moved(path: list[str], view: View) -> tuple[int, list[str]] | None:
+def route(path: Sequence[str]) -> tuple[Route, dict[str, str]]:
+    """The route of a path's segments, and what they say in the place of its names. Raises NotYet."""
+    for template, found in _BY_SHAPE.get((len(path), path[0] if path else ""), ()):
+        args = {}
+        for name, text in zip(template, path, strict=True):
+            if name[0] == "{":
+                args[name[1:-1]] = text
+            elif name != text:
+                break
+        else:
+            return found, args
+    raise NotYet("nothing is at this path; /openapi.json lists what there is")
+
+
+def _by_shape() -> dict[tuple[int, str], list[tuple[Segments, Route]]]:
+    """The routes by how many segments they have and what the first is, in the order of the table."""
+    found: dict[tuple[int, str], list[tuple[Segments, Route]]] = {}
+    for path, known in ROUTES.items():
+        template = tuple(path.split("/")[1:])
+        found.setdefault((len(template), template[0] if template else ""), []).append((template, known))
+    return found
+
+
+_BY_SHAPE = _by_shape()
+
+
+def moved(path: Sequence[str], view: View, *, html: bool = False) -> tuple[int, Sequence[str]] | None:
     """Where v1 had this path and has it no more: the status and the segments of the new one."""
     match path:
         case ["v1"]:
-            return 301, ["register"]
+            return 301, [] if html else ["register"]
         case ["v1", *rest]:
             return 307, rest
         case [("record" | "entry" | "item") as word, *rest] if rest:
@@ -115,6 +101,6 @@ def moved(path: list[str], view: View) -> tuple[int, list[str]] | None:
     return None
 
 
-def join(path: list[str]) -> str:
-    """The path again, encoded."""
-    return "".join("/" + segment(part) for part in path)
+def join(path: Sequence[str]) -> str:
+    """The path again, encoded; a segment that is empty would make another host of what follows."""
+    return "".join("/" + segment(part) for part in path if part)

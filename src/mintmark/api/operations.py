@@ -1,0 +1,186 @@
+"""What each path of the read API is for, in words: what `openapi` adds to the routing table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ABOUT = """\
+Registers, read from a verified copy of their signed, append-only logs.
+
+**Formats.** A suffix of the path decides (`.json` `.yaml` `.csv` `.tsv` `.ttl` `.html` …), else `Accept`, else it is
+JSON. Errors come in the same format; in JSON they are problem details (RFC 9457). A key or value that itself ends like
+a suffix is asked for with `%2E` for that dot, and a slash in it with `%2F`.
+
+**Any time.** `?at=` takes a size of the log or a time, and everything is as it was then, the schema too.
+
+**Proof.** Each answer names the log's origin, the size that it speaks for and the root of the tree of that size:
+`Mintmark-Origin`, `Mintmark-Size`, `Mintmark-Root`. `…/log/checkpoint` is the signed root, and `.proof` after a record
+or an entry the tlog-proof file that leads there.
+
+A register has a host of its own too, where its log's origin says so: `https://{register}.{domain}/records` is
+`/{register}/records`."""
+
+TAGS = {
+    "Registers": "What registers there are, and what each is.",
+    "Records": "The latest entry of each key.",
+    "Entries": "The history, entry by entry, and items by their hashes.",
+    "Proofs": "The log itself (C2SP tlog-tiles, tlog-proof), and the proofs of the v1 API.",
+    "Downloads": "Whole registers in one stream.",
+    "v1": "Paths of openregister v1 that lie elsewhere now.",
+    "Other": "What is of no register.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a path answers. `shape` names its JSON; `type` its media type, where it has no suffixes."""
+
+    summary: str
+    tag: str
+    shape: str = ""
+    parameters: tuple[str, ...] = ()
+    text: str = ""
+    type: str = ""
+    headers: tuple[str, ...] = ("ETag",)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter. `name` is what it is called where two kinds share a name."""
+
+    text: str
+    example: str = ""
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    in_path: bool = False
+    name: str = ""
+
+
+def _path(text: str, example: str, schema: Mapping[str, Any] | None = None) -> Parameter:
+    return Parameter(text, example, schema or {"type": "string", "minLength": 1}, in_path=True)
+
+
+def _number(least: int, most: int | None = None, default: int | None = None) -> Mapping[str, Any]:
+    limits = {"minimum": least, "maximum": most, "default": default}
+    return {"type": "integer"} | {name: limit for name, limit in limits.items() if limit is not None}
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "register": _path("The register's name.", "country", {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"}),
+    "key": _path("The record's key.", "GB"),
+    "field": _path("A field of the register.", "name"),
+    "value": _path("The value that it has, or has among others.", "Germany"),
+    "number": _path("A user entry's number, from 1.", "7", _number(1)),
+    "index": _path("An entry's position in the log, from 0.", "7", _number(0)),
+    "digest": _path("An item's hash.", "", {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}),
+    "size": _path("How many user entries the tree has.", "20", _number(1)),
+    "old": _path("How many the older tree has.", "10", _number(1)),
+    "start": _path("The user entries after this number, from 0.", "0", _number(0)),
+    "end": _path("The user entries up to this number.", "10", _number(0)),
+    "level": _path("A level of tiles, 0 the leaves'.", "0", _number(0, 7)),
+    "tile": _path("A tile's index, in the form that C2SP tlog-tiles says.", "000.p/10"),
+    "at": Parameter("A size of the log, a date (the end of that day) or a time: as it was then."),
+    "page-index": Parameter("Which page, from 1.", schema=_number(1, 10**9, 1)),
+    "page-size": Parameter("How many records a page has.", schema=_number(1, 5_000, 100)),
+    "sort": Parameter("By key, or the newest entry first.", schema={"enum": ["key", "newest"], "default": "key"}),
+    "after": Parameter("Where the page begins: a key, or an index where the newest come first. Links have it."),
+    "past": Parameter("Entries past this index.", schema=_number(0), name="after"),
+    "name": Parameter("With `value`: only records with this field …"),
+    "having": Parameter("… of this value.", name="value"),
+    "q": Parameter("Words, all of which a record has; the last may be the beginning of one.", "united", name="q"),
+    "first": Parameter("The number of the first entry.", schema=_number(1, 2**63 - 1, 1), name="start"),
+    "first-index": Parameter("The index of the first entry.", schema=_number(0, 2**63 - 1, 0), name="start"),
+    "limit": Parameter("How many entries at most.", schema=_number(1, 5_000, 100)),
+    "from": Parameter("The older side: a size or a time. A year before the newer one, if not given."),
+    "to": Parameter("The newer side: a size or a time. The newest, if not given."),
+    "changes": Parameter("How many changes at most.", schema=_number(1, 1_000, 100), name="limit"),
+}  # fmt: skip
+
+_PAGE = ("page-index", "page-size", "sort", "after", "at")
+_HOME = Operation(
+    "A register", "Registers", "Register", ("at",),
+    "Its name, custodian, counts, fields, and the root that was signed. As CSV and TSV: its fields.",
+)  # fmt: skip
+_MERKLE = "Over the user entries in the form of v1, which RSF asserts too; what is signed is the log's own tree."
+_STREAM = ("Content-Disposition",)
+
+OPERATIONS: Mapping[str, Operation] = {
+    "/": Operation("Every register here", "Registers", "Registers"),
+    "": _HOME,
+    "/register": _HOME,
+    "/records": Operation("Records", "Records", "Records", ("name", "having", *_PAGE), "In an order that stays."),
+    "/records/{key}": Operation("A record", "Records", "Records", ("at",), "404 where it has ended."),
+    "/records/{key}/entries": Operation(
+        "A record's entries", "Records", "Entries", ("past", "at"), "All of them, oldest first, up to 5,000 at a time."
+    ),
+    "/records/{key}/referrers": Operation(
+        "What refers to a record", "Records", "Referrers", ("at",),
+        "Records of any register here that link to it, up to 100 for each field that may.",
+    ),
+    "/records/{field}/{value}": Operation("Records by a field's value", "Records", "Records", _PAGE),
+    "/search": Operation("Records by words", "Records", "Records", ("q", *_PAGE)),
+    "/diff": Operation(
+        "What changed", "Records", "Changes", ("from", "to", "first-index", "changes", "at"),
+        "Records that were added, changed or ended between two sizes or times, in the order of their last entries.",
+    ),
+    "/entries": Operation(
+        "Entries", "Entries", "Entries", ("first", "limit", "at"), "An empty list past the last: poll with it."
+    ),
+    "/entries/{number}": Operation("An entry", "Entries", "Entries", ("at",)),
+    "/items/{digest}": Operation("An item", "Entries", "Item", ("at",), "As JSON it is the bytes that were hashed."),
+    "/log/entries": Operation(
+        "The log's entries", "Proofs", "Entries", ("first-index", "limit", "at"), "User and system entries, by index."
+    ),
+    "/log/entries/{index}": Operation("An entry of the log", "Proofs", "Entries", ("at",)),
+    "/proof/register/merkle:sha-256": Operation("The v1 root", "Proofs", "RegisterProof", ("at",), _MERKLE),
+    "/proof/entries/{number}/{size}/merkle:sha-256": Operation(
+        "The v1 audit path of an entry", "Proofs", "EntryProof", ("at",), _MERKLE
+    ),
+    "/proof/consistency/{old}/{size}/merkle:sha-256": Operation(
+        "The v1 consistency of two sizes", "Proofs", "ConsistencyProof", ("at",), _MERKLE
+    ),
+    "/download-register": Operation(
+        "The archive", "Downloads", "", ("at",), "Summary, items, entries, proof and checkpoint.", headers=_STREAM
+    ),
+    "/download-rsf": Operation(
+        "The register as RSF", "Downloads", "", ("at",), "406 where it has what RSF cannot say.", headers=_STREAM
+    ),
+    "/download-rsf/{start}": Operation("Later entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
+    "/download-rsf/{start}/{end}": Operation("Some entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
+    "/download-records": Operation("All records", "Downloads", "", ("at",), headers=_STREAM),
+    "/download-log": Operation(
+        "The log as JSON Lines", "Downloads", "", ("at",), "Without loss: `mintmark import` reads it.", headers=_STREAM
+    ),
+}  # fmt: skip
+
+LOG: Mapping[str, Operation] = {
+    "/log/checkpoint": Operation("The signed checkpoint", "Proofs", type="text/plain", headers=()),
+    "/log/tile/{level}/{tile}": Operation("A tile of hashes", "Proofs", type="application/octet-stream", headers=()),
+    "/log/tile/entries/{tile}": Operation("A bundle of entries", "Proofs", type="application/octet-stream", headers=()),
+    "/log/tile/items/{tile}": Operation("Their items", "Proofs", type="application/octet-stream", headers=()),
+}
+FIXED: Mapping[str, Operation] = {
+    "/openapi.json": Operation("This document", "Other", type="application/json", headers=()),
+    "/robots.txt": Operation("What robots may read", "Other", type="text/plain", headers=()),
+    "/-/docs": Operation("This document, to read and to try", "Other", type="text/html", headers=()),
+}
+MOVED: Mapping[str, str] = {
+    "/v1": "/register",
+    "/record/{key}": "/records/{key}",
+    "/entry/{number}": "/entries/{number}",
+    "/item/{digest}": "/items/{digest}",
+    "/proof/entry/{number}/{size}/merkle:sha-256": "/proof/entries/{number}/{size}/merkle:sha-256",
+    "/{field}/{value}": "/records/{field}/{value}",
+}
+
+
+def proof_file(path: str) -> Operation:
+    """The tlog-proof beside a record or an entry."""
+    return Operation(
+        f"The proof of {OPERATIONS[path].summary[0].lower()}{OPERATIONS[path].summary[1:]}", "Proofs", "", ("at",),
+        "A tlog-proof file: that the entry is in the log, with the smallest signed checkpoint that covers it.",
+        headers=("Mintmark-Proof-Size",),
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""JSON Schemas of what JSON answers look like (openregister v1, "Shapes"), for the OpenAPI document.
+
+YAML says the same trees; JSON Lines, the elements of a list or the values of a map, one a line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shape = dict[str, Any]
+
+TEXT: Shape = {"type": "string"}
+COUNT: Shape = {"type": "integer", "minimum": 0}
+NUMBER: Shape = {"type": "string", "pattern": "^[1-9][0-9]*$"}
+HASH: Shape = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
+TIME: Shape = {"type": "string", "format": "date-time"}
+FLAG: Shape = {"const": True}
+MERKLE: Shape = {"const": "merkle:sha-256"}
+
+
+def ref(name: str) -> Shape:
+    """A reference to one of `SHAPES`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def list_of(shape: Shape) -> Shape:
+    """A list."""
+    return {"type": "array", "items": shape}
+
+
+def map_of(shape: Shape) -> Shape:
+    """An object with whatever names."""
+    return {"type": "object", "additionalProperties": shape}
+
+
+def _object(required: dict[str, Shape], optional: dict[str, Shape] | None = None, about: str = "") -> Shape:
+    shape: Shape = {"type": "object", "required": list(required), "properties": required | (optional or {})}
+    return shape | ({"description": about} if about else {})
+
+
+_ENTRY = {"entry-timestamp": TIME, "key": TEXT, "index": COUNT}
+_NUMBERS = {"index-entry-number": NUMBER, "entry-number": NUMBER}
+
+SHAPES: dict[str, Shape] = {
+    "Item": map_of({"oneOf": [TEXT, list_of(TEXT)]})
+    | {"description": "Fields and their values, strings all; a list where the field's cardinality is n."},
+    "Link": _object(
+        {"field": TEXT, "value": TEXT},
+        {"href": TEXT, "dangling": FLAG},
+        "Where a value leads. `href` is left out where nobody knows; `dangling`: to no record that is here.",
+    ),
+    "Record": _object(
+        _NUMBERS | _ENTRY | {"item": list_of(ref("Item")) | {"maxItems": 1}},
+        {"erased": FLAG, "links": list_of(ref("Link"))},
+        "A record's latest entry with its item. `index` is its position in the log, from 0.",
+    ),
+    "Records": map_of(ref("Record")) | {"description": "Records by key."},
+    "Entry": _object(
+        _ENTRY | {"item-hash": list_of(HASH) | {"maxItems": 1}},
+        _NUMBERS | {"type": {"const": "system"}},
+        "An entry; without an item's hash it ends its record. User entries are numbered from 1, system ones are not.",
+    ),
+    "Entries": list_of(ref("Entry")),
+    "Definition": _object(
+        {"register": TEXT, "fields": list_of(TEXT)},
+        {"text": TEXT, "phase": TEXT, "registry": TEXT, "copyright": TEXT},
+    ),
+    "Field": _object(
+        {"field": TEXT, "datatype": TEXT, "cardinality": {"enum": ["1", "n"]}}, {"register": TEXT, "text": TEXT}
+    ),
+    "Register": _object(
+        {"domain": TEXT, "total-records": COUNT, "total-entries": COUNT, "name": TEXT, "origin": TEXT, "size": COUNT,
+         "root": HASH},
+        {"register-record": ref("Definition"), "custodian": TEXT, "last-updated": TIME, "register-name": TEXT,
+         "fields": list_of(ref("Field")), "href": TEXT},
+        "`size` counts all entries of the log and `root` is its tree's, signed; `total-entries`, user entries.",
+    ),
+    "Registers": list_of(ref("Register")),
+    "Change": _object(
+        {"key": TEXT, "change": {"enum": ["added", "changed", "ended"]}},
+        {"before": ref("Record"), "after": ref("Record")},
+    ),
+    "Changes": list_of(ref("Change")),
+    "Referrers": list_of(_object({"register": TEXT, "field": TEXT, "key": TEXT, "href": TEXT})),
+    "RegisterProof": _object(
+        {"proof-identifier": MERKLE, "total-entries": COUNT, "root-hash": HASH, "size": COUNT, "root": HASH},
+        about="`root-hash` is of the v1 tree over the user entries; `root` of the log's, which is signed.",
+    ),
+    "EntryProof": _object({"proof-identifier": MERKLE, "entry-number": NUMBER, "merkle-audit-path": list_of(HASH)}),
+    "ConsistencyProof": _object({"proof-identifier": MERKLE, "merkle-consistency-nodes": list_of(HASH)}),
+    "Problem": _object(
+        {"type": TEXT, "status": {"type": "integer"}, "title": TEXT, "detail": TEXT}, about="RFC 9457."
+    ),
+}  # fmt: skip

@@ -1,0 +1,54 @@
+"""The OpenAPI document: it is valid, says every route and nothing else, and is served, and read, as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import schemathesis
+
+from mintmark.api.negotiate import MEDIA
+from mintmark.api.openapi import DOCUMENT
+from mintmark.api.routes.table import ROUTES, route
+
+if TYPE_CHECKING:
+    import httpx
+
+
+async def test_the_document_is_served_and_valid(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/openapi.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == DOCUMENT
+    schemathesis.openapi.from_dict(answer.json()).validate()
+
+
+def test_every_route_is_in_it_with_its_formats() -> None:
+    for path, found in ROUTES.items():
+        operation = DOCUMENT["paths"]["/{register}" + path]["get"]
+        formats = {MEDIA[name][0] for name in found.formats if name != "proof"}
+        assert set(operation["responses"]["200"]["content"]) == formats
+        assert ("/{register}" + path + ".proof" in DOCUMENT["paths"]) == ("proof" in found.formats)
+
+
+def test_a_path_leads_to_the_route_that_it_is_the_template_of() -> None:
+    for path, found in ROUTES.items():
+        assert route(path.split("/")[1:])[0] is found
+
+
+def test_parameters_have_names_that_are_each_given_once() -> None:
+    parameters = DOCUMENT["components"]["parameters"]
+    for path, methods in DOCUMENT["paths"].items():
+        known = [parameters[p["$ref"].rpartition("/")[2]] for p in methods["get"]["parameters"]]
+        names = [(p["in"], p["name"]) for p in known]
+        assert len(set(names)) == len(names), path
+        assert {name for where, name in names if where == "path"} == {
+            part.partition("}")[0] for part in path.split("{")[1:]
+        }
+    assert len({methods["get"]["operationId"] for methods in DOCUMENT["paths"].values()}) == len(DOCUMENT["paths"])
+
+
+async def test_people_read_the_same_document(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/-/docs")
+    assert answer.headers["content-type"] == "text/html; charset=UTF-8"
+    for path in DOCUMENT["paths"]:
+        assert f'<form data-path="{path}">' in answer.text

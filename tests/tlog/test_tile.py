@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Malformed
-from mintmark.tlog.tile import Tile, edge_keys, entries_path, parse_entries_path, parse_path, path, tile_width
+from mintmark.tlog.tile import (
+    Tile,
+    edge_keys,
+    entries_path,
+    items_path,
+    parse_entries_path,
+    parse_items_path,
+    parse_path,
+    path,
+    tile_width,
+)
 from tests.tlog import vectors
 
 tiles = st.builds(Tile, st.integers(0, 63), st.integers(0, 2**63 - 1), st.integers(1, 256))
@@ -19,14 +29,20 @@ tiles = st.builds(Tile, st.integers(0, 63), st.integers(0, 2**63 - 1), st.intege
 def test_parse_undoes_path(tile: Tile) -> None:
     assert parse_path(path(tile)) == tile
     assert parse_entries_path(entries_path(tile.index, tile.width)) == (tile.index, tile.width)
+    assert parse_items_path(items_path(tile.index, tile.width)) == (tile.index, tile.width)
 
 
-@given(st.text(max_size=30) | st.from_regex(r"tile/(entries|\d{1,3})/(x?\d{3,4}/)*\d{3}(\.p/\d{1,3})?", fullmatch=True))
+@given(
+    st.text(max_size=30)
+    | st.from_regex(r"tile/(entries|items|\d{1,3})/(x?\d{3,4}/)*\d{3}(\.p/\d{1,3})?", fullmatch=True)
+)
 def test_any_text_is_a_path_or_malformed(text: str) -> None:
     with suppress(Malformed):
         assert path(parse_path(text)) == text
     with suppress(Malformed):
         assert entries_path(*parse_entries_path(text)) == text
+    with suppress(Malformed):
+        assert items_path(*parse_items_path(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -58,6 +74,12 @@ def test_a_tile_is_not_a_bundle() -> None:
         parse_path("tile/entries/000")
     with pytest.raises(Malformed):
         parse_entries_path("tile/0/000")
+    with pytest.raises(Malformed):
+        parse_entries_path("tile/items/000")
+    with pytest.raises(Malformed):
+        parse_items_path("tile/entries/000")
+    with pytest.raises(Malformed):
+        parse_path("tile/items/000")
 
 
 @pytest.mark.parametrize(

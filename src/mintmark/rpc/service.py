@@ -1,8 +1,6 @@
 """The gRPC service `Log`, over anything that reads a log: the mint's store or a mirror's.
 
-Plan, read once, finish: the proofs of all chunks that one query of bundles gives are planned together and their
-tiles read in one query. Bytes go from the database to the wire as they are; only the last bundle may be cut to the size
-asked.
+Bytes go from the database to the wire as they are (`chunks`).
 """
 
 from __future__ import annotations
@@ -11,20 +9,20 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mintmark.errors import Malformed, NotYet
-from mintmark.rpc import limits
+from mintmark.rpc import chunks, limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
-from mintmark.tlog import bundle as bundles
-from mintmark.tlog import merkle, prove
+from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import grpc
 
+    from mintmark.tlog import merkle
     from mintmark.tlog.trust import Bundle
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -135,9 +133,12 @@ class LogService(log_pb2_grpc.LogServicer):
         _within(size, head)
         self._streams += 1
         try:
-            async with aclosing(self._read(log.id, start - start % WIDTH, end, size)) as messages:
-                async for message in messages:
-                    yield message
+            at = start - start % WIDTH
+            async with aclosing(chunks.read(self._reader, log.id, at, end, size, self._read_ahead)) as found:
+                async for c in found:
+                    yield pb.GetEntriesResponse(
+                        start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof
+                    )
         finally:
             self._streams -= 1
 
@@ -184,17 +185,9 @@ class LogService(log_pb2_grpc.LogServicer):
         proof = await self._prove(log.id, prove.consistency_spans(request.old_size, request.size))
         return pb.GetConsistencyProofResponse(proof=proof)
 
-    async def _read(self, log: int, at: int, end: int, size: int) -> AsyncGenerator[pb.GetEntriesResponse, None]:
-        """The chunks of [at, end). What is read ahead is held for as long as the client takes to read it."""
-        while at < end:
-            most = min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
-            rows = await self._reader.bundles(log, at // WIDTH, -(-end // WIDTH), most)
-            chunks = _chunks(rows, at, end)
-            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in chunks]
-            tiles = await self._reader.tiles(log, prove.needed([span for plan in plans for span in plan]))
-            for (lo, hi), plan in zip(chunks, plans, strict=True):
-                yield _entries(lo, hi, rows[(lo - at) // WIDTH :], prove.prove(plan, tiles))
-            at = chunks[-1][1]
+    def _read_ahead(self) -> int:
+        """Bytes of one read: what is read ahead is held for as long as the client takes to read it."""
+        return min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
 
     async def _open(self, origin: str) -> tuple[Log, Head]:
         log = await self._reader.log(origin)
@@ -211,34 +204,3 @@ def _within(size: int, head: Head) -> None:
 
 def _watched(log: Log, head: Head) -> pb.WatchCheckpointsResponse:
     return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=KINDS[log.kind])
-
-
-def _chunks(rows: Sequence[Bundle], at: int, end: int) -> list[tuple[int, int]]:
-    """Cuts what was read into valid subtrees of about `limits.CHUNK` bytes."""
-    chunks, stop = [], min(end, at + len(rows) * WIDTH)
-    first = at
-    while at < stop:
-        most = _fitting(rows[(at - first) // WIDTH :])
-        chunks.append((at, min(stop, merkle.next_chunk(at, stop, most * WIDTH))))
-        at = chunks[-1][1]
-    return chunks
-
-
-def _fitting(rows: Sequence[Bundle]) -> int:
-    """How many bundles from the first make one message: a power of two, at least one."""
-    total = count = 0
-    for row in rows[: limits.CHUNK_BUNDLES]:
-        total += len(row.entries) + len(row.items)
-        if total > limits.CHUNK:
-            break
-        count += 1
-    return 1 << (count.bit_length() - 1) if count else 1
-
-
-def _entries(start: int, end: int, rows: Sequence[Bundle], proof: list[bytes]) -> pb.GetEntriesResponse:
-    rows = rows[: -(-(end - start) // WIDTH)]
-    entries, items = [row.entries for row in rows], [row.items for row in rows if row.items]
-    if (last := (end - start) % WIDTH) and rows[-1].width != last:
-        entries[-1] = bundles.take(entries[-1], last)
-        items[-1:] = [bundles.take(part, last) for part in items[-1:]]
-    return pb.GetEntriesResponse(start=start, end=end, entries=entries, items=items, proof=proof)

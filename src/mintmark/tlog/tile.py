@@ -8,7 +8,8 @@ hash one level up, so a tree of 70,000 entries has these:
     level 1   1 full tile,     1 partial: tile/1/000  tile/1/001.p/17
     level 0   273 full tiles,  1 partial: tile/0/000 …  tile/0/273.p/112
 
-Paths are parsed by printing again what was read: one tile, one path.
+Bundles of 256 entries have paths of the same form, `tile/entries/…`; the items of a register are beside them, in
+`tile/items/…`. Paths are parsed by printing again what was read: one tile, one path.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Key = tuple[int, int]  # (level, index): a tile whatever its width
 
 MAX_LEVEL = 63
 
-_PATH = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?")
+_PATH = re.compile(r"tile/(entries|items|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 
 
 class Tile(NamedTuple):
@@ -68,7 +69,7 @@ def parse_path(text: str) -> Tile:
         Malformed: anything that `path` would not have printed.
     """
     kind, index, width = _parse(text)
-    if kind == "entries" or path(tile := Tile(int(kind), index, width)) != text:
+    if not kind.isdecimal() or path(tile := Tile(int(kind), index, width)) != text:
         raise Malformed(f"not the path of a tile: {text!r}")
     return tile
 
@@ -91,6 +92,27 @@ def parse_entries_path(text: str) -> tuple[int, int]:
     _, index, width = _parse(text)
     if entries_path(index, width) != text:
         raise Malformed(f"not the path of an entry bundle: {text!r}")
+    return index, width
+
+
+def items_path(index: int, width: int = WIDTH) -> str:
+    """`tile/items/<index>[.p/<width>]`, of the bundle of items that is parallel to an entry bundle.
+
+    Raises:
+        Malformed: no such bundle can be.
+    """
+    return f"tile/items/{_position(index, width)}"
+
+
+def parse_items_path(text: str) -> tuple[int, int]:
+    """The (index, width) of the bundle of items at a path.
+
+    Raises:
+        Malformed: anything that `items_path` would not have printed.
+    """
+    _, index, width = _parse(text)
+    if items_path(index, width) != text:
+        raise Malformed(f"not the path of a bundle of items: {text!r}")
     return index, width
 
 

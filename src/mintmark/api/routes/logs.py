@@ -1,4 +1,8 @@
-"""The log itself, opaque ones too, as C2SP tlog-tiles has it: checkpoint, tiles and entry bundles below /{name}/log."""
+"""The log itself, opaque ones too, as C2SP tlog-tiles has it: checkpoint, tiles and entry bundles below /{name}/log.
+
+A register's items are beside its entries, in tile/items. What was hashed never changes; an item may be erased, so a
+bundle of items is asked for each time.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,22 @@ from mintmark.tlog.kernel import HASH, WIDTH
 if TYPE_CHECKING:
     from mintmark.store.log_store import LogStore
     from mintmark.store.model import Head, Log
+    from mintmark.tlog.trust import Bundle
 
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
-    """`checkpoint`, `tile/…` or `tile/entries/…`. Raises NotYet for all else, and for what the head does not cover."""
+    """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`. Raises NotYet for all else, and beyond the head."""
     if path == "checkpoint":
         return Reply(TEXT, head.note)
     try:
         if path.startswith("tile/entries/"):
-            return await _bundle(store, log, head, *tile.parse_entries_path(path))
+            row, width = await _bundle(store, log, head, *tile.parse_entries_path(path))
+            return Reply(BYTES, bundle.take(row.entries, width), fresh=FOREVER)
+        if path.startswith("tile/items/") and log.kind == "register":
+            row, width = await _bundle(store, log, head, *tile.parse_items_path(path))
+            return Reply(BYTES, bundle.take(row.items, width))
         return await _tile(store, log, head, tile.parse_path(path))
     except Malformed as error:
         raise NotYet(str(error)) from None
@@ -34,10 +43,9 @@ async def _tile(store: LogStore, log: Log, head: Head, asked: tile.Tile) -> Repl
     return Reply(BYTES, hashes[: asked.width * HASH], fresh=FOREVER)
 
 
-async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int) -> Reply:
+async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int) -> tuple[Bundle, int]:
     _check_width(width, tile.tile_width(0, index, head.size))
-    entries = (await store.bundles(log.id, index, index + 1, 1))[0].entries
-    return Reply(BYTES, bundle.take(entries, width), fresh=FOREVER)
+    return (await store.bundles(log.id, index, index + 1, 1))[0], width
 
 
 def _check_width(asked: int, there: int) -> None:

@@ -165,7 +165,8 @@ class Records(RegisterAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record(RegisterAnswer):
-    """One record: its latest entry. `history` (newest first) and `referrers` are given only to HTML, which shows them.
+    """One record: its latest entry. HTML alone is given, for it shows them, `history` (newest first), `referrers`, and
+    `titles` of the records that it links to, by (register, key).
 
     `more_history` and `more_referrers` tell that there are more than these.
     """
@@ -174,6 +175,7 @@ class Record(RegisterAnswer):
     dangling: frozenset[tuple[str, str]] = frozenset()
     history: Sequence[Row] = ()
     referrers: Sequence[Referrer] = ()
+    titles: Mapping[tuple[str, str], str] = field(default_factory=dict)
     more_history: bool = False
     more_referrers: bool = False
 

@@ -106,8 +106,7 @@ class App:
             reply = await logs.serve(self.registers.store, log, head, "/".join(path[1:]) + _suffix(request))
             return respond.with_head(reply, log.origin, head.size, head.root, final=reply.fresh > 0)
         view = await self.registers.view(name, request.params.get("at"))
-        if request.host and view.base and self._by_host(request) == name:
-            view = self.registers.for_host(view, f"{request.scheme}://{{}}.{request.host.partition('.')[2]}")
+        view = self._for_host(request, view)
         try:
             found, args = route(path)
         except NotYet:
@@ -143,6 +142,17 @@ class App:
         known = self.registers.known.get(name)
         return name if known is not None and known.log.origin == f"{domain}/{name}" else None
 
+    def _for_host(self, request: Request, view: View) -> View:
+        """The view with links as they are from the host that was asked."""
+        if self._by_host(request) != view.name:
+            return view
+        return self.registers.for_host(view, f"{request.scheme}://{{}}.{request.host.partition('.')[2]}")
+
+    def _around(self, request: Request) -> View | None:
+        """The register that a request was for, at its head, if it is here."""
+        known = self.registers.known.get(self._by_host(request) or request.segments[0])
+        return self._for_host(request, known.view) if known else None
+
     def _moved(self, request: Request, code: int, path: str) -> Reply:
         query = f"?{request.query}" if request.query else ""
         address = "/" + path.lstrip("/\\")  # two slashes would begin the name of another host
@@ -158,7 +168,8 @@ class App:
             format_ = "html" if request and "text/html" in request.accept else "json"
         detail = known.detail or str(error)
         path = request.path if request else "/"
-        answer = answers.Problem(path=path, status=known.code, title=known.title, detail=detail)
+        view = self._around(request) if request else None
+        answer = answers.Problem(path=path, status=known.code, title=known.title, detail=detail, view=view)
         return respond.problem(answer, format_, request, error)
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
+    from mintmark.store.register_store import Row
+
+TITLES = ("name", "title", "official-name")  # fields whose value names a record to people
 
 
 class Target(NamedTuple):
@@ -69,6 +72,11 @@ def values(item: Item | None, field: str) -> list[str]:
     """The values of a field, none where it is missing."""
     value = item.get(field, []) if item else []
     return [value] if isinstance(value, str) else value
+
+
+def title(row: Row) -> str:
+    """What people call a record: its name, else its key."""
+    return next((found[0] for name in TITLES if (found := values(row.item, name))), row.key)
 
 
 def segment(key: str) -> str:

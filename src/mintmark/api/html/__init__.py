@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mintmark.api import answers
 from mintmark.api.html import draw, show, words
 from mintmark.api.html.assets import ASSETS, STATIC_PATH, VERSION
-from mintmark.api.linking import segment
+from mintmark.api.linking import segment, title
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
 
@@ -57,11 +57,12 @@ _PAGES.filters.update(words.FILTERS, segment=segment)
 _PAGES.globals.update(
     static=STATIC_PATH,
     cells=show.cells,
+    split=show.split,
     shown=show.shown,
     field_href=show.field_href,
     differences=show.differences,
     steps=show.steps,
-    title=show.title,
+    title=title,
     columns=show.columns,
     grouped=show.references,
     as_of=words.as_of,

@@ -9,30 +9,34 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.api.linking import segment, values
+from mintmark.api.linking import TITLES, segment, values
 from mintmark.register.definitions import Field
 from mintmark.register.item import SALT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mintmark.api.answers import Referrer, View
     from mintmark.register.item import Item
     from mintmark.store.register_store import Row
 
     Dangling = Collection[tuple[str, str]]
+    Titles = Mapping[tuple[str, str], str]
 
 FIELD = Field("field", "string", many=False, register="field")  # a field's name is a key of the register `field`
-MAX_NARROWING = 8  # values of a field that are offered to narrow a list by
-TITLES = ("name", "title", "official-name")  # fields whose value names a record to people
+MAX_NARROWING = 24  # values on a page of a field that is offered to narrow a list by
+OFFERED = 8  # of them, the commonest
+NO_TITLES: Titles = {}
 
 
 class Value(NamedTuple):
-    """One value of a field. `where` tells what `href` leads to; "dangling": to no record that is here."""
+    """One value of a field. `where` tells what `href` leads to; "dangling": to no record that is here. `title` is
+    what people call the record that it leads to, where that is known and says more."""
 
     text: str
     href: str | None = None
     where: Literal["plain", "here", "elsewhere", "web", "nowhere", "dangling"] = "plain"
+    title: str | None = None
 
 
 class Cell(NamedTuple):
@@ -50,25 +54,32 @@ class Difference(NamedTuple):
     after: list[Value]
 
 
-def cells(view: View, item: Item | None, dangling: Dangling = ()) -> list[Cell]:
+def cells(view: View, item: Item | None, dangling: Dangling = (), titles: Titles = NO_TITLES) -> list[Cell]:
     """Every field of a record, in the register's order, then what the register does not know (of system entries)."""
     known = {column.name for column in view.columns}
     item = item or {}
     fields = list(view.columns) if known & item.keys() else []
     fields += [_unknown(name, item) for name in item if name not in known and name != SALT]
-    return [Cell(field, shown(view, field, item, dangling)) for field in fields]
+    return [Cell(field, shown(view, field, item, dangling, titles)) for field in fields]
 
 
-def shown(view: View, field: Field, item: Item | None, dangling: Dangling = ()) -> list[Value]:
+def split(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """The cells that have values, and those that have none."""
+    return [cell for cell in cells if cell.values], [cell for cell in cells if not cell.values]
+
+
+def shown(
+    view: View, field: Field, item: Item | None, dangling: Dangling = (), titles: Titles = NO_TITLES
+) -> list[Value]:
     """The values of one field, with where they lead."""
-    return [_value(view, field, text, dangling) for text in values(item, field.name)]
+    return [_value(view, field, text, dangling, titles) for text in values(item, field.name)]
 
 
 def _unknown(name: str, item: Item) -> Field:
     return Field(name, "string", many=isinstance(item[name], list))
 
 
-def _value(view: View, field: Field, text: str, dangling: Dangling) -> Value:
+def _value(view: View, field: Field, text: str, dangling: Dangling, titles: Titles) -> Value:
     target = view.linker.target(field, text)
     if target is None:
         return Value(text)
@@ -77,7 +88,8 @@ def _value(view: View, field: Field, text: str, dangling: Dangling) -> Value:
     href = target.href
     if href is not None and target.where == "here":
         href += then(view)
-    return Value(text, href, target.where)
+    title = titles.get(target.record) if target.record else None
+    return Value(text, href, target.where, title if title != text else None)
 
 
 def then(view: View) -> str:
@@ -130,14 +142,6 @@ def _kind(
     return "repeated" if changes == [] else "changed"
 
 
-def title(view: View, row: Row) -> str:
-    """What people call a record: its name, else its key."""
-    for name in TITLES:
-        if found := values(row.item, name):
-            return found[0]
-    return row.key
-
-
 class References(NamedTuple):
     """Who refers to a record by one field of one register: the first few, and where they are all listed."""
 
@@ -176,5 +180,5 @@ def narrowings(view: View, rows: Sequence[Row]) -> list[Narrowing]:
     for column in view.columns:
         counts = Counter(value for row in rows for value in values(row.item, column.name))
         if 1 < len(counts) <= MAX_NARROWING and counts.total() >= 2 * len(counts) and all(len(v) <= 40 for v in counts):
-            found.append(Narrowing(column.name, [value for value, _ in counts.most_common()]))
+            found.append(Narrowing(column.name, [value for value, _ in counts.most_common(OFFERED)]))
     return found

@@ -41,9 +41,14 @@ def day(timestamp: str) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def moment(timestamp: str) -> str:
-    """5 April 2016, 13:23 UTC."""
-    return f"{day(timestamp)}, {timestamp[11:16]} UTC"
+def clock(timestamp: str) -> str:
+    """13:23 UTC."""
+    return f"{timestamp[11:16]} UTC"
+
+
+def sentence(text: str) -> str:
+    """An error's words, as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def plural(count: int, one: str, many: str) -> str:
@@ -56,7 +61,7 @@ def as_of(view: View) -> str:
     at = view.at or ""
     if at.isdecimal():
         return f"size {number(view.size)}" + (f" ({day(view.updated)})" if view.updated else "")
-    return f"the end of {day(at)}" if "T" not in at else moment(at)
+    return f"the end of {day(at)}" if "T" not in at else f"{day(at)}, {clock(at)}"
 
 
-FILTERS = {"markdown": markdown, "number": number, "day": day, "moment": moment}
+FILTERS = {"markdown": markdown, "number": number, "day": day, "clock": clock, "sentence": sentence}

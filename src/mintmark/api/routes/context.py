@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from mintmark.api.linking import title
 from mintmark.api.request import shorten
 from mintmark.errors import NotYet
 from mintmark.store.grouped import Grouped
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[..., Awaitable[Answer | Reply]]"
 
 DAY, FOREVER = 86_400, 31_536_000  # seconds
+TITLED = 100  # links of a record whose targets' titles a page shows
 
 
 class Readers:
@@ -73,6 +76,14 @@ class Context:
             return frozenset()
         stands = await self.readers.existing.get([self._lookup(*target) for target in targets])
         return frozenset(target for target, is_there in zip(targets, stands or (), strict=True) if not is_there)
+
+    async def titles(self, row: Row) -> dict[tuple[str, str], str]:
+        """What people call the records that a row links to, of the first TITLED links."""
+        own = (self.view.name, row.key)
+        links = [link for link in self.view.linker.records(self.view.linked, row.item) if link != own]
+        targets = list(dict.fromkeys(links))[:TITLED]
+        rows = await asyncio.gather(*(self.readers.latest.get(self._lookup(*target)) for target in targets))
+        return {target: title(row) for target, row in zip(targets, rows, strict=True) if row is not None}
 
     def _lookup(self, register: str, key: str) -> Lookup:
         known = self.registers.known[register]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mintmark.api import answers
-from mintmark.api.linking import segment
+from mintmark.api.linking import segment, title
 from mintmark.api.request import shorten, whole
 from mintmark.api.routes.context import missing
 from mintmark.errors import Malformed, NotYet
@@ -22,7 +22,6 @@ PAGE, MOST = 100, 5_000
 HISTORY, REFERRERS, PLACES = 50, 10, 64
 MAX_QUESTION = 200  # characters
 SORTS: tuple[Order, ...] = ("key", "newest")
-TITLES = ("name", "title", "official-name")
 
 
 async def records(c: Context) -> answers.Answer:
@@ -64,7 +63,7 @@ async def record(c: Context, key: str) -> answers.Answer:
     found, more = await _referrers(c, key, REFERRERS)
     return answers.Record(
         **c.answer(path), row=row, dangling=dangling, history=history[:HISTORY], more_history=len(history) > HISTORY,
-        referrers=found, more_referrers=more,
+        referrers=found, more_referrers=more, titles=await c.titles(row),
     )  # fmt: skip
 
 
@@ -163,7 +162,7 @@ async def _referrers(c: Context, key: str, limit: int) -> tuple[list[answers.Ref
         count[at] += 1
         if count[at] <= limit:
             register, place = places[at]
-            found.append(answers.Referrer(register, place.field, row.key, _title(row), place.value))
+            found.append(answers.Referrer(register, place.field, row.key, title(row), place.value))
     return found, any(n > limit for n in count)
 
 
@@ -180,8 +179,3 @@ def _places(c: Context, key: str) -> list[tuple[str, link_rows.Place]]:
                 (name, link_rows.Place(known.log.id, view.size, column.name, column.many, text)) for text in texts
             ]
     return found[:PLACES]
-
-
-def _title(row: Row) -> str:
-    titles = (row.item.get(name) for name in TITLES) if row.item else iter(())
-    return next((title for title in titles if isinstance(title, str)), row.key)

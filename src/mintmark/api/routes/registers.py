@@ -56,8 +56,8 @@ def _standing(row: Row) -> Row | None:
 
 
 def _year_before(timestamp: str | None) -> str:
-    """A year before a timestamp, as a date that exists; the beginning where there is none."""
+    """The day a year before a timestamp, one that exists; the beginning where there is none."""
     if timestamp is None:
         return "0"
-    year, rest = int(timestamp[:4]) - 1, timestamp[4:]
+    year, rest = int(timestamp[:4]) - 1, timestamp[4:10]
     return f"{max(year, 1):04}{rest.replace('-02-29', '-02-28', 1)}"

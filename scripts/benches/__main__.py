@@ -14,7 +14,7 @@ import click
 import benches
 from benches.report import Options, Report
 
-TOOLS = ("__main__", "data", "peers", "processes", "report", "rig")
+TOOLS = ("__main__", "data", "load", "peers", "processes", "report", "rig")
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 

@@ -42,8 +42,8 @@ class Sample:
 
 
 @dataclass
-class Ratio:
-    """One sample over another; `aim` is to be reached from below, or kept under where `most` is set."""
+class Aim:
+    """A number beside the one that it should reach, or stay under where `most` is set. Without an aim: to be read."""
 
     what: str
     value: float
@@ -83,44 +83,52 @@ class Report:
 
     title: str
     samples: list[Sample] = field(default_factory=list)
-    ratios: list[Ratio] = field(default_factory=list)
+    aims: list[Aim] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
 
     def add(self, values: Mapping[str, list[float]], unit: str) -> None:
         """Samples out of rounds."""
         self.samples += [Sample(what, unit, numbers) for what, numbers in values.items()]
 
+    def values(self, what: str) -> list[float]:
+        """Those of a sample."""
+        return next(sample.values for sample in self.samples if sample.what == what)
+
     def compare(self, what: str, to: str, aim: float | None = None, *, most: bool = False) -> None:
         """The ratio of two samples, round by round."""
-        ours, theirs = (next(s.values for s in self.samples if s.what == name) for name in (what, to))
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        self.ratios.append(Ratio(f"{what} / {to}", median(ratios), aim, most))
+        ratios = [ours / theirs for ours, theirs in zip(self.values(what), self.values(to), strict=True)]
+        self.aims.append(Aim(f"{what} / {to}", median(ratios), aim, most))
 
     def limit(self, what: str, aim: float, *, most: bool = False) -> None:
         """A sample beside a number that it should reach."""
-        value = next(s.median for s in self.samples if s.what == what)
-        self.ratios.append(Ratio(f"{what} / {aim:,.10g}", value / aim, 1.0, most))
+        self.aims.append(Aim(what, median(self.values(what)), aim, most))
 
     def show(self, name: str) -> None:
         """Prints tables."""
         console = Console()
-        table = Table("what", "median", "min–max", "unit", title=f"{name}: {self.title}", title_justify="left")
+        console.print(f"\n[bold]{name}[/]: {self.title}")
+        table = Table("what", "median", "min–max", "unit")
         for sample in self.samples:
             spread = f"{number(min(sample.values))}–{number(max(sample.values))}"
             table.add_row(sample.what, number(sample.median), spread, sample.unit)
         console.print(table)
-        if self.ratios:
-            table = Table("ratio", "", "aim", "", title_justify="left")
-            for ratio in self.ratios:
-                aim = "" if ratio.aim is None else f"{'≤' if ratio.most else '≥'} {ratio.aim:g}"
-                verdict = {None: "", True: "reached", False: "missed"}[ratio.reached]
-                table.add_row(ratio.what, f"{ratio.value:.2f}", aim, verdict)
-            console.print(table)
+        if self.aims:
+            console.print(self._aims())
         if self.usage:
-            table = Table("process", "CPU s", "peak MB", title_justify="left")
+            table = Table("process", "CPU s", "peak MB")
             for used in self.usage:
                 table.add_row(used.process, f"{used.cpu:.2f}", f"{used.peak:.0f}")
             console.print(table)
+
+    def _aims(self) -> Table:
+        table = Table("number or ratio", "", "aim", "")
+        for found in self.aims:
+            aim = "" if found.aim is None else f"{'≤' if found.most else '≥'} {found.aim:,g}"
+            verdict = {None: "", True: "[green]reached[/]", False: "[red]missed[/]"}[found.reached]
+            table.add_row(
+                found.what, f"{found.value:,.2f}" if found.value < 100 else f"{found.value:,.0f}", aim, verdict
+            )
+        return table
 
     def save(self, file: Path) -> None:
         """Writes every number as JSON."""

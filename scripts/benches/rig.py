@@ -15,13 +15,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import psycopg
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benches.data import batches
 from benches.processes import Meter, running
 from mintmark.cli.place import Place
 from mintmark.errors import Busy, Unavailable
 from mintmark.mint.tokens import format_token
+from mintmark.rpc import limits
 from mintmark.rpc.client import Client
 from mintmark.store import embedded
 from mintmark.store.embedded import ADMIN, EmbeddedServer
@@ -29,7 +32,7 @@ from mintmark.store.migrate import migrate
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
     from typing import Self
 
@@ -112,6 +115,13 @@ class Rig:
     def read(self) -> str:
         """The read database."""
         return self.reader.conninfo("read")
+
+    @asynccontextmanager
+    async def empty_call(self) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        """A call of the mint that does nothing: its health check."""
+        async with grpc.aio.insecure_channel(self.address, options=limits.CLIENT_OPTIONS) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
+            yield lambda: check(health_pb2.HealthCheckRequest())
 
     @property
     def config(self) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from mintmark.errors import MintmarkError
 from mintmark.mirror.fsck.check import Checked, check_log
 from mintmark.mirror.once import once
-from mintmark.store.fsck_store import FsckStore
+from mintmark.store.fsck_store import reading
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from tests.incidents.places import TABLES, add_records, mirror, register, rows, served, worker
@@ -53,7 +53,9 @@ OTHERS = {
 
 async def checked(store: ReadStore, world: World) -> Checked:
     """What fsck says of the log."""
-    return await check_log(FsckStore(store.pool), await store.log(world.origin), world.verifiers, mirrored=True)
+    async with reading(store.pool) as snapshot:
+        (log,) = await snapshot.logs()
+        return await check_log(snapshot, log, world.verifiers)
 
 
 def things() -> World:

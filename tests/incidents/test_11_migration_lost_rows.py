@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from mintmark.mirror.fsck.check import Checked, check_log
-from mintmark.store.fsck_store import FsckStore
+from mintmark.store.fsck_store import reading
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
@@ -37,9 +37,9 @@ COPIED = ["log", "head", "tile", "bundle", "progress", "checkpoint", "entry", "m
 
 
 async def checked(database: str, world: World) -> Checked:
-    async with open_pool(database, 2) as pool:
-        log = await ReadStore(pool).log(world.origin)
-        return await check_log(FsckStore(pool), log, world.verifiers, mirrored=True)
+    async with open_pool(database, 2) as pool, reading(pool) as snapshot:
+        (log,) = await snapshot.logs()
+        return await check_log(snapshot, log, world.verifiers)
 
 
 async def mirrored(database: str) -> World:

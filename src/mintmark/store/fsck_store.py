@@ -1,25 +1,36 @@
-"""What `fsck` reads and repair writes: rows as they are, of either kind of database, with nothing believed of them.
+"""What `fsck` reads, of either kind of database: rows as they are, with nothing believed of them.
 
-Unlike the other stores, a row that is lost, narrow or of nowhere is an answer here, not an error.
+Unlike the other stores, a row that is lost, narrow or of nowhere is an answer here, not an error. All that one store
+reads is of one moment, so that what commits meanwhile is never taken for damage: `reading` holds a snapshot on two
+connections, `writing` keeps a log's writers out.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from mintmark.store.model import Log
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from psycopg.rows import TupleRow
 
-    from mintmark.store.log_store import Pool
+    from mintmark.store.fixes import Fix
     from mintmark.store.model import TileKey
+    from mintmark.store.pool import Connection, Pool
 
+FROZEN = "set transaction isolation level repeatable read, read only"
+SNAPSHOT = "select pg_export_snapshot()"
+# Every transaction that writes a log's rows moves one of these first, in this order.
+LOCKS = {True: ("progress", "head"), False: ("head",)}  # by whether it is a read database
+LOCK = "select from {table} where log = %s for update"
 MIRRORED = "select to_regclass('progress') is not null"
 LOGS = "select id, origin, name, kind, salted from log order by name"
 BUNDLES = """
@@ -29,6 +40,10 @@ BUNDLES = """
                row_number() over (order by index) as at
         from bundle where log = %(log)s and index >= %(first)s and index < %(stop)s) as b
     where upto <= %(most)s or at = 1 order by index"""
+# How many of the first bundles have items, and how many there are.
+WITH_ITEMS = """
+    select count(*) filter (where octet_length(items) > 0), count(*)
+    from (select items from bundle where log = %s order by index limit 64) as b"""
 # Where the rows end, each table asked by itself.
 BUNDLES_END = "select index * 256 + width from bundle where log = %s order by index desc limit 1"
 TILES_END = "select index * 256 + width from tile where log = %s and level = 0 order by index desc limit 1"
@@ -49,8 +64,13 @@ STRAY_LOGS = """
     select log from seen where log is not null and not exists (select from log where id = seen.log)"""
 HEAD = "select size, root, note from head where log = %s"
 PROGRESS = "select size, note, pending from progress where log = %s"
-CHECKPOINTS = "select size, note from checkpoint where log = %s order by size"
+CHECKPOINTS = "select size, note from checkpoint where log = %s and (size < 0 or size >= %s) order by size"
 EVIDENCE = "select id, kind, notes from evidence where log = %s order by id"
+# The leaf hashes of [start, end) one after another, and whether those rows are all there, and bare: an opaque log's.
+LEAVES = """
+    select string_agg(leaf_hash, ''::bytea), count(*) = %(end)s - %(start)s
+        and bool_and(num_nonnulls(type, key, timestamp, item_hash, item, superseded_by, number, live) = 0)
+    from (select * from entry where log = %(log)s and index >= %(start)s and index < %(end)s order by index) as e"""
 # All but the item, and what supersedes an entry only as far as `end`: what is behind is not known yet.
 ENTRIES = """
     copy (select log, index, leaf_hash, type, key, timestamp, item_hash, null::jsonb,
@@ -67,13 +87,14 @@ PRIOR = """
                         where log = %(log)s and type = k.type and key = k.key and index >= 0 and index < %(start)s
                         and not index = any(%(bad)s::bigint[]) order by index desc limit 1) as p"""
 STALE = """
-    select index, superseded_by, type, key from entry e where log = %(log)s and index >= %(start)s
-    and superseded_by is not null and not exists (
+    select index, superseded_by, type, key from entry e where log = %s and superseded_by is not null and not exists (
         select from entry n where n.log = e.log and n.index = e.superseded_by and n.type = e.type and n.key = e.key
         and n.index > e.index)
     order by index"""
 COUNTS = "select number, live from entry where log = %s and index = %s"
-MISSING = "select index, by from missing where log = %s and index >= %s"
+MISSING = """
+    select index, by from missing
+    where log = %(log)s and (index < 0 or index >= %(start)s or index = any(%(indices)s::bigint[]))"""
 DEFINITIONS = "select key, index, item from definition where log = %s"
 CLOCKS = "select type, timestamp from clock where log = %s"
 REQUESTS = "select id, digest, first, count from request where log = %s order by first, id"
@@ -86,19 +107,57 @@ class StoredTile(NamedTuple):
     hashes: bytes
 
 
+@asynccontextmanager
+async def reading(pool: Pool) -> AsyncIterator[FsckStore]:
+    """A store that reads a moment; the pool gives two connections."""
+    async with pool.connection() as first, pool.connection() as second, first.transaction(), second.transaction():
+        await first.execute(FROZEN)
+        row = await (await first.execute(SNAPSHOT)).fetchone()
+        await second.execute(FROZEN)
+        await second.execute(sql.SQL("set transaction snapshot {}").format(row[0] if row else ""))
+        yield FsckStore([first, second])
+
+
+@asynccontextmanager
+async def writing(pool: Pool, log: int) -> AsyncIterator[FsckStore]:
+    """A store in a transaction that nobody else writes this log beside; durable when the block ends well."""
+    async with pool.connection() as conn, conn.transaction():
+        store = FsckStore([conn])
+        for table in LOCKS[await store.mirrored()]:
+            await conn.execute(LOCK.format(table=table).encode(), (log,))
+        yield store
+
+
 class FsckStore:
     """Reads everything of one database. Raises Unavailable where it cannot be reached."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        for conn in connections:
+            self._free.put_nowait(conn)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One that nobody uses."""
+        conn = await self._free.get()
+        try:
+            yield conn
+        finally:
+            self._free.put_nowait(conn)
 
     async def mirrored(self) -> bool:
         """Whether it is a read database."""
         return bool((await self.fetch(MIRRORED))[0][0])
 
+    async def fix(self, fixes: Sequence[Fix]) -> None:
+        """Writes right rows in the place of damaged ones."""
+        async with self.connection() as conn:
+            for fix in fixes:
+                await conn.execute(fix.query.encode(), fix.args)
+
     async def logs(self) -> list[Log]:
         """Every log, by name."""
-        async with self.pool.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
+        async with self.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
             await cursor.execute(LOGS)
             return await cursor.fetchall()
 
@@ -126,11 +185,16 @@ class FsckStore:
         """The ids that rows of a table name and that no log has."""
         return [row[0] for row in await self.fetch(STRAY_LOGS.format(table=table))]
 
+    async def leaves(self, log: int, start: int, end: int) -> bytes | None:
+        """The leaf hashes of an opaque log's rows [start, end); None where they are not just these."""
+        hashes, whole = (await self.fetch(LEAVES, {"log": log, "start": start, "end": end}))[0]
+        return hashes if whole else None
+
     async def entries(self, log: int, start: int, end: int) -> bytes:
         """The rows of [start, end) as a binary COPY, without header and trailer (see ENTRIES)."""
         parts = []
         values = {"log": log, "start": start, "end": end}
-        async with self.pool.connection() as conn, conn.cursor() as cursor, cursor.copy(ENTRIES, values) as copy:
+        async with self.connection() as conn, conn.cursor() as cursor, cursor.copy(ENTRIES, values) as copy:
             async for part in copy:
                 parts.append(bytes(part))  # noqa: PERF401  # psycopg's iterator is not one of bytes
         return b"".join(parts)[19:-2]
@@ -148,6 +212,6 @@ class FsckStore:
 
     async def fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any] = ()) -> list[TupleRow]:
         """The rows of a query of this module."""
-        async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:
+        async with self.connection() as conn, conn.cursor(binary=True) as cursor:
             await cursor.execute(query.encode(), args)
             return await cursor.fetchall()

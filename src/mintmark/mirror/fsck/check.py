@@ -6,16 +6,17 @@ The parts are in the order of trust: notes, then the tree below them, then what 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError
-from mintmark.mirror.fsck.damage import Damage
+from mintmark.mirror.fsck.damage import Damage, Findings
 from mintmark.mirror.fsck.items import ItemsCheck
 from mintmark.mirror.fsck.mint import MintCheck
-from mintmark.mirror.fsck.notes import Notes, read_notes
+from mintmark.mirror.fsck.notes import Notes
 from mintmark.mirror.fsck.rows import RowsCheck
-from mintmark.mirror.fsck.tree import Read, TreeCheck
+from mintmark.mirror.fsck.tree import TreeCheck
+from mintmark.store import fixes
 from mintmark.store import fsck_store as sql
 from mintmark.store.model import short_name
 from mintmark.tlog import tile
@@ -23,31 +24,36 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mintmark.mirror.fsck.tree import Read
     from mintmark.store.fsck_store import FsckStore
-    from mintmark.store.model import Log
+    from mintmark.store.model import Kind, Log
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
+
+    Step = Callable[[int, bool], None]
 
 LOOSE = ("entry", "missing", "v1_tile")  # tables whose rows no constraint ties to a log
 
 
 @dataclass
 class Checked:
-    """What a check of one log came to. `size` entries are there; those below `upto` were checked in full.
+    """What a check of one log came to. `size` entries are there; those of [start, upto) were checked in full.
 
     `lied`: rows and signed notes are each sound, and do not fit together.
     """
 
     log: Log
     size: int
+    start: int
     upto: int
     damages: list[Damage]
+    known: Mapping[int, Checkpoint]  # the signed heads that stand here, by size
     bundles: set[int] = field(default_factory=set)  # those to be restored
-    erased: dict[int, int] = field(default_factory=dict)
-    best: Checkpoint | None = None  # the largest signed head
+    erased: Mapping[int, int] = field(default_factory=dict)
     lied: bool = False
+    many: bool = False  # rows are wrong: all are to be made again
 
 
 async def check_log(
@@ -55,30 +61,40 @@ async def check_log(
     log: Log,
     verifiers: Sequence[Verifier],
     *,
-    mirrored: bool,
     since: int = 0,
-    step: Callable[[int], None] = lambda entries: None,
+    sent: Sequence[bytes] = (),
+    step: Step = lambda upto, sound: None,
 ) -> Checked:
-    """Checks a log from the bundle of index `since` on; `step` hears of progress in entries.
+    """Checks a log from the bundle of index `since` on; `sent` are notes of the log that a source has.
+
+    `step` hears how far it got, and whether all so far is sound: whether a later check may begin there.
 
     Raises MintmarkError where the rows before `since` do not let it begin there; Unavailable.
     """
-    notes = await read_notes(store, log, verifiers, mirrored)
-    size = await _size(store, log, notes, mirrored)
+    found = Findings(log.origin)
+    mirrored = await store.mirrored()
+    log = await _rightly_named(store, log, mirrored, found)
+    notes = Notes(log, verifiers, found, mirrored, start=since)
+    await notes.read(store, sent)
+    size = await _size(store, log, notes)
     start = min(since, size) // WIDTH * WIDTH
-    tree = TreeCheck(store, log, sorted(notes.marks, key=lambda mark: mark.size), size, await _edge(store, log, start))
-    walk = _Walk(store, log, tree, mirrored, start)
+    marks = sorted(notes.marks, key=lambda mark: mark.size)
+    tree = TreeCheck(store, log, marks, size, await _edge(store, log, start), found)
+    walk = _Walk(store, log, tree, mirrored, start, found)
+    notes.judge(size)
     await walk.run(step)
-    damages = [*notes.damages, *_misnamed(log), *_beyond(log, notes, size), *tree.damages, *walk.damages]
-    lied = tree.contradicted is not None and not tree.bundles
+    lied = tree.contradicted is not None and not tree.bundles and not start
     bundles = tree.bundles | walk.items.bundles
-    return Checked(log, size, walk.upto, _once(damages), bundles, walk.items.erased, notes.best, lied)
+    return Checked(
+        log, size, start, walk.upto, found.once(), notes.known, bundles, walk.items.erased, lied, walk.many
+    )  # fmt: skip
 
 
 async def check_strays(store: FsckStore) -> list[Damage]:
     """Rows that name a log that is not there."""
+    what = "rows of a log that is not there"
     return [
-        Damage("(no log)", table, str(log), "rows of a log that is not there")
+        Damage("(no log)", table, str(log), what, fixes.no_log(table, log))
         for table in LOOSE
         for log in await store.stray_logs(table)
     ]
@@ -87,71 +103,99 @@ async def check_strays(store: FsckStore) -> list[Damage]:
 class _Walk:
     """The entries as they stream by, past everything that looks at them."""
 
-    def __init__(self, store: FsckStore, log: Log, tree: TreeCheck, mirrored: bool, start: int) -> None:
-        self.items = ItemsCheck(store, log, start)
+    def __init__(
+        self, store: FsckStore, log: Log, tree: TreeCheck, mirrored: bool, start: int, found: Findings
+    ) -> None:
+        self.items = ItemsCheck(store, log, start, found)
         self.upto = start
-        self._store, self._log, self._tree, self._mirrored = store, log, tree, mirrored
+        self._store, self._log, self._tree, self._found = store, log, tree, found
+        self._mirrored, self._start = mirrored, start
         self._rows: RowsCheck | None = None
-        self._mint = None if mirrored or start or log.kind == "opaque" else MintCheck(store, log)
+        self._mint: MintCheck | None = None
 
     @property
-    def damages(self) -> list[Damage]:
-        found = list(self.items.damages)
-        for part in (self._rows, self._mint):
-            found += part.damages if part is not None else []
-        return found
+    def many(self) -> bool:
+        return self._rows is not None and self._rows.many
 
-    async def run(self, step: Callable[[int], None]) -> None:
+    async def run(self, step: Step) -> None:
         if self._mirrored:
-            self._rows = await RowsCheck.begin(self._store, self._log, self.upto)
+            self._rows = await RowsCheck.begin(self._store, self._log, self.upto, self._found)
+        else:
+            size = self._tree.size
+            self._mint = await MintCheck.begin(self._store, self._log, size, self._start, self._found)
         async for read in self._tree.walk():
             await self._take(read)
-            step(read.end - read.start)
+            step(read.end, not self._found.damages and not self.items.unexplained)
         if self.upto == self._tree.size:
             await self._finish()
 
     async def _take(self, read: Read) -> None:
         """After a bundle that is damaged nothing can be said of rows: they count on from one to the next."""
-        if self.upto != read.start:
+        if self.upto != read.start or self.many:
             return
         if self._log.kind == "opaque":
-            if self._rows is not None:
-                await self._rows.leaves(read.start, read.hashes)
-            self.upto = read.end
-            return
+            await self._take_opaque(read)
+        else:
+            await self._take_register(read)
+
+    async def _take_opaque(self, read: Read) -> None:
+        if self._rows is not None:
+            await self._rows.leaves(read.start, read.hashes)
+        if self._mint is not None:
+            if sum(row.width for row in read.sound) != read.end - read.start:
+                return
+            self._mint.bundles(read.sound)
+        self.upto = read.end
+
+    async def _take_register(self, read: Read) -> None:
+        rows = []
         for row in read.sound:
             if row.index * WIDTH != self.upto:
-                return
-            rows = self.items.open(row)
-            if self._rows is not None:
-                await self._rows.rows(rows, self.items.unknown)
-            if self._mint is not None:
-                self._mint.rows(rows)
-            self.upto += len(rows)
+                break
+            rows += self.items.open(row)
+            self.upto = rows[-1].index + 1
+        if rows and self._rows is not None:
+            await self._rows.rows(rows, self.items.unknown)
+        if rows and self._mint is not None:
+            self._mint.rows(rows)
 
     async def _finish(self) -> None:
-        size = self._tree.size
-        if self._rows is not None:
-            await self._rows.finish(size)
+        if self._rows is not None and not self.many:
+            await self._rows.finish(self._tree.size)
         if self._log.kind == "register":
             await self.items.finish(self._mirrored)
         if self._mint is not None:
-            await self._mint.finish(size)
+            await self._mint.finish()
 
 
-async def _size(store: FsckStore, log: Log, notes: Notes, mirrored: bool) -> int:
-    """How many entries are there: what most rows say, the signed ones twice. Notes what says another."""
-    ends = [sql.BUNDLES_END, sql.TILES_END, *([sql.ENTRIES_END] if mirrored else [])]
+async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Findings) -> Log:
+    """The log with the name and the kind that it should have: its bundles tell whether it has items."""
+    name = short_name(log.origin)
+    if log.name != name:
+        fix = fixes.Fix(fixes.NAME, (log.origin, name, log.id))
+        found("log", log.id, f"name: {log.name!r} where {name!r} belongs", fix)
+    with_items, bundles = (await store.fetch(sql.WITH_ITEMS, (log.id,)))[0]
+    kind: Kind = log.kind if not bundles else "register" if 2 * with_items > bundles else "opaque"
+    salted = log.salted and not mirrored
+    if log.kind != kind:
+        fix = fixes.Fix(fixes.FLAGS, (kind, salted, log.id))
+        found("log", log.id, f"kind: {log.kind!r}, and its bundles are of kind {kind!r}", fix)
+    if log.salted and mirrored:
+        fix = fixes.Fix(fixes.FLAGS, (kind, False, log.id))
+        found("log", log.id, "salted: only a mint's log can be", fix)
+    return replace(log, name=name, kind=kind, salted=salted)
+
+
+async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
+    """How many entries are there: what most rows say, the signed ones twice; and all that a head shows."""
+    ends = [sql.BUNDLES_END, sql.TILES_END, *([sql.ENTRIES_END] if notes.mirrored else [])]
     said = [rows[0][0] for rows in [await store.fetch(end, (log.id,)) for end in ends] if rows]
     votes = Counter(said) + Counter([notes.durable] if notes.durable is not None else [0])
     for mark in notes.marks:
         if votes[mark.size]:
             votes[mark.size] += 1
     size = max(votes, key=lambda end: (votes[end], end))
-    if mirrored and notes.durable not in (None, size):
-        what = f"size: {notes.durable} where the rows hold {size} entries"
-        notes.damages.append(Damage(log.origin, "progress", "", what))
-    return max(size, 0)
+    return max(size, 0, *(mark.size for mark in notes.marks if mark.table != "progress"))
 
 
 async def _edge(store: FsckStore, log: Log, start: int) -> Edge:
@@ -160,26 +204,3 @@ async def _edge(store: FsckStore, log: Log, start: int) -> Edge:
         return Edge.load(start, {key: stored.hashes for key, stored in tiles.items()})
     except Malformed as error:
         raise MintmarkError(f"{log.origin}: {error}; run fsck without --since") from error
-
-
-def _misnamed(log: Log) -> list[Damage]:
-    if log.name == short_name(log.origin):
-        return []
-    return [Damage(log.origin, "log", str(log.id), f"name: {log.name!r} where {short_name(log.origin)!r} belongs")]
-
-
-def _beyond(log: Log, notes: Notes, size: int) -> list[Damage]:
-    """Heads that are shown and whose entries are not all there; a pending one may be."""
-    return [
-        Damage(log.origin, mark.table, mark.key, f"size: {mark.size}, and the rows hold {size} entries")
-        for mark in notes.marks
-        if mark.size > size and mark.table != "progress"
-    ]
-
-
-def _once(damages: Sequence[Damage]) -> list[Damage]:
-    """One finding a row, the first."""
-    found: dict[tuple[str, str, str], Damage] = {}
-    for damage in damages:
-        found.setdefault((damage.table, damage.key, damage.what.split(":")[0]), damage)
-    return list(found.values())

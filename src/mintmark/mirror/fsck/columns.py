@@ -12,6 +12,7 @@ NAMES = (
     *("item_hash", "item", "superseded_by", "number", "live"),
 )
 INTEGERS = {"log", "index", "superseded_by", "number", "live"}
+TEXTS = {"type", "key", "timestamp"}
 
 
 def split(rows: bytes) -> list[bytes]:
@@ -36,6 +37,11 @@ def columns(row: bytes) -> Mapping[str, bytes | int | None]:
         values[name] = int.from_bytes(value, "big", signed=True) if value is not None and name in INTEGERS else value
         at += 4 + max(0, length)
     return values
+
+
+def text(name: str, value: bytes | int | None) -> str | bytes | int | None:
+    """A value as it is given to a statement: what is text, as that."""
+    return value.decode() if name in TEXTS and isinstance(value, bytes) else value
 
 
 def differing(expected: bytes, stored: bytes) -> str:

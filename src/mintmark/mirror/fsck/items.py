@@ -8,18 +8,20 @@ an item that an entry erases, and that is there                  should not be
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, ProofError
-from mintmark.mirror.fsck.damage import Damage
 from mintmark.register.entry import erased_index
 from mintmark.register.item import item_hash
 from mintmark.register.kernel import open_rows
+from mintmark.store import fixes
 from mintmark.store import fsck_store as sql
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
+    from mintmark.mirror.fsck.damage import Findings
     from mintmark.register.entry import Row
     from mintmark.store.fsck_store import FsckStore
     from mintmark.store.model import Log
@@ -33,15 +35,16 @@ class ItemsCheck:
     store: FsckStore
     log: Log
     start: int
-    damages: list[Damage] = field(default_factory=list)
+    found: Findings
     bundles: set[int] = field(default_factory=set)  # those with an item that is wrong or lost
     unknown: set[int] = field(default_factory=set)  # indices of wrong items
     erased: dict[int, int] = field(default_factory=dict)  # index -> the entry that erases it
     _empty: set[int] = field(default_factory=set)
 
-    def found(self, table: str, key: str, what: str) -> None:
-        """Notes a damage."""
-        self.damages.append(Damage(self.log.origin, table, key, what))
+    @property
+    def unexplained(self) -> bool:
+        """Whether an item was empty that no entry met so far erases."""
+        return not self._empty <= self.erased.keys()
 
     def open(self, row: Bundle) -> list[Row]:
         """The rows of a bundle whose entries are right; a wrong item is noted, and taken for none."""
@@ -70,7 +73,7 @@ class ItemsCheck:
         for at, (opened, item) in enumerate(zip(bare, items, strict=True)):
             named = opened.entry.item_hash if opened.entry is not None else None
             if item and item_hash(item) != named:
-                self.found("bundle", str(row.index), f"items: the one of entry {opened.index} is not what it names")
+                self.found("bundle", row.index, f"items: the one of entry {opened.index} is not what it names")
                 self.bundles.add(row.index)
                 self.unknown.add(opened.index)
                 items[at] = b""
@@ -79,30 +82,39 @@ class ItemsCheck:
     async def finish(self, mirrored: bool) -> None:
         """What can be said when every erasure has been seen."""
         for index in sorted(self._empty - self.erased.keys()):
-            self.found(
-                "bundle", str(index // WIDTH), f"items: the one of entry {index} is lost, and no entry erases it"
-            )
+            what = f"items: the one of entry {index} is lost, and no entry erases it"
+            self.found("bundle", index // WIDTH, what)
             self.bundles.add(index // WIDTH)
-        for index in sorted(self.erased.keys() - self._empty):
-            await self._check_erased(index)
+        for at, indices in groupby(sorted(self.erased.keys() - self._empty), lambda index: index // WIDTH):
+            await self._check_erased(at, list(indices))
         if mirrored:
             await self._missing()
 
-    async def _check_erased(self, index: int) -> None:
-        for row in await self.store.bundles(self.log.id, index // WIDTH, index // WIDTH + 1, 1):
-            items = bundle.cut(row.items)
-            if index % WIDTH < len(items) and items[index % WIDTH] and index not in self.unknown:
-                self.found("bundle", str(row.index), f"items: entry {self.erased[index]} erased that of {index}")
-                self.bundles.add(row.index)
+    async def _check_erased(self, at: int, indices: list[int]) -> None:
+        for row in await self.store.bundles(self.log.id, at, at + 1, 1):
+            try:
+                items = bundle.cut(row.items, row.width)
+            except Malformed:  # noted by the tree's check
+                return
+            kept = [index for index in indices if items[index % WIDTH] and index not in self.unknown]
+            for index in kept:
+                items[index % WIDTH] = b""
+            fix = fixes.Fix(fixes.ITEMS, (bundle.join(items), self.log.id, at))
+            for index in kept:
+                self.found("bundle", at, f"items: entry {self.erased[index]} erased that of {index}", fix)
 
     async def _missing(self) -> None:
         expected: dict[int, int | None] = dict.fromkeys(self._empty)
         expected.update(self.erased)
-        stored: dict[int, int | None] = dict(await self.store.fetch(sql.MISSING, (self.log.id, self.start)))
+        args = {"log": self.log.id, "start": self.start, "indices": list(expected)}
+        stored: dict[int, int | None] = dict(await self.store.fetch(sql.MISSING, args))
         for index in sorted(expected.keys() | stored.keys()):
-            if index < self.start:
+            if index not in expected:
+                fix = fixes.no_row("missing", self.log.id, index)
+                self.found("missing", index, "its item is there", fix)
                 continue
-            if index not in stored or index not in expected:
-                self.found("missing", str(index), "lost" if index not in stored else "its item is there")
+            fix = fixes.Fix(fixes.MISSING, (self.log.id, index, expected[index]))
+            if index not in stored:
+                self.found("missing", index, "lost", fix)
             elif stored[index] != expected[index]:
-                self.found("missing", str(index), f"by: {stored[index]} where {expected[index]} belongs")
+                self.found("missing", index, f"by: {stored[index]} where {expected[index]} belongs", fix)

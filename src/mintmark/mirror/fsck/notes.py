@@ -1,4 +1,8 @@
-"""The signed notes of a log: which roots they vouch for, and which rows about them are wrong."""
+"""The signed notes of a log: which roots they vouch for, and which rows about them are wrong.
+
+A note stands in several rows, so that one of them can be mended from another. And a note that has one flipped bit is
+mended by its own signature: no other bytes than those that were signed verify.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Untrusted
-from mintmark.mirror.fsck.damage import Damage
+from mintmark.store import fixes
 from mintmark.store import fsck_store as sql
+from mintmark.store.model import Head
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import format_note, open_note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from psycopg.rows import TupleRow
+
+    from mintmark.mirror.fsck.damage import Findings
+    from mintmark.store.fixes import Fix
     from mintmark.store.fsck_store import FsckStore
     from mintmark.store.model import Log
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 
 PROVEN = ("Fork", "Rollback")  # evidence whose notes the log itself signed
+MENDED = 64  # notes that are tried: where a key is missing, none can be mended
+STRANGE = "a signature line by a key that is not here"
 
 
 class Mark(NamedTuple):
@@ -31,80 +42,163 @@ class Mark(NamedTuple):
     root: bytes
 
 
+class Opened(NamedTuple):
+    """A note that was read: the head that it says, if it can be known, and what is wrong with its bytes."""
+
+    head: Checkpoint | None
+    wrong: str = ""
+
+
 @dataclass
 class Notes:
-    """What the notes of a log say. `best`: the largest signed head; `durable`: the size that rows are said to reach."""
+    """What the notes of a log say."""
 
+    log: Log
+    verifiers: Sequence[Verifier]
+    found: Findings
+    mirrored: bool
     marks: list[Mark] = field(default_factory=list)
-    damages: list[Damage] = field(default_factory=list)
-    best: Checkpoint | None = None
-    durable: int | None = None
+    known: dict[int, Checkpoint] = field(default_factory=dict)  # by size; their notes are whole
+    start: int = 0  # checkpoints of smaller sizes are not read
+    tries: int = MENDED
+    heads: list[tuple[TupleRow, Opened]] = field(default_factory=list)
+    progresses: list[tuple[TupleRow, Opened]] = field(default_factory=list)
+    checkpoints: list[tuple[TupleRow, Opened]] = field(default_factory=list)
 
-
-async def read_notes(store: FsckStore, log: Log, verifiers: Sequence[Verifier], mirrored: bool) -> Notes:
-    """Opens every note of a log, and compares what stands beside it. A mirror's cosigner is one of the verifiers."""
-    reader = _Reader(log, verifiers)
-    head = await store.fetch(sql.HEAD, (log.id,))
-    for size, root, note in head:
-        reader.head(size, root, note)
-    if mirrored:
-        for size, note, pending in await store.fetch(sql.PROGRESS, (log.id,)):
-            reader.progress(size, note, pending)
-        for size, note in await store.fetch(sql.CHECKPOINTS, (log.id,)):
-            reader.open("checkpoint", str(size), size, note)
-        for id_, kind, notes in await store.fetch(sql.EVIDENCE, (log.id,)):
-            reader.evidence(id_, kind, notes)
-        if reader.notes.durable is None:
-            reader.found("progress", "", "lost")
-    elif not head:
-        reader.found("head", "", "lost")
-    return reader.notes
-
-
-class _Reader:
-    def __init__(self, log: Log, verifiers: Sequence[Verifier]) -> None:
-        self._log, self._verifiers = log, verifiers
-        self.notes = Notes()
-
-    def found(self, table: str, key: str, what: str) -> None:
-        self.notes.damages.append(Damage(self._log.origin, table, key, what))
-
-    def head(self, size: int, root: bytes, note: bytes) -> None:
-        opened = self.open("head", "", size, note)
-        if opened is not None and opened.root != root:
-            self.found("head", "", "root: it is not the one of its note")
-        self.notes.durable = opened.size if opened is not None else size
-
-    def progress(self, size: int, note: bytes | None, pending: int) -> None:
-        if note is not None:
-            self.open("progress", "", pending, note)
-        elif pending or size:
-            self.found("progress", "", f"{max(pending, size)} entries, and no note")
-        self.notes.durable = size
-
-    def evidence(self, id_: int, kind: str, notes: Sequence[bytes]) -> None:
-        for note in notes if kind in PROVEN else ():
-            if isinstance(opened := self._opened(note), str):
-                self.found("evidence", str(id_), f"notes: {opened}")
-
-    def open(self, table: str, key: str, size: int, note: bytes) -> Checkpoint | None:
-        """The head that a note says, if it is one; then its root is to be found at its size."""
-        opened = self._opened(note)
-        if isinstance(opened, str):
-            self.found(table, key, f"note: {opened}")
+    @property
+    def durable(self) -> int | None:
+        """The size that the rows are said to reach."""
+        if self.mirrored:
+            return self.progresses[0][0][0] if self.progresses else None
+        if not self.heads:
             return None
-        if opened.size != size:
-            self.found(table, key, f"size: {size}, and its note is of {opened.size} entries")
-        self.notes.marks.append(Mark(table, key, opened.size, opened.root))
-        if self.notes.best is None or opened.size > self.notes.best.size:
-            self.notes.best = opened
+        row, opened = self.heads[0]
+        return opened.head.size if opened.head is not None else int(row[0])
+
+    async def read(self, store: FsckStore, sent: Iterable[bytes]) -> None:
+        """Opens every note. A mirror's cosigner is one of the verifiers; `sent` are notes that a source has."""
+        for row in await store.fetch(sql.HEAD, (self.log.id,)):
+            self.heads.append((row, self._read("head", "", row[2])))
+        if self.mirrored:
+            for row in await store.fetch(sql.PROGRESS, (self.log.id,)):
+                self.progresses.append((row, self._read("progress", "", row[1])))
+            for row in await store.fetch(sql.CHECKPOINTS, (self.log.id, self.start)):
+                self.checkpoints.append((row, self._read("checkpoint", str(row[0]), row[1])))
+            for id_, kind, notes in await store.fetch(sql.EVIDENCE, (self.log.id,)):
+                self._evidence(id_, kind, notes)
+        for note in sent:
+            if (head := self.open(note).head) is not None:
+                self.known.setdefault(head.size, head)
+
+    def _read(self, table: str, key: str, note: bytes | None) -> Opened:
+        if note is None:
+            return Opened(None)
+        opened = self.open(note)
+        if opened.head is not None:
+            self.marks.append(Mark(table, key, opened.head.size, opened.head.root))
+            self.known.setdefault(opened.head.size, opened.head)
         return opened
 
-    def _opened(self, note: bytes) -> Checkpoint | str:
-        """The head; or what is wrong, a line that nobody signed included: only verified lines are ever stored."""
+    def open(self, note: bytes) -> Opened:
+        """The head of a note, mended if need be. A line that nobody signed is wrong: verified ones alone are stored."""
         try:
-            opened = open_checkpoint(note, self._log.origin, self._verifiers)
-            whole = format_note(*open_note(note, self._verifiers))
+            head = self._open(note)
         except (Untrusted, Malformed) as error:
-            return str(error)
-        return opened if whole == note else "a signature line by a key that is not here"
+            return Opened(self._mended(note), str(error))
+        if head.note == note:
+            return Opened(head)
+        return Opened(self._mended(note) or head, STRANGE)
+
+    def _open(self, note: bytes) -> Checkpoint:
+        head = open_checkpoint(note, self.log.origin, self.verifiers)
+        whole = format_note(*open_note(note, self.verifiers))
+        return head if whole == head.note else type(head)(head.origin, head.size, head.root, whole)
+
+    def _mended(self, note: bytes) -> Checkpoint | None:
+        """The head of the note that differs from these bytes in one bit, and is signed throughout; if there is one."""
+        if self.tries == 0:
+            return None
+        self.tries -= 1
+        for at in range(len(note)):
+            for bit in range(8):
+                other = b"".join((note[:at], bytes([note[at] ^ 1 << bit]), note[at + 1 :]))
+                try:
+                    head = self._open(other)
+                except (Untrusted, Malformed):
+                    continue
+                if head.note == other:
+                    return head
+        return None
+
+    def _evidence(self, id_: int, kind: str, notes: Sequence[bytes]) -> None:
+        opened = [self.open(note) if kind in PROVEN else Opened(None) for note in notes]
+        right = [each.head.note if each.head is not None else note for each, note in zip(opened, notes, strict=True)]
+        for each in opened:
+            if each.wrong:
+                fix = fixes.Fix(fixes.EVIDENCE, (right, id_)) if each.head is not None else None
+                self.found("evidence", id_, f"notes: {each.wrong}", fix)
+
+    def judge(self, size: int) -> None:
+        """Finds what is wrong in these rows, now that it is known how many entries there are."""
+        self._judge_head(size)
+        if self.mirrored:
+            self._judge_progress(size)
+            for row, opened in self.checkpoints:
+                self._judge_checkpoint(row, opened)
+
+    def _judge_head(self, size: int) -> None:
+        if not self.heads and not self.mirrored:
+            self.found("head", "", "lost", self._head_fix(size))
+        for (stored, root, _), opened in self.heads:
+            right = self._head_fix(opened.head.size if opened.head is not None else stored)
+            if opened.wrong:
+                self.found("head", "", f"note: {opened.wrong}", right or self._head_fix(size))
+            if opened.head is not None and opened.head.size != stored:
+                self.found("head", "", f"size: {stored}, and its note is of {opened.head.size} entries", right)
+            if opened.head is not None and opened.head.root != root:
+                self.found("head", "", "root: it is not the one of its note", right)
+
+    def _head_fix(self, size: int) -> Fix | None:
+        right = self.known.get(size)
+        return None if right is None else fixes.head(self.log.id, Head(right.size, right.root, right.note))
+
+    def _judge_progress(self, size: int) -> None:
+        fix = self._progress_fix(size)
+        if not self.progresses:
+            self.found("progress", "", "lost", fix)
+        for (stored, note, pending), opened in self.progresses:
+            if opened.wrong:
+                self.found("progress", "", f"note: {opened.wrong}", fix)
+            if note is None and (pending or stored):
+                self.found("progress", "", f"note: nothing, with {max(pending, stored)} entries", fix)
+            if opened.head is not None and opened.head.size != pending:
+                self.found("progress", "", f"pending: {pending}, and its note is of {opened.head.size} entries", fix)
+            if stored != size:
+                self.found("progress", "", f"size: {stored} where the rows hold {size} entries", fix)
+
+    def _progress_fix(self, size: int) -> Fix | None:
+        """The pending note is the largest that is known: what a source may be asked for next."""
+        for _, opened in self.progresses:
+            if opened.head is not None and opened.head.size >= size:
+                return fixes.Fix(fixes.PROGRESS, (self.log.id, size, opened.head.note, opened.head.size))
+        right = max(self.known.values(), key=lambda head: head.size, default=None)
+        if right is None or right.size < size:
+            return None
+        return fixes.Fix(fixes.PROGRESS, (self.log.id, size, right.note, right.size))
+
+    def _judge_checkpoint(self, row: TupleRow, opened: Opened) -> None:
+        stored, _ = row
+        right = opened.head or self.known.get(stored)
+        if opened.wrong:
+            lost = "" if right is not None else "; no copy of it is known"
+            self.found("checkpoint", stored, f"note: {opened.wrong}{lost}", self._checkpoint_fix(stored, right))
+        elif right is not None and right.size != stored:
+            what = f"size: {stored}, and its note is of {right.size} entries"
+            self.found("checkpoint", stored, what, self._checkpoint_fix(stored, right))
+
+    def _checkpoint_fix(self, stored: int, right: Checkpoint | None) -> Fix:
+        """The row as it should be; none where that is there already, or where nobody knows what was signed."""
+        others = {row[0] for row, _ in self.checkpoints} - {stored}
+        if right is None or right.size in others:
+            return fixes.Fix(fixes.DROP_CHECKPOINT, (self.log.id, stored))
+        return fixes.Fix(fixes.CHECKPOINT, (right.size, right.note, self.log.id, stored))

@@ -1,0 +1,71 @@
+"""The requests of a mint laid end to end: which of them say a wrong place, and where they belong.
+
+Each begins where another ends, and the last ends at the log's size. They are laid from there on backwards; where none
+ends at the place that was reached, one says a wrong count, or a wrong first entry: the one that fits what is left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class Request(NamedTuple):
+    """A row of `request`."""
+
+    id: bytes
+    digest: bytes
+    first: int
+    count: int  # type: ignore[assignment]  # instead of tuple.count, which says nothing about a request
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.first + self.count
+
+
+def laid(rows: Iterable[Request], size: int) -> list[Request]:
+    """The requests as they should be, by first entry; where that cannot be told, the rest as they are."""
+    left = sorted(rows, key=lambda row: (row.end, row.first))
+    right: list[Request] = []
+    while left:
+        found = _ending(left, size) or _mended(left, size)
+        if found is None:
+            break
+        at, new = found
+        del left[at]
+        right.append(new)
+        size = new.first
+    return sorted([*left, *right], key=lambda row: row.first)
+
+
+def _ending(left: Sequence[Request], need: int) -> tuple[int, Request] | None:
+    """The one that ends there, and its place; of several, the one that begins last."""
+    for at in range(len(left) - 1, -1, -1):
+        if left[at].end < need:
+            return None
+        if left[at].end == need and left[at].count > 0:
+            return at, left[at]
+    return None
+
+
+def _mended(left: Sequence[Request], need: int) -> tuple[int, Request] | None:
+    """The only one that can be meant to end there, its place, and what it should say."""
+    ends = Counter(row.end for row in left)
+    fitting = []
+    for at, row in enumerate(left):
+        for new in _changed(row, need):
+            behind_another = ends[new.first] > (new.first == row.end)
+            if behind_another if len(left) > 1 else new.first == 0:
+                fitting.append((at, new))
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _changed(row: Request, need: int) -> Iterator[Request]:
+    if 0 <= row.first < need:
+        yield row._replace(count=need - row.first)
+    if 0 < row.count <= need:
+        yield row._replace(first=need - row.count)

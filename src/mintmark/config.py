@@ -33,7 +33,17 @@ def _address(value: str) -> str:
     return value
 
 
+def _source(value: str) -> str:
+    if "://" not in value:
+        return _address(value)
+    scheme, _, rest = value.partition("://")
+    if scheme not in ("http", "https") or not rest.strip("/") or set("?#@ ") & set(rest):
+        raise ValueError(f"{value!r} is not http(s)://HOST/PATH/")
+    return value.rstrip("/") + "/"
+
+
 Address = Annotated[str, AfterValidator(_address)]
+SourceAddress = Annotated[str, AfterValidator(_source)]
 
 
 class _Section(BaseModel):
@@ -53,7 +63,9 @@ class MirrorSettings(_Section):
     """What `mintmark mirror` needs."""
 
     database: str = Field(min_length=1, description="a Postgres connection string, of the read database")
-    sources: tuple[Address, ...] = Field(min_length=1, description="HOST:PORT of mints or mirrors, best first")
+    sources: tuple[SourceAddress, ...] = Field(
+        min_length=1, description="HOST:PORT of mints or mirrors, or URLs that logs are published at, best first"
+    )
     trust: Path = Field(description="the directory of the logs' public keys, NAME.vkey each")
     logs: tuple[str, ...] = Field(("*",), min_length=1, description="globs of the names or origins to follow")
     exclude: tuple[str, ...] = Field((), description="globs of those not to follow")

@@ -51,6 +51,7 @@ SECTIONS: dict[str, Commands] = {
         "status": ("status:status", "Show how far each mirrored log is, and what went wrong."),
         "evidence": ("evidence:evidence", "Print what contradicted a log, for others to check."),
         "resume": ("resume:resume", "Follow a log again that was stopped."),
+        "publish": ("publish:publish", "Write logs to an object store, for CDNs and mirrors."),
         "catch-up": ("catch_up:catch_up", "Bring a mint's restored database up to a mirror."),
     },
 }

@@ -22,7 +22,7 @@ from mintmark.cli.place import Place
 from mintmark.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mintmark.rpc.client import Client
     from mintmark.tlog.note import Verifier
@@ -100,6 +100,13 @@ class Where:
         return file.read_text().strip()
 
 
+def _first_grpc(sources: Sequence[str], config: Path) -> str:
+    """What a client can ask for proofs: not a URL, where only files are."""
+    if (found := next((source for source in sources if "://" not in source), None)) is None:
+        raise Misconfigured(f"{config} names no source that speaks gRPC; name a server with --grpc HOST:PORT")
+    return found
+
+
 def key_argument(value: str) -> tuple[Verifier, ...]:
     """The keys of a --vkey: the key itself, or a file of it."""
     return parse_vkeys(value) if "+" in value and not Path(value).exists() else read_vkeys(Path(value))
@@ -149,7 +156,7 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
             from mintmark.config import load_mirror
 
             settings = load_mirror(config)
-            grpc, trust = grpc or settings.sources[0], trust or settings.trust
+            grpc, trust = grpc or _first_grpc(settings.sources, config), trust or settings.trust
         return command(*args, where=Where(place, grpc, http, vkeys, trust or place.trust, token), **others)
 
     for option in reversed(_OPTIONS):

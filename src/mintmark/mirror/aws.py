@@ -1,7 +1,7 @@
 """The mirror as an AWS Lambda function: a schedule or a message starts a run that ends in time.
 
     MINTMARK_MIRROR__DATABASE   the read database (through RDS Proxy or any transaction pooler)
-    MINTMARK_MIRROR__SOURCES    JSON list of HOST:PORT, best first
+    MINTMARK_MIRROR__SOURCES    JSON list of HOST:PORT, or of URLs that logs are published at, best first
     MINTMARK_MIRROR__VKEYS      the logs' public keys, separated by blanks or line ends
 
 There is no state but the read database, and one function follows any number of logs. The pool is kept between the
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.once import Reached, once
+from mintmark.mirror.tiles_source import open_source
 from mintmark.mirror.worker import Worker
-from mintmark.rpc.client import Client
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
@@ -79,7 +79,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
 async def _run(container: _Container, event: Mapping[str, Any], context: Context) -> list[Reached]:
     trust = _wanted(_trust(), event)
     pool = await container.pool()
-    clients = [Client(address) for address in json.loads(_setting("SOURCES"))]
+    clients = [open_source(address) for address in json.loads(_setting("SOURCES"))]
     worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
     try:
         return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVE)

@@ -1,4 +1,4 @@
-"""The mirror's shell: a worker over gRPC sources, its copies served over gRPC, logs and metrics.
+"""The mirror's shell: a worker over its sources, its copies served over gRPC, logs and metrics.
 
 Settings come in as values and as `Trusting`, which reads keys anew when their files change or on SIGHUP.
 """
@@ -20,11 +20,12 @@ from prometheus_client import Counter
 
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.once import Reached, once
+from mintmark.mirror.tiles_source import open_source
 from mintmark.mirror.worker import Worker
 from mintmark.rpc import limits
-from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2, log_pb2_grpc
 from mintmark.rpc.service import LogService
+from mintmark.rpc.strict import strict_server
 from mintmark.store.feed import HeadFeed
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
@@ -35,6 +36,8 @@ from mintmark.tlog.keys import public_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from mintmark.mirror.tiles_source import TilesSource
+    from mintmark.rpc.client import Client
     from mintmark.store.log_store import Pool
     from mintmark.tlog.note import Signer, Verifier
 
@@ -46,7 +49,7 @@ _log = structlog.get_logger("mintmark.mirror")
 
 
 class Following(NamedTuple):
-    """What to follow: origin -> verifiers, and from where: HOST:PORT, best first."""
+    """What to follow: origin -> verifiers, and from where: HOST:PORT or a URL, best first."""
 
     trust: Mapping[str, Sequence[Verifier]]
     sources: Sequence[str]
@@ -92,10 +95,11 @@ class _Clients:
     """A client for each source, as long as it is one."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Client] = {}
+        self._open: dict[str, Client | TilesSource] = {}
 
-    def of(self, sources: Sequence[str]) -> list[Client]:
-        return [self._open.setdefault(address, Client(address)) for address in dict.fromkeys(sources)]
+    def of(self, sources: Sequence[str]) -> list[Client | TilesSource]:
+        self._open |= {address: open_source(address) for address in sources if address not in self._open}
+        return [self._open[address] for address in dict.fromkeys(sources)]
 
     async def keep(self, sources: Sequence[str]) -> None:
         for address in self._open.keys() - set(sources):
@@ -171,7 +175,7 @@ async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None
 async def _serve_log(store: ReadStore, feed: HeadFeed, listen: str) -> None:
     """The same service as the mint's, from the copies: a mirror can be mirrored."""
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(store, feed), server)
+    log_pb2_grpc.add_LogServicer_to_server(LogService(store, feed), strict_server(server))
     serving = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(serving, server)
     services = (log_pb2.DESCRIPTOR.services_by_name["Log"].full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -1,7 +1,8 @@
 """Where entries come from: the seam between following a log and the network.
 
 A source is never trusted. Everything it returns goes through `tlog.trust.Trusted` before it is written; a source that
-is down or behind raises Unavailable or NotYet. `rpc.client.Client` is one; so is a liar in the tests.
+is down or behind raises Unavailable or NotYet. `rpc.client.Client` is one, `tiles_source.TilesSource` is another; so
+is a liar in the tests.
 """
 
 from __future__ import annotations

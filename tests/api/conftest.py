@@ -1,14 +1,17 @@
-"""Real registers in a read database, put there by the mirror's own step, and a client of the API over it."""
+"""Real registers in a read database, put there by the mirror's own step, and a client of the API over it.
+
+What only reads is one event loop's: the application of a session, and the tests that ask for `client`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from mintmark.api.server import opened
 from mintmark.mirror.follow import Follower
@@ -18,6 +21,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from mintmark.tlog.note import generate_skey
+from tests.api.facts import SHARED
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from tests.postgres import TestPostgres
 
 DOMAIN = "registers.test"
-SHARED = Path(__file__).parents[3] / "shared" / "registers"
 ELSEWHERE = {"company": "https://company.elsewhere.example/records/"}
 
 
@@ -75,14 +78,14 @@ def published_db(postgres: TestPostgres, published: dict[str, World]) -> Iterato
     postgres.drop(name)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def app(published_db: str) -> AsyncIterator[App]:
     """The API over the published registers."""
     async with opened(published_db, ELSEWHERE) as app:
         yield app
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API over the published registers."""
     async with connect(app) as client:

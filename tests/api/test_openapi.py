@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import schemathesis
 
 from mintmark.api.negotiate import MEDIA
@@ -13,7 +14,10 @@ from mintmark.api.routes.table import ROUTES, route
 if TYPE_CHECKING:
     import httpx
 
+session = pytest.mark.asyncio(loop_scope="session")
 
+
+@session
 async def test_the_document_is_served_and_valid(client: httpx.AsyncClient) -> None:
     answer = await client.get("/openapi.json")
     assert answer.status_code == 200
@@ -47,6 +51,7 @@ def test_parameters_have_names_that_are_each_given_once() -> None:
     assert len({methods["get"]["operationId"] for methods in DOCUMENT["paths"].values()}) == len(DOCUMENT["paths"])
 
 
+@session
 async def test_people_read_the_same_document(client: httpx.AsyncClient) -> None:
     answer = await client.get("/-/docs")
     assert answer.headers["content-type"] == "text/html; charset=UTF-8"

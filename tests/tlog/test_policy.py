@@ -118,6 +118,7 @@ W0, W1 = (f"witness w{i} {WITNESSES[i].vkey}\n" for i in range(2))
         f"log {WITNESSES[0].vkey}\nquorum none\n", f"witness w {LOG.vkey}\nquorum w\n", "Quorum none\n",
         "other\nquorum none\n", "quorum\x0bnone\n", "quorum\u00a0none\n", "quorum none\x7f\n",
     ],
+    ids=lambda _: "text",  # the keys in it are new in each process, and the processes of a run must agree on names
 )  # fmt: skip
 def test_what_is_no_policy(text: str) -> None:
     with pytest.raises(Malformed, match="policy"):

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import Counter
 
 from mintmark.errors import Misconfigured
+from mintmark.mint.door import Door
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
 from mintmark.mint.pool import Pool
@@ -26,6 +27,7 @@ from mintmark.mint.tokens import Tokens
 from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2, log_pb2_grpc
 from mintmark.rpc.service import LogService
+from mintmark.rpc.strict import strict_server
 from mintmark.store.feed import HeadFeed
 from mintmark.store.log_store import LogStore
 from mintmark.store.migrate import migrate
@@ -66,9 +68,9 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         commits = await stack.enter_async_context(open_pool(database, COMMITS))
         reads = await stack.enter_async_context(open_pool(database, READS))
         logs, feed = Logs(MintStore(commits), Pool(), directory, tell=_tell), HeadFeed(reads, database)
-        server = grpc.aio.server(options=limits.SERVER_OPTIONS)
-        log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), server)
-        log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), server)
+        server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[Door(known)])
+        log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
+        log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), strict_server(server))
         await _add_standard_services(server)
         address = _bind(server, listen)
         stack.push_async_callback(logs.close)

@@ -109,7 +109,7 @@ class Tokens:
 
     def authorize(self, metadata: Metadata | None, right: str, origin: str) -> Token:
         """The token that a call carries, which has a right in a log. Raises Forbidden."""
-        token = self._find(metadata)
+        token = self.find(metadata)
         token.check(right, origin)
         return token
 
@@ -117,7 +117,8 @@ class Tokens:
         """Counts entries against a token's quota. Raises Busy."""
         token.spend(origin, count, self._clock())
 
-    def _find(self, metadata: Metadata | None) -> Token:
+    def find(self, metadata: Metadata | None) -> Token:
+        """The token that a call carries. Raises Forbidden."""
         for key, value in metadata or ():
             if key == "authorization" and isinstance(value, str) and value.startswith("Bearer "):
                 token = self._known.get(sha256(value[7:].encode()).digest())

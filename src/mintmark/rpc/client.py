@@ -15,7 +15,8 @@ from mintmark.errors import Malformed
 from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
-from mintmark.rpc.status import raised
+from mintmark.rpc.status import message, raised
+from mintmark.rpc.strict import strict_channel
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ class Client:
     def __init__(self, address: str, *, token: str = "") -> None:
         self.address = address
         self._channel = grpc.aio.insecure_channel(address, options=limits.CLIENT_OPTIONS)
-        self._log = log_pb2_grpc.LogStub(self._channel)
-        self._mint = log_pb2_grpc.MintStub(self._channel)
+        strict = strict_channel(self._channel)
+        self._log = log_pb2_grpc.LogStub(strict)
+        self._mint = log_pb2_grpc.MintStub(strict)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def __aenter__(self) -> Self:
@@ -88,8 +90,8 @@ class Client:
         call = self._log.WatchCheckpoints(pb.WatchCheckpointsRequest(origins=origins))
         with self._errors():
             try:
-                async for message in call:
-                    m = _decoded(message)
+                async for answer in call:
+                    m = message(answer)
                     yield Watched(m.origin, m.note, m.kind)
             finally:
                 call.cancel()
@@ -100,8 +102,8 @@ class Client:
         call = self._log.GetEntries(request)
         with self._errors():
             try:
-                async for message in call:
-                    m = _decoded(message)
+                async for answer in call:
+                    m = message(answer)
                     yield Chunk(m.start, m.end, tuple(m.entries), tuple(m.items), tuple(m.proof))
             finally:
                 call.cancel()
@@ -144,16 +146,22 @@ class Client:
             digest=digest(entries, items),
             legacy=legacy,
         )
-        return _appended(await self._unary(self._mint.Append, request))
+        return await self._append(self._mint.Append, request)
 
     async def append_items(self, origin: str, request_id: bytes, items: Sequence[pb.Item]) -> Appended:
         """Appends register entries whose leaves the mint makes."""
         request = pb.AppendItemsRequest(origin=origin, request_id=request_id, items=items)
-        return _appended(await self._unary(self._mint.AppendItems, request))
+        return await self._append(self._mint.AppendItems, request)
+
+    async def _append(self, method: Any, request: Any) -> Appended:
+        if (size := request.ByteSize()) > limits.BATCH:
+            raise Malformed(f"a batch of {size:,} bytes; send at most {limits.BATCH:,} at once")
+        answer = await self._unary(method, request)
+        return Appended(answer.first, answer.count, answer.note, list(answer.warnings))
 
     async def _unary(self, method: Any, request: Any) -> Any:
         with self._errors():
-            return _decoded(await method(request, timeout=TIMEOUT, metadata=self._metadata))
+            return message(await method(request, timeout=TIMEOUT, metadata=self._metadata))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -169,14 +177,3 @@ class Client:
 def digest(entries: bytes, items: bytes) -> bytes:
     """What an append carries to be checked against: SHA-256(SHA-256(entries) || SHA-256(items))."""
     return hashlib.sha256(hashlib.sha256(entries).digest() + hashlib.sha256(items).digest()).digest()
-
-
-def _decoded(message: Any) -> Any:
-    """What came; grpc gives None for bytes that are no message of the kind asked for. Raises Malformed."""
-    if message is None:
-        raise Malformed("the answer is no message of this protocol")
-    return message
-
-
-def _appended(answer: pb.AppendResponse) -> Appended:
-    return Appended(answer.first, answer.count, answer.note, list(answer.warnings))

@@ -48,6 +48,7 @@ _ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
     _Code.UNKNOWN: errors.Unavailable,
 }
 MOST_RETRY_AFTER = 60.0  # seconds
+MOST_SAID, MOST_FIELD = 1000, 200  # characters; what is longer than a header may be reaches no client at all
 RETRY_AFTER, RULE, FIELD, INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
 
 
@@ -61,7 +62,10 @@ def trailers(error: errors.MintmarkError) -> tuple[tuple[str, str | bytes], ...]
     if isinstance(error, errors.Busy):
         return ((RETRY_AFTER, f"{error.retry_after:.3f}"),)
     if isinstance(error, errors.Rejected):
-        found: tuple[tuple[str, str | bytes], ...] = ((RULE, error.rule.encode()), (FIELD, error.field.encode()))
+        found: tuple[tuple[str, str | bytes], ...] = (
+            (RULE, error.rule.encode()),
+            (FIELD, error.field[:MOST_FIELD].encode()),
+        )
         return found if error.index is None else (*found, (INDEX, str(error.index)))
     return ()
 
@@ -95,8 +99,15 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     if not isinstance(error, errors.MintmarkError):
         _log.error("a call failed", exc_info=error)
         error = errors.MintmarkError("internal error; the server's log has it")
-    await context.abort(status(error), str(error), trailers(error))
+    await context.abort(status(error), str(error)[:MOST_SAID], trailers(error))
     raise AssertionError("abort raises")
+
+
+def message(received: Q | None) -> Q:
+    """What came, as `strict` parsed it. Raises Malformed."""
+    if received is None:
+        raise errors.Malformed("what came is no message of this protocol, or has more fields than any of it")
+    return received
 
 
 def unary(
@@ -107,7 +118,7 @@ def unary(
     @functools.wraps(method)
     async def call(self: S, request: Q, context: Context) -> R:
         try:
-            return await method(self, request, context)
+            return await method(self, message(request), context)
         except Exception as error:  # noqa: BLE001  # the edge of the process: every error becomes a status
             await refuse(context, error)
 
@@ -122,8 +133,8 @@ def stream(
     @functools.wraps(method)
     async def call(self: S, request: Q, context: Context) -> AsyncIterator[R]:
         try:
-            async for message in method(self, request, context):
-                yield message
+            async for answer in method(self, message(request), context):
+                yield answer
         except Exception as error:  # noqa: BLE001  # the edge of the process: every error becomes a status
             await refuse(context, error)
 

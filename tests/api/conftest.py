@@ -22,6 +22,7 @@ from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from mintmark.tlog.note import generate_skey
 from tests.api.facts import SHARED
+from tests.register.lighthouse import ROWS
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -95,3 +96,14 @@ async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
 def connect(app: App, host: str = "registers.test") -> httpx.AsyncClient:
     """A client of an application."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lighthouse(postgres: TestPostgres) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API over one small register, the one that the v1 reference shows. Tests only read it."""
+    name = postgres.create("read")
+    database = postgres.server.conninfo(name)
+    await mirror(database, world("lighthouse", ROWS))
+    async with opened(database, ELSEWHERE) as app, connect(app) as client:
+        yield client
+    postgres.drop(name)

@@ -53,9 +53,22 @@ COUNTS = """
     select e.number, e.live, (
         select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
     from entry e where e.log = %(log)s and e.index = %(index)s"""
-YOUNGER = """
-    select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s and index < %(size)s
-    order by timestamp, index limit 1"""
+# Where a time ends: after the last user entry up to it, and before the first younger one. In between are only system
+# entries, whose clock is another; it does not run backwards, so that it is halved until the first younger one is found.
+SIZE_AT = """
+    with recursive halved(low, high) as (
+        select least(coalesce((
+            select index + 1 from entry where log = %(log)s and type = 'user' and timestamp <= %(time)s
+            and index < %(size)s order by timestamp desc, index desc limit 1), 0), high), high
+        from (select coalesce((
+            select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s
+            and index < %(size)s order by timestamp, index limit 1), %(size)s::bigint) as high) as younger
+        union all
+        select case when e.timestamp > %(time)s then h.low else h.middle + 1 end,
+               case when e.timestamp > %(time)s then h.middle else h.high end
+        from (select low, high, (low + high) / 2 as middle from halved where low < high) as h
+        join entry e on e.log = %(log)s and e.index = h.middle)
+    select min(high) from halved"""
 # Number by number: asked for all at once and in order, a planner without statistics walks the whole log.
 GROWTH = """
     select e.index, e.timestamp, e.live from unnest(%(numbers)s::bigint[]) as n(number) cross join lateral (
@@ -162,9 +175,12 @@ class RegisterStore(LogStore):
         return Counts(*rows[0])
 
     async def size_at(self, log: int, size: int, time: str) -> int:
-        """How many entries there are before the first user entry younger than `time`: the register as of then."""
-        rows = await self._fetch(YOUNGER, {"log": log, "size": size, "time": time})
-        return rows[0][0] if rows else size
+        """How many entries there are up to `time`: the register as of then.
+
+        User entries count by their own clock, and the system entries between two of them by theirs.
+        """
+        found: int = (await self._fetch(SIZE_AT, {"log": log, "size": size, "time": time}))[0][0]
+        return found
 
     async def growth(self, log: int, size: int, numbers: Sequence[int]) -> list[tuple[int, str, int]]:
         """(index, timestamp, records that stood) at these numbers of user entries."""

@@ -21,6 +21,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from mintmark.tlog.note import generate_skey
+from tests.api import evolving
 from tests.api.facts import SHARED
 from tests.register.lighthouse import ROWS
 from tests.world import World
@@ -105,5 +106,16 @@ async def lighthouse(postgres: TestPostgres) -> AsyncIterator[httpx.AsyncClient]
     database = postgres.server.conninfo(name)
     await mirror(database, world("lighthouse", ROWS))
     async with opened(database, ELSEWHERE) as app, connect(app) as client:
+        yield client
+    postgres.drop(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def rooms(postgres: TestPostgres) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API over one register with a history. Tests only read it."""
+    name = postgres.create("read")
+    database = postgres.server.conninfo(name)
+    await mirror(database, world("room", evolving.rows()))
+    async with opened(database, {}) as app, connect(app) as client:
         yield client
     postgres.drop(name)

@@ -8,36 +8,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 from rdflib import Literal, URIRef
 
 from tests.api import evolving
-from tests.api.conftest import connect, mirror, opened, world
 from tests.api.read_back import Page, get, pages, read_jsonl, read_ttl, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import httpx
 
     from tests.api.evolving import Standing
-    from tests.postgres import TestPostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROWS = evolving.rows()
 SIZES = [0, 1, 5, 6, 7, 8, 50, evolving.ADDED, evolving.ADDED + 3, evolving.ADDED + 7, 200, 299, 300]
 META = "https://openregister.github.io/specification/#"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def rooms(postgres: TestPostgres) -> AsyncIterator[httpx.AsyncClient]:
-    name = postgres.create("read")
-    database = postgres.server.conninfo(name)
-    await mirror(database, world("room", ROWS))
-    async with opened(database, {}) as app, connect(app) as client:
-        yield client
-    postgres.drop(name)
 
 
 def as_record(key: str, standing: Standing) -> dict[str, Any]:

@@ -87,7 +87,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "page-size": Parameter("How many records a page has.", schema=_number(1, 5_000, 100)),
     "sort": Parameter("By key, or the newest entry first.", schema={"enum": ["key", "newest"], "default": "key"}),
     "after": Parameter("Where the page begins: a key, or an index where the newest come first. Links have it."),
-    "past": Parameter("Entries past this index.", schema=_number(0), name="after"),
+    "past": Parameter("With `after`, where the page begins within the entries of one key.", schema=_number(0)),
+    "after-index": Parameter("Entries past this index.", schema=_number(0), name="after"),
     "name": Parameter("With `value`: only records with this field …"),
     "having": Parameter("… of this value.", name="value"),
     "q": Parameter("Words, all of which a record has; the last may be the beginning of one.", "united", name="q"),
@@ -99,7 +100,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "changes": Parameter("How many changes at most.", schema=_number(1, 1_000, 100), name="limit"),
 }  # fmt: skip
 
-_PAGE = ("page-index", "page-size", "sort", "after", "at")
+_PAGE = ("page-index", "page-size", "sort", "after", "past", "at")
 _HOME = Operation(
     "A register", "Registers", "Register", ("at",),
     "Its name, custodian, counts, fields, and the root that was signed. As CSV and TSV: its fields.",
@@ -114,7 +115,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/records": Operation("Records", "Records", "Records", ("name", "having", *_PAGE), "In an order that stays."),
     "/records/{key}": Operation("A record", "Records", "Records", ("at",), "404 where it has ended."),
     "/records/{key}/entries": Operation(
-        "A record's entries", "Records", "Entries", ("past", "at"), "All of them, oldest first, up to 5,000 at a time."
+        "A record's entries", "Records", "Entries", ("after-index", "at"), "All, oldest first, up to 5,000 at a time."
     ),
     "/records/{key}/referrers": Operation(
         "What refers to a record", "Records", "Referrers", ("at",),

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mintmark.api import answers
 from mintmark.api.linking import segment, title
-from mintmark.api.request import shorten, whole
+from mintmark.api.request import MAX_NUMBER, shorten, whole
 from mintmark.api.routes.context import missing
 from mintmark.errors import Malformed, NotYet
 from mintmark.register.entry import MAX_KEY
 from mintmark.store import entry_pages, link_rows, record_pages
+from mintmark.store.record_pages import ALL_OF_IT, Cursor
 from mintmark.store.register_store import Lookup
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ async def _page(c: Context, path: str, match: Match, **more: Any) -> answers.Ans
     if not found.rows and number > 1 and after is None:
         raise NotYet(f"there is no page {number}")
     dangling = await c.dangling(found.rows)
-    page = _beside(c, found, number, size, offset, c.view.records if match is record_pages.EVERY else found.total)
+    page = _beside(c, found, order, number, size, c.view.records if match is record_pages.EVERY else found.total)
     return answers.Records(**c.answer(path), rows=found.rows, page=page, dangling=dangling, **more)
 
 
@@ -129,22 +130,33 @@ def _check_reach(c: Context, offset: int) -> None:
         )
 
 
-def _after(c: Context, order: Order) -> str | int | None:
+def _after(c: Context, order: Order) -> Cursor | None:
     text = c.request.params.get("after")
-    if text is None or order == "key":
-        return text
-    if (cursor := whole(text)) is None:
+    if text is None:
+        return None
+    if order == "key":
+        return Cursor(text, c.request.number("past", ALL_OF_IT, 0, MAX_NUMBER))
+    if (index := whole(text)) is None:
         raise Malformed(f"after is an index, not {shorten(text)}")
-    return min(cursor, c.view.size)
+    return Cursor("", min(index, c.view.size))
 
 
-def _beside(c: Context, found: Found, number: int, size: int, offset: int, total: int | None) -> answers.Page:
+def _next(found: Found, order: Order) -> dict[str, str]:
+    """The parameters that say where the next page begins."""
+    if found.after is None or order == "newest":
+        return {"after": str(found.after.entry)} if found.after else {}
+    key, index = found.after
+    return {"after": key} if index == ALL_OF_IT else {"after": key, "past": str(index)}
+
+
+def _beside(c: Context, found: Found, order: Order, number: int, size: int, total: int | None) -> answers.Page:
     """The pages beside; the one before goes by its number, for cursors lead forward only."""
+    offset = (number - 1) * size
     kept = {name: text for name, text in c.request.params.items() if name in ("q", "name", "value", "sort")}
     sized = {"page-size": str(size)}
     next_ = None
     if found.after is not None:
-        next_ = {"page-index": str(number + 1), **sized, "after": str(found.after), **kept}
+        next_ = {"page-index": str(number + 1), **sized, **_next(found, order), **kept}
     previous = (
         {"page-index": str(number - 1), **sized, **kept} if number > 1 and offset <= record_pages.WINDOW else None
     )

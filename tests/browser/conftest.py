@@ -1,7 +1,8 @@
 """A real browser for the pages of the read API: the system's Chromium, headless, without a way out of this machine.
 
 Everything here is one event loop's: Playwright's, the servers' and the tests'. A page that breaks its own policy,
-throws or logs an error fails the test that opened it, unless that test says which error it means to see.
+throws, logs an error or asks another host for anything fails the test that opened it, unless that test says which error
+it means to see.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 WATCH = """document.addEventListener("securitypolicyviolation",
-    (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))"""
+    (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))"""
+HERE = "http://127.0.0.1:"
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
 
 
@@ -108,6 +110,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
 
         page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: note(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(HERE) else note(f"asked for {request.url}"))
         if options.get("java_script_enabled", True):
             await page.add_init_script(WATCH)
         return page

@@ -60,6 +60,7 @@ async def test_find_a_record_by_its_words(page: Page, served_site: Site) -> None
 
 async def test_find_a_record_by_a_value(page: Page, served_site: Site) -> None:
     await page.goto(f"{served_site.url}/country/records")
+    await page.get_by_text("By a field’s value").click()
     await page.get_by_label("Field").select_option("alpha-3")
     await page.get_by_label("is exactly").fill("GBR")
     await page.get_by_role("button", name="Narrow down").click()
@@ -124,7 +125,7 @@ async def test_compare_two_dates(page: Page, served_site: Site) -> None:
     await page.goto(f"{served_site.url}/country")
     await page.get_by_role("link", name="Compare two dates").click()
     await page.get_by_label("From").fill("2021-03-01")
-    await page.get_by_label("to", exact=True).fill("2022-12-31")
+    await page.get_by_label("To", exact=True).fill("2022-12-31")
     await page.get_by_role("button", name="Compare").click()
     change = page.get_by_role("listitem").filter(has_text="Türkiye")
     await expect(change).to_contain_text("Changed")
@@ -262,7 +263,8 @@ async def test_one_wrong_byte_turns_it_red_and_says_which_step_failed(
     await expect(page.locator(".verify")).to_have_attribute("data-state", "bad")
     await expect(page.locator(".verdict")).to_contain_text(reason)
     title = await page.locator(f"[data-step={step}] strong").inner_text()
-    await expect(page.locator(".verdict")).to_contain_text(f"Failed: “{title}” does not hold")
+    await expect(page.locator(".verdict")).to_contain_text(f"Failed at step {failed + 1} of 5, “{title}”")
+    assert await overflow(page) == 0
     if what == "a hash of the path":
         await expect(page.get_by_role("img", name="it is not the signed one")).to_be_visible()
 
@@ -281,6 +283,11 @@ async def verify(page: Page, vkeys: str) -> None:
     await page.get_by_label("A vkey a line").fill(vkeys)
     await page.get_by_role("button", name="Verify").click()
     await expect(page.locator(".verify")).to_have_attribute("data-state", JUDGED)
+
+
+async def overflow(page: Page) -> int:
+    """By how many pixels a page is wider than what shows it."""
+    return await page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
 
 async def states(page: Page) -> list[str]:

@@ -146,7 +146,7 @@ class RegisterAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(RegisterAnswer):
-    """A register's home. `checkpoint` is the signed note of its newest head; `growth` up to 60 points, oldest first."""
+    """A register's home. `checkpoint` is the signed note of its newest head; `growth` up to 60 points of all its history."""
 
     checkpoint: bytes
     growth: Sequence[Growth]

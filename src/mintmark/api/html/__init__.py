@@ -9,7 +9,7 @@ is not a file of ours runs, so text of a register that slipped through stays dea
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -85,33 +85,38 @@ def render(answer: Answer) -> bytes:
 
 
 def render_docs(openapi: Mapping[str, Any]) -> bytes:
-    """The documentation of the API that an OpenAPI document describes: every operation, to read and to try."""
-    operations = [_operation(openapi, path, methods) for path, methods in openapi["paths"].items() if "get" in methods]
+    """The documentation of the API that `openapi.DOCUMENT` describes: every operation by its tag, to read and try."""
+    operations = [_operation(openapi, path, item["get"]) for path, item in openapi["paths"].items()]
+    groups = [(tag, [found for found in operations if found["tag"] == tag["name"]]) for tag in openapi["tags"]]
+    errors = {
+        status: _resolved(openapi, response)["description"]
+        for item in openapi["paths"].values()
+        for status, response in item["get"]["responses"].items()
+        if "$ref" in response
+    }
     page = _PAGES.get_template("docs.html")
-    return page.render(info=openapi["info"], operations=operations, view=None, to=_addresses(None)).encode()
+    return page.render(info=openapi["info"], groups=groups, errors=errors, view=None, to=_addresses(None)).encode()
 
 
-def _operation(openapi: Mapping[str, Any], path: str, methods: Mapping[str, Any]) -> dict[str, Any]:
-    get = methods["get"]
-    parameters = [*methods.get("parameters", ()), *get.get("parameters", ())]
-    responses = {status: _resolved(openapi, response) for status, response in get["responses"].items()}
+def _operation(openapi: Mapping[str, Any], path: str, get: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation for the template. Errors, which all have, are components; its own responses are not."""
+    own = [(status, response) for status, response in get["responses"].items() if "$ref" not in response]
     return {
         "path": path,
-        "summary": get.get("summary", ""),
+        "tag": get["tags"][0],
+        "summary": get["summary"],
         "description": get.get("description", ""),
-        "parameters": [_resolved(openapi, parameter) for parameter in parameters],
-        "responses": [(status, r["description"], list(r.get("content", ()))) for status, r in responses.items()],
+        "parameters": [{"required": False, "example": ""} | _resolved(openapi, part) for part in get["parameters"]],
+        "responses": [(status, response["description"], list(response.get("content", ()))) for status, response in own],
     }
 
 
-def _resolved(openapi: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(openapi: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
     """A part of the document, or the component that it refers to."""
     if (reference := part.get("$ref")) is None:
-        return part
-    found: Any = openapi
-    for name in reference.removeprefix("#/").split("/"):
-        found = found[name]
-    return cast("Mapping[str, Any]", found)
+        return dict(part)
+    kind, name = reference.removeprefix("#/components/").split("/")
+    return dict(openapi["components"][kind][name])
 
 
 def _addresses(view: View | None) -> Callable[..., str]:

@@ -20,10 +20,11 @@ PAGE, MOST = 100, 1_000
 async def register(c: Context) -> answers.Answer:
     """A register's home, and its summary."""
     growth = []
-    if c.format == "html" and c.view.entries:
-        count = c.view.entries
+    whole = c.registers.register(c.view.name).view
+    if c.format == "html" and whole.entries:
+        count = whole.entries
         numbers = sorted({1 + (count - 1) * at // (POINTS - 1) for at in range(POINTS)})
-        growth = [answers.Growth(*point) for point in await c.store.growth(c.log, c.view.size, numbers)]
+        growth = [answers.Growth(*point) for point in await c.store.growth(c.log, whole.size, numbers)]
     note = c.registers.register(c.view.name).head.note
     return answers.Register(**c.answer("/register"), checkpoint=note, growth=growth)
 

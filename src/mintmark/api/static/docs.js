@@ -1,9 +1,9 @@
 // "Try it" in the documentation of the API: sends what the form says, and shows the answer.
 
 const MOST = 20000; // characters of an answer that are shown
+const TEXT = /^(text\/|application\/(.*json|yaml|uk-gov-rsf))/;
 
 for (const form of document.querySelectorAll("form[data-path]")) {
-  form.querySelector("[data-live]").hidden = false;
   form.addEventListener("submit", (event) => (event.preventDefault(), send(form)));
 }
 
@@ -13,29 +13,31 @@ async function send(form) {
   shown.textContent = "…";
   try {
     const answer = await fetch(url);
-    const text = await answer.text();
-    shown.replaceChildren(
-      made("p", `GET ${url} answered ${answer.status} ${answer.headers.get("content-type") ?? ""}`),
-      made("pre", text.length > MOST ? `${text.slice(0, MOST)}\n… ${text.length} characters in all` : text),
-    );
-    shown.lastChild.tabIndex = 0;
+    const type = answer.headers.get("content-type") ?? "";
+    const line = made("p", "GET ");
+    line.append(made("a", url, { href: url }), ` answered ${answer.status}, ${type}`);
+    shown.replaceChildren(line, made("pre", TEXT.test(type) ? cut(await answer.text()) : await size(answer), { tabindex: 0 }));
   } catch (error) {
     shown.textContent = `GET ${url} failed: ${error.message}`;
   }
 }
+
+const cut = (text) => (text.length > MOST ? `${text.slice(0, MOST)}\n… ${text.length} characters in all` : text);
+const size = async (answer) => `${(await answer.arrayBuffer()).byteLength} bytes`;
 
 function address(form) {
   let path = form.dataset.path;
   const query = new URLSearchParams();
   for (const { name, value, dataset } of form.querySelectorAll("input")) {
     if (dataset.in === "path") path = path.replace(`{${name}}`, encodeURIComponent(value));
-    else if (dataset.in === "query" && value) query.set(name, value);
+    else if (value) query.set(name, value);
   }
   return query.size ? `${path}?${query}` : path;
 }
 
-function made(name, text) {
+function made(name, text, attributes = {}) {
   const element = document.createElement(name);
   element.textContent = text;
+  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
   return element;
 }

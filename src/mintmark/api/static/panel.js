@@ -15,6 +15,8 @@ const keys = panel.querySelector("[data-keys]");
 const { origin, key, type, index, entry, proof, item } = panel.dataset;
 const store = `mintmark.keys.${origin}`;
 
+const CAPTION = "Dashed: the hashes of the proof. Solid: hashed here, from the entry at the bottom up, " +
+  "each with the one beside it.";
 const STEPS = [
   ["entry", "The entry is the one on this page"],
   ["item", "The item has the hash that the entry names"],
@@ -73,7 +75,8 @@ const CHECKS = {
     const path = await check.climb(index, size, leafHash, hashes);
     const top = path.at(-1)?.node ?? leafHash;
     const holds = check.same(top, root);
-    picture.replaceChildren(draw(leafHash, path, root, holds));
+    picture.replaceChildren(draw({ leaf: leafHash, path, root, index, size, holds }), element("figcaption", {}, CAPTION));
+    picture.hidden = false;
     const count = hashes.length === 1 ? "1 hash" : `${hashes.length} hashes`;
     if (!holds) throw new check.Fault(`${count} lead to ${check.hex(top)}; the checkpoint has ${check.hex(root)}.`);
     return [`${count} lead to the root of ${size} entries:`, code(check.hex(root))];
@@ -86,7 +89,7 @@ const CHECKS = {
     if (forged) throw new check.Fault(`The signature of ${forged.name} (${forged.id}) does not verify with your key.`);
     found.signed = found.signatures.some(({ name, holds, vkey }) => name === origin && holds && vkey.type === check.ED25519);
     if (!found.signed && logs.length) throw new check.Fault("None of your keys of this log signed the checkpoint.");
-    return [found.signed ? "With your key:" : "Not checked: give the log's key below.", signatures(found.signatures)];
+    return [found.signed ? "With your key:" : "Not checked: give the log's key above.", signatures(found.signatures)];
   },
 };
 
@@ -105,7 +108,7 @@ async function judge({ name, id, bytes }, text, known) {
 function begin() {
   panel.dataset.state = "busy";
   verdict.textContent = "Checking …";
-  picture.replaceChildren();
+  picture.hidden = true;
   steps.replaceChildren(...STEPS.map(([name, title]) => {
     const line = element("li", { "data-step": name, "data-state": "waiting" });
     line.append(element("strong", {}, title), element("div", { class: "detail" }));
@@ -121,7 +124,7 @@ async function step(name, work) {
   } catch (error) {
     line.dataset.state = "bad";
     line.querySelector(".detail").textContent = reason(error);
-    throw Object.assign(error, { title: line.querySelector("strong").textContent });
+    throw Object.assign(error, { step: name });
   }
 }
 
@@ -129,12 +132,14 @@ function conclude(found, error) {
   panel.dataset.state = error ? "bad" : found.signed ? "good" : "open";
   if (panel.dataset.state === "open") steps.querySelector('[data-step="signature"]').dataset.state = "open";
   verdict.textContent = error
-    ? `Failed: “${error.title}” does not hold. ${reason(error)}`
+    ? `Failed at step ${place(error.step) + 1} of ${STEPS.length}, “${STEPS[place(error.step)][1]}”. ${brief(reason(error))}`
     : found.signed
       ? `Verified: it is in ${origin}, one of ${found.head.size} entries, signed with the key that you gave.`
       : "The entry leads to the root, but nothing here tells you who signed it: give the log's key.";
 }
 
+const place = (step) => STEPS.findIndex(([name]) => name === step);
+const brief = (words) => words.replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b\.?/g, "$1…"); // the step has the hashes in full
 const reason = (error) => (error instanceof check.Fault ? error.message : `The answer is not what was asked for: ${error.message}`);
 
 function signatures(lines) {
@@ -229,9 +234,10 @@ async function start() {
 
 if (globalThis.crypto?.subtle) {
   keys.value = remembered();
+  keys.closest("details").open = !keys.value;
   panel.querySelector("form").addEventListener("submit", (event) => (event.preventDefault(), start()));
-  panel.querySelector("[data-forget]").addEventListener("click", () => (remember(""), (keys.value = "")));
-  panel.querySelector("[data-live]").hidden = false;
+  panel.querySelector("[data-forget]").addEventListener("click", () => (remember(""), (keys.value = ""), (keys.closest("details").open = true)));
 } else {
+  panel.querySelector("[data-live]").hidden = true;
   panel.querySelector("[data-insecure]").hidden = false;
 }

@@ -13,7 +13,7 @@ import click
 
 from mintmark.cli.output import answer
 from mintmark.cli.where import dir_option, json_option, key_argument, trust_option, vkey_option
-from mintmark.errors import BadSignature, Malformed, Misconfigured
+from mintmark.errors import BadSignature, Malformed, Misconfigured, NotYet
 
 if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
@@ -46,7 +46,7 @@ def verify(
             head, index, witnesses = _verify_by_policy(proof, leaf, policy.read_bytes())
         else:
             (head, index), witnesses = _verify(proof, leaf, vkeys, trust or dir_ / "trust"), {}
-    except Malformed as error:
+    except (Malformed, NotYet) as error:
         raise BadSignature(f"the proof does not hold: {error}") from error
     result = {"origin": head.origin, "index": index, "size": head.size, "root": head.root.hex(), "witnesses": witnesses}
     seen = f", witnessed by {', '.join(witnesses)}" if witnesses else ""

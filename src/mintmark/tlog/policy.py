@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.errors import BadSignature, Malformed
+from mintmark.errors import Malformed, NotYet
 from mintmark.tlog import cosignature
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.keys import public_key
@@ -54,7 +54,8 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
 
     Raises:
         Malformed: no checkpoint.
-        BadSignature: no log of the policy signed it, the quorum did not cosign it, or a signature does not verify.
+        BadSignature: no log of the policy signed it, or a signature does not verify.
+        NotYet: the log signed it, and the quorum has not cosigned it so far.
         ProofError: as `open_checkpoint` does.
     """
     origin = parse_text(parse_note(note)[0]).origin
@@ -64,7 +65,8 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
     times = cosignature.cosignatures(opened, policy.witnesses.values())
     names = {name: times[witness] for name, witness in policy.witnesses.items() if witness in times}
     if policy.quorum is not None and policy.quorum not in satisfied(policy, names):
-        raise BadSignature(f"the quorum {policy.quorum!r} did not cosign it, only {sorted(names) or 'nobody'}", note)
+        seen = ", ".join(sorted(names)) or "nobody"
+        raise NotYet(f"the quorum {policy.quorum!r} did not cosign {origin} at size {head.size} yet, only {seen}")
     return Checkpoint(head.origin, head.size, head.root, format_note(*opened)), names
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 import benches
+from benches.large import Large
 from benches.report import Options, Report
 
-TOOLS = ("__main__", "data", "load", "peers", "processes", "report", "rig")
+TOOLS = ("__main__", "data", "http", "large", "load", "peers", "processes", "report", "rig", "seen")
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 
@@ -36,17 +37,19 @@ def epilogue() -> str:
 def main(subjects: tuple[str, ...], rounds: int | None, entries: int | None) -> None:
     """Measures this machine: what Mintmark does beside what it could at most, in the same interleaved run."""
     chosen = names() if "all" in subjects else list(subjects or ("spine",))
-    asyncio.run(measure(chosen, Options(rounds, entries)))
+    asyncio.run(measure(chosen, rounds, entries))
 
 
-async def measure(chosen: list[str], options: Options) -> None:
+async def measure(chosen: list[str], rounds: int | None, entries: int | None) -> None:
     """One subject after another. SIGTERM ends as Ctrl-C does: what was started is stopped."""
     if (task := asyncio.current_task()) is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    for name in chosen:
-        report: Report = await importlib.import_module(f"benches.{name}").run(options)
-        report.show(name)
-        report.save(RESULTS / f"{name}.json")
+    async with Large(entries) as large:
+        options = Options(rounds, entries, large)
+        for name in chosen:
+            report: Report = await importlib.import_module(f"benches.{name}").run(options)
+            report.show(name)
+            report.save(RESULTS / f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,16 @@ import random
 import secrets
 import shutil
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from benches.data import opaque
+from benches.load import quantile
 from benches.processes import cpu, peak
 from benches.report import Report, Sample
 from benches.rig import TOKEN, Rig
+from benches.seen import Seen
 from mintmark.rpc.client import Client
 
 if TYPE_CHECKING:
@@ -34,34 +34,11 @@ PAUSE = 0.5  # seconds between appends to a busy log
 RUN = [f"run-{number}" for number in range(LOGS)]
 
 
-@dataclass
-class Seen:
-    """When which size of a log became visible in the read database: heard by NOTIFY, read from its head."""
-
-    waiting: dict[int, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
-    milliseconds: list[float] = field(default_factory=list)
-
-    async def listen(self, database: str) -> None:
-        async with (
-            await psycopg.AsyncConnection.connect(database, autocommit=True) as heard,
-            await psycopg.AsyncConnection.connect(database, autocommit=True) as conn,
-        ):
-            await heard.execute("listen mintmark_head")
-            async for notice in heard.notifies():
-                now, log = time.perf_counter(), int(notice.payload)
-                row = await (await conn.execute("select size from head where log = %s", (log,))).fetchone()
-                size = row[0] if row else 0
-                done = [began for end, began in self.waiting[log] if end <= size]
-                self.waiting[log] = [wait for wait in self.waiting[log] if wait[0] > size]
-                self.milliseconds += [(now - began) * 1000 for began in done]
-
-
 class Load:
     """Appends to some logs all the time, and to any log now and then."""
 
     def __init__(self, rig: Rig, origins: list[str], ids: dict[str, int], seen: Seen) -> None:
         self._rig, self._origins, self._ids, self._seen = rig, origins, ids, seen
-        self._sizes: dict[str, int] = defaultdict(int)
         self._chance = random.Random(3)
 
     async def run(self) -> None:
@@ -78,7 +55,7 @@ class Load:
             origin, count = choose(), self._chance.randint(1, 10)
             began = time.perf_counter()
             done = await client.append(origin, secrets.token_bytes(16), opaque(self._chance.getrandbits(30), count))
-            self._seen.waiting[self._ids[origin]].append((done.first + done.count, began))
+            self._seen.expect(self._ids[origin], done.first + done.count, began)
             await asyncio.sleep(self._chance.uniform(0.8, 1.2) * pause)
 
 
@@ -144,6 +121,4 @@ async def timed(rig: Rig, origins: list[str], ids: dict[str, int]) -> float:
         await asyncio.sleep(3)
     finally:
         listening.cancel()
-    now = time.perf_counter()
-    seen.milliseconds += [(now - began) * 1000 for waits in seen.waiting.values() for _, began in waits]
-    return sorted(seen.milliseconds)[int(len(seen.milliseconds) * 0.99)]
+    return quantile(seen.all(), 0.99)

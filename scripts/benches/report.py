@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from benches.large import Large
+
     Case = Callable[[], Awaitable[float]]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says; None: the subject's own choice."""
+    """What the command line says (None: the subject's own choice), and what subjects share."""
 
     rounds: int | None
     entries: int | None
+    large: Large
 
 
 @dataclass

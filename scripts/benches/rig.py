@@ -235,3 +235,13 @@ async def append(client: Client, origin: str, entries: bytes, items: bytes = b""
             return
         except Busy as busy:
             await asyncio.sleep(busy.retry_after)
+
+
+async def log_id(database: str, name: str) -> int:
+    """The id of a log, as soon as it is there."""
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as conn:
+        while True:
+            row = await (await conn.execute("select id from log where name = %s", (name,))).fetchone()
+            if row:
+                return int(row[0])
+            await asyncio.sleep(0.05)

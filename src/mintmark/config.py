@@ -126,18 +126,31 @@ def load_api(file: Path | None) -> ApiSettings:
     return _section(file, "api", ApiSettings)
 
 
+def configured(file: Path | None) -> set[str]:
+    """The sections that a file (if any) and the environment give. Raises Misconfigured."""
+    settings = _settings(file)
+    return {name for name in SECTIONS if getattr(settings, name) is not None}
+
+
 def _section(file: Path | None, name: str, kind: type[S]) -> S:
-    where = str(file) if file else "the environment"
-    try:
-        settings = Settings(**_read(file))
-    except ValidationError as error:
-        raise Misconfigured(f"{where}: {_explain(error)}") from error
-    section = getattr(settings, name)
+    where = _where(file)
+    section = getattr(_settings(file), name)
     if not isinstance(section, kind):
         raise Misconfigured(
             f"{where} has no [{name}] section; give one with --config FILE, or set {_variables(name, kind)}"
         )
     return _anchored(section, file.absolute().parent if file else Path.cwd())
+
+
+def _where(file: Path | None) -> str:
+    return str(file) if file else "the environment"
+
+
+def _settings(file: Path | None) -> Settings:
+    try:
+        return Settings(**_read(file))
+    except ValidationError as error:
+        raise Misconfigured(f"{_where(file)}: {_explain(error)}") from error
 
 
 def _read(file: Path | None) -> dict[str, Any]:

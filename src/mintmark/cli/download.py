@@ -11,11 +11,10 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, NotYet, ProofError, Unavailable
-from mintmark.tlog import bundle, tile
+from mintmark.rpc.edge import edge_at
+from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
-from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import WIDTH
-from mintmark.tlog.merkle import check_consistency
 from mintmark.tlog.trust import Trusted
 
 if TYPE_CHECKING:
@@ -71,20 +70,7 @@ async def accept(client: Client, trusted: Trusted, note: bytes) -> Checkpoint:
 async def begin(client: Client, log: Log, head: Checkpoint, start: int = 0) -> Trusted:
     """A verifier that stands at the bundle of `start`, ready for the chunks from there on."""
     at = start - start % WIDTH
-    edge = Edge() if at == 0 else await _edge_at(client, log.origin, head, at)
-    return Trusted(log.origin, log.verifiers, head, edge)
-
-
-async def _edge_at(client: Client, origin: str, head: Checkpoint, size: int) -> Edge:
-    keys = tile.edge_keys(size)
-    hashes = await client.tiles(origin, [(level, index, (size >> 8 * level) - index * WIDTH) for level, index in keys])
-    proof = await client.consistency(origin, size, head.size)
-    with strictly():
-        if len(hashes) != len(keys):
-            raise ProofError(f"the server sent {len(hashes)} tiles of {len(keys)}")
-        edge = Edge.load(size, dict(zip(keys, hashes, strict=True)))
-        check_consistency(size, edge.root(), head.size, head.root, proof)
-    return edge
+    return Trusted(log.origin, log.verifiers, head, await edge_at(client, head, at))
 
 
 async def get_chunks(client: Client, trusted: Trusted, end: int) -> AsyncIterator[VerifiedChunk]:

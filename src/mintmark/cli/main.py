@@ -52,6 +52,8 @@ SECTIONS: dict[str, Commands] = {
         "evidence": ("evidence:evidence", "Print what contradicted a log, for others to check."),
         "resume": ("resume:resume", "Follow a log again that was stopped."),
         "publish": ("publish:publish", "Write logs to an object store, for CDNs and mirrors."),
+        "fsck": ("fsck:fsck", "Check every row of a database, and mend it from a source."),
+        "rebuild": ("rebuild:rebuild", "Make the rows of a mirrored log again from its bundles."),
         "catch-up": ("catch_up:catch_up", "Bring a mint's restored database up to a mirror."),
     },
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg import sql
 from psycopg.rows import class_row
 
+from mintmark.store import write
 from mintmark.store.model import Log
 from mintmark.tlog.trust import Bundle
 
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
     from mintmark.store.fixes import Fix
     from mintmark.store.model import TileKey
     from mintmark.store.pool import Connection, Pool
+    from mintmark.store.read_store import Rows
 
 FROZEN = "set transaction isolation level repeatable read, read only"
 SNAPSHOT = "select pg_export_snapshot()"
 # Every transaction that writes a log's rows moves one of these first, in this order.
 LOCKS = {True: ("progress", "head"), False: ("head",)}  # by whether it is a read database
 LOCK = "select from {table} where log = %s for update"
+PROJECTION = ("entry", "missing", "v1_tile")
+CLEAR = "delete from {table} where log = %s"
 MIRRORED = "select to_regclass('progress') is not null"
 LOGS = "select id, origin, name, kind, salted from log order by name"
 BUNDLES = """
@@ -45,9 +49,9 @@ WITH_ITEMS = """
     select count(*) filter (where octet_length(items) > 0), count(*)
     from (select items from bundle where log = %s order by index limit 64) as b"""
 # Where the rows end, each table asked by itself.
-BUNDLES_END = "select index * 256 + width from bundle where log = %s order by index desc limit 1"
-TILES_END = "select index * 256 + width from tile where log = %s and level = 0 order by index desc limit 1"
-ENTRIES_END = "select index + 1 from entry where log = %s order by index desc limit 1"
+BUNDLES_END = "select index, width from bundle where log = %s order by index desc limit 1"
+TILES_END = "select index, width from tile where log = %s and level = 0 order by index desc limit 1"
+ENTRIES_END = "select index, 1 from entry where log = %s order by index desc limit 1"
 TILES = """
     select level, index, width, hashes
     from {table} join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
@@ -155,11 +159,35 @@ class FsckStore:
             for fix in fixes:
                 await conn.execute(fix.query.encode(), fix.args)
 
+    async def clear_rows(self, log: int) -> None:
+        """Takes the projection of a log away."""
+        async with self.connection() as conn:
+            for table in PROJECTION:
+                await conn.execute(CLEAR.format(table=table).encode(), (log,))
+
+    async def put_leaves(self, log: int, start: int, hashes: bytes) -> None:
+        """Writes the rows of an opaque log from `start` on."""
+        async with self.connection() as conn:
+            await write.copy_leaves(conn, log, [(start, hashes)])
+
+    async def put_rows(self, log: int, rows: Rows) -> None:
+        """Writes rows of a register, which follow those that are there."""
+        async with self.connection() as conn:
+            await write.register_rows(conn, log, rows)
+
     async def logs(self) -> list[Log]:
         """Every log, by name."""
         async with self.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
             await cursor.execute(LOGS)
             return await cursor.fetchall()
+
+    async def log(self, log: int) -> Log:
+        """A log by its id, which is there."""
+        return next(found for found in await self.logs() if found.id == log)
+
+    async def shown(self, log: int) -> int:
+        """The size of the head, as it is stored; 0 where there is none."""
+        return sum(row[0] for row in await self.fetch(HEAD, (log,)))
 
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
         """The bundles of [first, stop) that are there, as many as fit in `most` bytes but at least one."""

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from mintmark.store.model import Head, TileKey
     from mintmark.store.read_store import Rows
-    from mintmark.tlog.trust import VerifiedChunk
+    from mintmark.tlog.trust import Bundle, VerifiedChunk
 
     Connection = AsyncConnection[TupleRow]
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+COPY_BUNDLES = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
 COPY_LEAVES = "copy entry (log, index, leaf_hash) from stdin (format binary)"
 COPY_ENTRIES = """
     copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)
@@ -33,14 +34,11 @@ COPY_ENTRIES = """
 
 PUT_TILES = """
     insert into {table} (log, level, index, width, hashes)
-    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %s::bytea[])
+    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
     on conflict (log, level, index) do update set width = excluded.width, hashes = excluded.hashes"""
 GROW_BUNDLE = """
-    update bundle set width = %s, entries = entries || %s, items = items || %s
+    update bundle set width = %s, entries = entries || %b, items = items || %b
     where log = %s and index = %s and width = %s"""
-PUT_BUNDLES = """
-    insert into bundle (log, index, width, entries, items)
-    select %s, * from unnest(%s::bigint[], %s::smallint[], %s::bytea[], %s::bytea[])"""
 # One probe a key: its last entry, however many it has had.
 SUPERSEDE = """
     update entry e set superseded_by = k.at
@@ -91,12 +89,19 @@ async def log_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk]) 
         if grown.rowcount != 1:
             raise MintmarkError(f"bundle {row.index} of log {log} has not the {held} entries it had; run mintmark fsck")
     if rows:
-        columns = list(zip(*((row.index, row.width, row.entries, row.items) for row in rows), strict=True))
-        await conn.execute(PUT_BUNDLES, (log, *map(list, columns)), binary=True)
+        await put_bundles(conn, log, rows)
 
 
 def _tail(bundle: bytes, count: int) -> bytes:
     return bundle[len(bundles.take(bundle, count)) :] if bundle else b""
+
+
+async def put_bundles(conn: Connection, log: int, rows: Sequence[Bundle]) -> None:
+    """Writes new bundles. By COPY: as parameters, arrays of megabytes are built twice."""
+    async with conn.cursor() as cursor, cursor.copy(COPY_BUNDLES) as copy:
+        copy.set_types(["int4", "int8", "int2", "bytea", "bytea"])
+        for row in rows:
+            await copy.write_row((log, row.index, row.width, row.entries, row.items))
 
 
 async def put_tiles(conn: Connection, table: str, log: int, tiles: Mapping[TileKey, bytes]) -> None:
@@ -109,12 +114,16 @@ async def put_tiles(conn: Connection, table: str, log: int, tiles: Mapping[TileK
 
 async def leaf_rows(conn: Connection, log: int, chunks: Sequence[VerifiedChunk]) -> None:
     """An opaque log's projection: position and leaf hash."""
-    if not chunks:
-        return
+    if chunks:
+        await copy_leaves(conn, log, [(chunk.start, chunk.hashes) for chunk in chunks])
+
+
+async def copy_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, bytes]]) -> None:
+    """Rows of an opaque log: runs of leaf hashes, each from an index on."""
     async with conn.cursor() as cursor, cursor.copy(COPY_LEAVES) as copy:
         await copy.write(COPY_HEADER)
-        for chunk in chunks:
-            await copy.write(kernel.copy_rows(log, chunk.start, chunk.hashes))
+        for start, hashes in leaves:
+            await copy.write(kernel.copy_rows(log, start, hashes))
         await copy.write(COPY_END)
 
 

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
     Step = Callable[[int, bool], None]
 
-LOOSE = ("entry", "missing", "v1_tile")  # tables whose rows no constraint ties to a log
+# The tables of either kind whose rows are a log's, by whether it is a read database.
+TABLES = {
+    True: ("head", "tile", "bundle", "progress", "checkpoint", "entry", "missing", "v1_tile"),
+    False: ("head", "tile", "bundle", "request", "definition", "clock"),
+}
 
 
 @dataclass
@@ -50,7 +54,8 @@ class Checked:
     upto: int
     damages: list[Damage]
     known: Mapping[int, Checkpoint]  # the signed heads that stand here, by size
-    bundles: set[int] = field(default_factory=set)  # those to be restored
+    bundles: set[int] = field(default_factory=set)  # those whose entries are lost or wrong
+    items: set[int] = field(default_factory=set)  # those of which an item is
     erased: Mapping[int, int] = field(default_factory=dict)
     lied: bool = False
     many: bool = False  # rows are wrong: all are to be made again
@@ -61,11 +66,13 @@ async def check_log(
     log: Log,
     verifiers: Sequence[Verifier],
     *,
+    cosigners: Sequence[Verifier] = (),
     since: int = 0,
     sent: Sequence[bytes] = (),
     step: Step = lambda upto, sound: None,
 ) -> Checked:
-    """Checks a log from the bundle of index `since` on; `sent` are notes of the log that a source has.
+    """Checks a log from the bundle of index `since` on; `sent` are notes of the log that a source has,
+    `cosigners` the keys that this mirror has beside the log's.
 
     `step` hears how far it got, and whether all so far is sound: whether a later check may begin there.
 
@@ -74,20 +81,26 @@ async def check_log(
     found = Findings(log.origin)
     mirrored = await store.mirrored()
     log = await _rightly_named(store, log, mirrored, found)
-    notes = Notes(log, verifiers, found, mirrored, start=since)
+    notes = Notes(log, verifiers, found, mirrored, cosigners, start=since)
     await notes.read(store, sent)
-    size = await _size(store, log, notes)
-    start = min(since, size) // WIDTH * WIDTH
-    marks = sorted(notes.marks, key=lambda mark: mark.size)
-    tree = TreeCheck(store, log, marks, size, await _edge(store, log, start), found)
+    tree = await open_tree(store, log, notes, found)
+    size, start = tree.size, tree.edge.size
     walk = _Walk(store, log, tree, mirrored, start, found)
     notes.judge(size)
     await walk.run(step)
     lied = tree.contradicted is not None and not tree.bundles and not start
-    bundles = tree.bundles | walk.items.bundles
+    items = walk.items
     return Checked(
-        log, size, start, walk.upto, found.once(), notes.known, bundles, walk.items.erased, lied, walk.many
-    )  # fmt: skip
+        *(log, size, start, walk.upto, found.once(), notes.known),
+        *(tree.bundles, items.bundles, items.erased, lied, walk.many),
+    )
+
+
+async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -> TreeCheck:
+    """A walk over the entries from where the notes were read on. Raises as `check_log` does."""
+    size = await _size(store, log, notes)
+    edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
+    return TreeCheck(store, log, sorted(notes.marks, key=lambda mark: mark.size), size, edge, found)
 
 
 async def check_strays(store: FsckStore) -> list[Damage]:
@@ -95,7 +108,7 @@ async def check_strays(store: FsckStore) -> list[Damage]:
     what = "rows of a log that is not there"
     return [
         Damage("(no log)", table, str(log), what, fixes.no_log(table, log))
-        for table in LOOSE
+        for table in TABLES[await store.mirrored()]
         for log in await store.stray_logs(table)
     ]
 
@@ -170,7 +183,7 @@ class _Walk:
 
 async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Findings) -> Log:
     """The log with the name and the kind that it should have: its bundles tell whether it has items."""
-    name = short_name(log.origin)
+    log, name = replace(await store.log(log.id), origin=log.origin), short_name(log.origin)
     if log.name != name:
         fix = fixes.Fix(fixes.NAME, (log.origin, name, log.id))
         found("log", log.id, f"name: {log.name!r} where {name!r} belongs", fix)
@@ -188,8 +201,8 @@ async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Find
 
 async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
     """How many entries are there: what most rows say, the signed ones twice; and all that a head shows."""
-    ends = [sql.BUNDLES_END, sql.TILES_END, *([sql.ENTRIES_END] if notes.mirrored else [])]
-    said = [rows[0][0] for rows in [await store.fetch(end, (log.id,)) for end in ends] if rows]
+    ends = [(sql.BUNDLES_END, WIDTH), (sql.TILES_END, WIDTH), *([(sql.ENTRIES_END, 1)] if notes.mirrored else [])]
+    said = [index * each + more for end, each in ends for index, more in await store.fetch(end, (log.id,))]
     votes = Counter(said) + Counter([notes.durable] if notes.durable is not None else [0])
     for mark in notes.marks:
         if votes[mark.size]:

@@ -54,9 +54,10 @@ class Notes:
     """What the notes of a log say."""
 
     log: Log
-    verifiers: Sequence[Verifier]
+    verifiers: Sequence[Verifier]  # of the log
     found: Findings
     mirrored: bool
+    cosigners: Sequence[Verifier] = ()  # of this mirror: they vouch for nothing, and their lines are no strangers'
     marks: list[Mark] = field(default_factory=list)
     known: dict[int, Checkpoint] = field(default_factory=dict)  # by size; their notes are whole
     start: int = 0  # checkpoints of smaller sizes are not read
@@ -76,7 +77,7 @@ class Notes:
         return opened.head.size if opened.head is not None else int(row[0])
 
     async def read(self, store: FsckStore, sent: Iterable[bytes]) -> None:
-        """Opens every note. A mirror's cosigner is one of the verifiers; `sent` are notes that a source has."""
+        """Opens every note; `sent` are notes that a source has."""
         for row in await store.fetch(sql.HEAD, (self.log.id,)):
             self.heads.append((row, self._read("head", "", row[2])))
         if self.mirrored:
@@ -111,7 +112,7 @@ class Notes:
 
     def _open(self, note: bytes) -> Checkpoint:
         head = open_checkpoint(note, self.log.origin, self.verifiers)
-        whole = format_note(*open_note(note, self.verifiers))
+        whole = format_note(*open_note(note, [*self.verifiers, *self.cosigners]))
         return head if whole == head.note else type(head)(head.origin, head.size, head.root, whole)
 
     def _mended(self, note: bytes) -> Checkpoint | None:

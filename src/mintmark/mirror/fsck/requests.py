@@ -6,7 +6,6 @@ ends at the place that was reached, one says a wrong count, or a wrong first ent
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -53,15 +52,24 @@ def _ending(left: Sequence[Request], need: int) -> tuple[int, Request] | None:
 
 
 def _mended(left: Sequence[Request], need: int) -> tuple[int, Request] | None:
-    """The only one that can be meant to end there, its place, and what it should say."""
-    ends = Counter(row.end for row in left)
-    fitting = []
-    for at, row in enumerate(left):
-        for new in _changed(row, need):
-            behind_another = ends[new.first] > (new.first == row.end)
-            if behind_another if len(left) > 1 else new.first == 0:
-                fitting.append((at, new))
+    """The only one that can be meant to end there, its place, and what it should say: all others end where it begins.
+
+    One has a wrong count: of those that begin before `need`, the last. Or one has a wrong first entry.
+    """
+    last = max((row.first for row in left if 0 <= row.first < need), default=None)
+    fitting = [
+        (at, new)
+        for at, row in enumerate(left)
+        for new in _changed(row, need)
+        if new.first == _end(left, at) and (new.first != row.first or new.first == last)
+    ]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _end(left: Sequence[Request], at: int) -> int:
+    """Where the others end; `left` is by end."""
+    others = left[-1] if at < len(left) - 1 else left[-2] if len(left) > 1 else None
+    return others.end if others is not None else 0
 
 
 def _changed(row: Request, need: int) -> Iterator[Request]:

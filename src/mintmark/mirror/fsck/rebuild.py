@@ -1,0 +1,77 @@
+"""The projection of a log made again from its bundles, byte for byte as a mirror wrote it.
+
+One transaction: the rows are taken away and written anew, and whoever reads meanwhile reads the old ones. Bundles are
+checked against the signed roots as they are read; where one is damaged, nothing is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, MintmarkError, ProofError
+from mintmark.mirror.fsck.check import open_tree
+from mintmark.mirror.fsck.damage import Findings
+from mintmark.mirror.fsck.notes import Notes
+from mintmark.mirror.project import Counts, Projected
+from mintmark.register.kernel import open_rows
+from mintmark.store.fsck_store import writing
+from mintmark.tlog.kernel import WIDTH, leaf_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mintmark.mirror.fsck.tree import Read
+    from mintmark.register.entry import Row
+    from mintmark.store.fsck_store import FsckStore
+    from mintmark.store.model import Log
+    from mintmark.store.pool import Pool
+    from mintmark.tlog.note import Verifier
+
+
+MEND = "mend it first: mintmark fsck --repair-from SOURCE"
+
+
+async def rebuild(
+    pool: Pool, log: Log, verifiers: Sequence[Verifier], step: Callable[[int], None] = lambda entries: None
+) -> int:
+    """Makes the rows of a log in a read database again; how many entries it has. `step` hears of entries.
+
+    Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Nothing was written then.
+    """
+    async with writing(pool, log.id) as store:
+        return await rebuild_rows(store, log, verifiers, step)
+
+
+async def rebuild_rows(
+    store: FsckStore, log: Log, verifiers: Sequence[Verifier], step: Callable[[int], None] = lambda entries: None
+) -> int:
+    """The same, within a transaction that is there already."""
+    found, counts = Findings(log.origin), Counts()
+    notes = Notes(log, verifiers, found, mirrored=True, tries=0)
+    await notes.read(store, ())
+    tree = await open_tree(store, log, notes, found)
+    await store.clear_rows(log.id)
+    async for read in tree.walk():
+        if found.damages:
+            break
+        if log.kind == "opaque":
+            await store.put_leaves(log.id, read.start, read.hashes)
+        else:
+            projected = Projected(log.id, counts, _opened(log, read))
+            await store.put_rows(log.id, projected)
+            counts = projected.after
+        step(read.end - read.start)
+    if found.damages:
+        raise MintmarkError(f"{found.damages[0]}; {MEND}")
+    return tree.size
+
+
+def _opened(log: Log, read: Read) -> list[Row]:
+    try:
+        return [
+            row
+            for part in read.sound
+            for row in open_rows(part.index * WIDTH, 0, leaf_hashes(part.entries), part.entries, part.items)
+        ]
+    except (ProofError, Malformed) as error:
+        raise MintmarkError(f"{log.origin}: {error}; {MEND}") from error

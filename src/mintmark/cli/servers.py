@@ -64,10 +64,10 @@ def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> i
 
     settings = load_mirror(config)
     trusting = Trusting(config)
-    cosigner = read_keys(settings.key)[0] if settings.key else None
+    cosigners = read_keys(settings.key) if settings.key else ()
     if once:
-        return _tell(run(mirror_once(settings.database, trusting, deadline, cosigner=cosigner)), as_json)
-    run_until_stopped(serve_mirror(settings.database, trusting, listen=settings.listen, cosigner=cosigner))
+        return _tell(run(mirror_once(settings.database, trusting, deadline, cosigners=cosigners)), as_json)
+    run_until_stopped(serve_mirror(settings.database, trusting, listen=settings.listen, cosigners=cosigners))
     return exits.OK
 
 

@@ -174,7 +174,7 @@ class Followed:
             if monotonic() > self._leased - LEASE_LEFT and (wait := await self._lease()):
                 return wait
             follower = self._follower = self._follower or Follower(
-                self._store, self.origin, self.verifiers, self._worker.cosigner
+                self._store, self.origin, self.verifiers, self._worker.cosigners
             )
             deadline = min(monotonic() + SLICE, self._worker.deadline)
             done = await follower.step(peer, head.note, self._known().kind, deadline)

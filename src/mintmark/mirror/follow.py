@@ -49,10 +49,10 @@ class Follower:
     """One log in one read database. Not for two tasks at once; two workers at once do no harm."""
 
     def __init__(
-        self, store: ReadStore, origin: str, verifiers: Sequence[Verifier], cosigner: Signer | None = None
+        self, store: ReadStore, origin: str, verifiers: Sequence[Verifier], cosigners: Sequence[Signer] = ()
     ) -> None:
         self.store, self.origin = store, origin
-        self._verifiers, self._cosigner = verifiers, cosigner
+        self._verifiers, self._cosigners = verifiers, cosigners
         self._state: _State | None = None
 
     @property
@@ -172,10 +172,13 @@ class Follower:
             state.counts = rows.after
 
     def _cosigned(self, pending: Checkpoint) -> bytes:
-        """The note with our cosignature. It leaves in the transaction that makes its last entry durable, never
+        """The note with our cosignatures. They leave in the transaction that makes its last entry durable, never
         before.
         """
-        return pending.note if self._cosigner is None else cosign(pending.note, self._cosigner, int(time()))
+        note, now = pending.note, int(time())
+        for cosigner in self._cosigners:
+            note = cosign(note, cosigner, now)
+        return note
 
 
 def _projected(progress: Progress, before: Counts, chunks: list[VerifiedChunk], pending: Checkpoint) -> Projected:

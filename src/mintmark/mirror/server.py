@@ -70,11 +70,11 @@ async def serve_mirror(
     trusting: Trusting,
     *,
     listen: str | None = None,
-    cosigner: Signer | None = None,
+    cosigners: Sequence[Signer] = (),
     name: str = "",
 ) -> None:
     """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are tried again."""
-    async with _worker(database, trusting, cosigner, name) as (worker, clients, pool), asyncio.TaskGroup() as tasks:
+    async with _worker(database, trusting, cosigners, name) as (worker, clients, pool), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run())
         tasks.create_task(_reload(worker, clients, trusting))
         if listen is not None:
@@ -84,10 +84,10 @@ async def serve_mirror(
 
 
 async def mirror_once(
-    database: str, trusting: Trusting, seconds: float, *, cosigner: Signer | None = None
+    database: str, trusting: Trusting, seconds: float, *, cosigners: Sequence[Signer] = ()
 ) -> list[Reached]:
     """One run to the heads of now, for at most about `seconds`; how far each log got."""
-    async with _worker(database, trusting, cosigner, "") as (worker, _, _):
+    async with _worker(database, trusting, cosigners, "") as (worker, _, _):
         return await once(worker, seconds)
 
 
@@ -108,32 +108,33 @@ class _Clients:
 
 @asynccontextmanager
 async def _worker(
-    database: str, trusting: Trusting, cosigner: Signer | None, name: str
+    database: str, trusting: Trusting, cosigners: Sequence[Signer], name: str
 ) -> AsyncIterator[tuple[Worker, _Clients, Pool]]:
     following = trusting.load()
-    check_cosigner(cosigner, following.trust)
+    check_cosigners(cosigners, following.trust)
     await migrate(database, "read")
     clients = _Clients()
     try:
         async with open_pool(database, CONNECTIONS) as pool:
             sources = clients.of(following.sources)
             store = ReadStore(pool)
-            yield Worker(name or _name(), store, sources, following.trust, cosigner=cosigner, tell=_tell), clients, pool
+            yield (
+                Worker(name or _name(), store, sources, following.trust, cosigners=cosigners, tell=_tell),
+                clients,
+                pool,
+            )
     finally:
         await clients.keep(())
 
 
-def check_cosigner(cosigner: Signer | None, trust: Mapping[str, Sequence[Verifier]]) -> None:
+def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Verifier]]) -> None:
     """A mirror speaks for itself. Raises Misconfigured for a key that a log signs with, or that is not for
     cosignatures.
     """
-    if cosigner is None:
-        return
-    if cosigner.kind not in COSIGNERS:
+    if any(cosigner.kind not in COSIGNERS for cosigner in cosigners):
         raise Misconfigured("[mirror] key is a log's; make a cosigner's with mintmark keygen --cosigner")
-    if origin := next(
-        (o for o, keys in trust.items() for key in keys if public_key(key.vkey) == public_key(cosigner.vkey)), None
-    ):
+    ours = {public_key(cosigner.vkey) for cosigner in cosigners}
+    if origin := next((o for o, keys in trust.items() for key in keys if public_key(key.vkey) in ours), None):
         raise Misconfigured(f"[mirror] key is that of {origin}; a mirror cosigns with a key of its own")
 
 
@@ -164,7 +165,7 @@ async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None
         stamp = trusting.stamp()
         try:
             following = trusting.load()
-            check_cosigner(worker.cosigner, following.trust)
+            check_cosigners(worker.cosigners, following.trust)
         except MintmarkError as error:
             _log.error("configuration not reloaded", detail=str(error))
         else:

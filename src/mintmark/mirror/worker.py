@@ -50,10 +50,10 @@ class Worker:
         sources: Sequence[Source],
         trust: Mapping[str, Sequence[Verifier]],
         *,
-        cosigner: Signer | None = None,
+        cosigners: Sequence[Signer] = (),
         tell: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
-        self.name, self.store, self.cosigner, self.tell = name, store, cosigner, tell
+        self.name, self.store, self.cosigners, self.tell = name, store, cosigners, tell
         self.deadline = float("inf")  # on the monotonic clock: no step goes on beyond it
         self.trust = trust
         self.peers = {source.address: Peer(source) for source in sources}

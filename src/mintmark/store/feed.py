@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
-from mintmark.store.pool import direct
+from mintmark.store.pool import direct, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -79,7 +79,7 @@ class HeadFeed:
     async def _listen(self) -> None:
         while True:
             with suppress(psycopg.OperationalError):
-                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as conn:
+                async with await psycopg.AsyncConnection.connect(settled(self._conninfo), autocommit=True) as conn:
                     if not await direct(conn):
                         return  # behind a pooler notices would reach whoever has the session next
                     await conn.execute(f"listen {CHANNEL}")

@@ -5,16 +5,18 @@ A database is the mint's or a read database, never both: logs are in the same ta
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import errors as pg
 
-from mintmark.errors import Misconfigured, Unavailable
+from mintmark.errors import Misconfigured
+from mintmark.store.pool import settled, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from psycopg.rows import TupleRow
 
@@ -24,6 +26,7 @@ Kind = Literal["mint", "read"]
 
 COMPONENTS: dict[Kind, tuple[str, ...]] = {"mint": ("log", "mint"), "read": ("log", "read")}
 OTHER: dict[Kind, Kind] = {"mint": "read", "read": "mint"}
+SERVERS: dict[Kind, str] = {"mint": "mint", "read": "mirror"}
 LOCK = "select pg_advisory_xact_lock(7239541)"
 TABLE = """
     create table if not exists schema_version (
@@ -40,19 +43,35 @@ async def migrate(conninfo: str, kind: Kind) -> None:
     Raises Misconfigured for a newer schema, the other kind's database or a user who may not; Unavailable.
     """
     try:
-        async with await psycopg.AsyncConnection.connect(conninfo) as conn:
+        async with _connected(conninfo) as conn:
             if await _missing(conn, kind):
                 await conn.execute(LOCK)
                 await conn.execute(TABLE)
                 for component, version in await _missing(conn, kind):  # another may have been faster
                     await conn.execute(_sql(component)[version].encode())
                     await conn.execute(APPLIED, (component, version))
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the database cannot be reached: {str(error).strip()}") from error
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
         raise Misconfigured(
             f"the database's schema cannot be made: {str(error).strip()}; connect as the database's owner"
         ) from error
+
+
+async def check(conninfo: str, kind: Kind) -> None:
+    """For who only looks: raises as `migrate` does, and Misconfigured where there is something to apply."""
+    async with _connected(conninfo) as conn:
+        if await _missing(conn, kind):
+            raise Misconfigured(
+                f"the {kind} database has not the tables of this version; start mintmark {SERVERS[kind]} on it once"
+            )
+
+
+@asynccontextmanager
+async def _connected(conninfo: str) -> AsyncIterator[Connection]:
+    try:
+        async with await psycopg.AsyncConnection.connect(settled(conninfo)) as conn:
+            yield conn
+    except psycopg.OperationalError as error:
+        raise unreachable(error) from error
 
 
 async def _missing(conn: Connection, kind: Kind) -> list[tuple[str, int]]:

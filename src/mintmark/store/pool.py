@@ -2,6 +2,9 @@
 
 Between us and Postgres may stand a pooler that gives each transaction another session (pgbouncer). Nothing here rests
 on session state; what merely gains by it, prepared statements and LISTEN, is used where a connection is `direct`.
+
+A server that loses its power says nothing, and the kernel would wait for it for a quarter of an hour, or for two hours
+where it owes an answer: no failover to another host begins before. So connections are `settled` to half a minute.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from mintmark.errors import Unavailable
+from mintmark.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,6 +26,13 @@ if TYPE_CHECKING:
 Connection = psycopg.AsyncConnection[TupleRow]
 
 WAIT = 10.0  # seconds for a connection
+GONE = {  # libpq's names; seconds, and milliseconds
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -36,15 +47,39 @@ class Pool(AsyncConnectionPool[Connection]):
         except psycopg.errors.DiskFull as error:
             reason = error.diag.message_primary
             raise Unavailable(f"the database's disk is full ({reason}); make room, and it goes on by itself") from error
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise Unavailable(
+                "the database takes no writes: it is a standby, or set so; name every host in the connection string, "
+                "with target_session_attrs=read-write"
+            ) from error
         except (psycopg.OperationalError, PoolTimeout) as error:
-            reason = str(error).strip() or type(error).__name__
-            raise Unavailable(f"the database cannot be reached: {reason}") from error
+            raise unreachable(error) from error
+
+
+def unreachable(error: Exception) -> Unavailable:
+    """What became of a connection, in one line."""
+    return Unavailable(f"the database cannot be reached: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def settled(conninfo: str) -> str:
+    """The connection string with limits to how long a server is waited for that is gone, where it sets none.
+
+    Raises Misconfigured for what is no connection string.
+    """
+    try:
+        given = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError as error:
+        reason = " ".join(str(error).split())
+        raise Misconfigured(
+            f"the database's connection string cannot be read ({reason}); write host=… dbname=… or postgresql://…"
+        ) from None
+    return make_conninfo(conninfo, **{key: value for key, value in GONE.items() if key not in given})
 
 
 def open_pool(conninfo: str, size: int) -> Pool:
     """A pool of at most `size` connections; open it with `async with`."""
     return Pool(
-        conninfo,
+        settled(conninfo),
         min_size=1,
         max_size=size,
         open=False,

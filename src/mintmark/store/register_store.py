@@ -54,21 +54,19 @@ COUNTS = """
         select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
     from entry e where e.log = %(log)s and e.index = %(index)s"""
 # Where a time ends: after the last user entry up to it, and before the first younger one. In between are only system
-# entries, whose clock is another; it does not run backwards, so that it is halved until the first younger one is found.
+# entries; their times are in no order, so the first younger one is looked for, among so many that it costs little.
 SIZE_AT = """
-    with recursive halved(low, high) as (
-        select least(coalesce((
+    with known as (
+        select coalesce((
             select index + 1 from entry where log = %(log)s and type = 'user' and timestamp <= %(time)s
-            and index < %(size)s order by timestamp desc, index desc limit 1), 0), high), high
-        from (select coalesce((
+            and index < %(size)s order by timestamp desc, index desc limit 1), 0) as low,
+        coalesce((
             select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s
-            and index < %(size)s order by timestamp, index limit 1), %(size)s::bigint) as high) as younger
-        union all
-        select case when e.timestamp > %(time)s then h.low else h.middle + 1 end,
-               case when e.timestamp > %(time)s then h.middle else h.high end
-        from (select low, high, (low + high) / 2 as middle from halved where low < high) as h
-        join entry e on e.log = %(log)s and e.index = h.middle)
-    select min(high) from halved"""
+            and index < %(size)s order by timestamp, index limit 1), %(size)s::bigint) as high)
+    select coalesce(min(e.index) filter (where e.timestamp > %(time)s), min(known.high))
+    from known left join lateral (
+        select index, timestamp from entry
+        where log = %(log)s and index >= known.low and index < known.high order by index limit 5000) as e on true"""
 # Number by number: asked for all at once and in order, a planner without statistics walks the whole log.
 GROWTH = """
     select e.index, e.timestamp, e.live from unnest(%(numbers)s::bigint[]) as n(number) cross join lateral (

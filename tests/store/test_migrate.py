@@ -10,7 +10,7 @@ import pytest
 
 from mintmark.errors import Misconfigured, Unavailable
 from mintmark.store import embedded
-from mintmark.store.migrate import COMPONENTS, migrate
+from mintmark.store.migrate import COMPONENTS, check, migrate
 from tests.store.test_embedded import running
 
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ async def test_a_database_that_is_up_to_date_is_not_written(
 async def test_a_newer_schema_is_refused_with_the_fix(new_database: Callable[[str | None], str], kind: str) -> None:
     database = new_database(kind)
     await ask(database, "insert into schema_version (component, version) values ('log', 999)")
-    with pytest.raises(Misconfigured, match=r"log schema is version 999, this mintmark knows \d+; upgrade mintmark"):
-        await migrate(database, kind)
+    for look in (migrate, check):
+        with pytest.raises(
+            Misconfigured, match=r"log schema is version 999, this mintmark knows \d+; upgrade mintmark"
+        ):
+            await look(database, kind)
 
 
 @pytest.mark.parametrize(("kind", "other"), [("mint", "read"), ("read", "mint")])
@@ -68,6 +71,18 @@ async def test_the_other_kind_s_database_is_refused(
     with pytest.raises(Misconfigured, match=f"this is a {other} database; the {kind} database must be another"):
         await migrate(database, kind)
     assert await ask(database, SHAPE) == before
+
+
+@pytest.mark.parametrize(("kind", "server"), [("mint", "mint"), ("read", "mirror")])
+async def test_who_only_looks_makes_no_tables(
+    new_database: Callable[[str | None], str], kind: str, server: str
+) -> None:
+    database = new_database(None)
+    with pytest.raises(Misconfigured, match=f"has not the tables of this version; start mintmark {server} on it once"):
+        await check(database, kind)
+    assert await ask(database, SHAPE) == []
+    await migrate(database, kind)
+    await check(database, kind)
 
 
 async def test_a_user_who_may_not_is_told_so(postgres: TestPostgres, new_database: Callable[[str | None], str]) -> None:
@@ -95,8 +110,10 @@ async def test_a_migration_that_fails_leaves_nothing(
 
 
 async def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="the database cannot be reached"):
-        await migrate(f"host={tmp_path} dbname=x", "read")
+    for look in (migrate, check):
+        with pytest.raises(Unavailable, match="the database cannot be reached") as told:
+            await look(f"host={tmp_path} dbname=x", "read")
+        assert "\n" not in str(told.value)
 
 
 async def test_after_a_crash_in_the_middle_it_goes_on(tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ def settled(conninfo: str) -> str:
     try:
         given = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError as error:
-        reason = " ".join(str(error).split())
+        reason = str(error).strip() if "connection option" in str(error) else "it is none"  # others quote a password
         raise Misconfigured(
-            f"the database's connection string cannot be read ({reason}); write host=… dbname=… or postgresql://…"
+            f"the database's connection string cannot be read: {reason}; write host=… dbname=… or postgresql://…"
         ) from None
     return make_conninfo(conninfo, **{key: value for key, value in GONE.items() if key not in given})
 

@@ -38,7 +38,7 @@ def _source(value: str) -> str:
         return _address(value)
     scheme, _, rest = value.partition("://")
     if scheme not in ("http", "https") or not rest.strip("/") or set("?#@ ") & set(rest):
-        raise ValueError(f"{value!r} is not http(s)://HOST/PATH/")
+        raise ValueError(f"{value!r} is not http(s)://HOST/PATH/, with {{name}} for a log's name if it is of many")
     return value.rstrip("/") + "/"
 
 

@@ -57,6 +57,9 @@ class StaticServer(ThreadingHTTPServer):
         self.asked: list[tuple[str, str]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client may go."""
+
 
 @contextmanager
 def serving(directory: Path) -> Iterator[StaticServer]:

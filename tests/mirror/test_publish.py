@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -253,16 +254,22 @@ async def test_what_may_be_cached_says_so(read_store: ReadStore) -> None:
     await mirror(read_store, world)
     store = open_store("memory:///")
     await publish(read_store, world, Shelf(store, "memory:///", "thing"))
-    cached = {}
+    cached, data = {}, {}
     for name in ("checkpoint", "tile/0/000", "tile/entries/001.p/44", "tile/items/000"):
-        cached[name] = (await obstore.get_async(store, f"thing/log/{name}")).attributes
+        found = await obstore.get_async(store, f"thing/log/{name}")
+        cached[name], data[name] = found.attributes, bytes(await found.bytes_async())
     assert cached["checkpoint"] == {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=2"}
-    for name in ("tile/0/000", "tile/entries/001.p/44"):
-        assert cached[name]["Cache-Control"] == "public, max-age=31536000, immutable"
+    immutable = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
+    assert cached["tile/0/000"] == immutable
+    assert cached["tile/entries/001.p/44"] == {**immutable, "Content-Encoding": "gzip"}
     assert cached["tile/items/000"] == {
-        "Content-Type": "application/octet-stream",
+        **immutable,
+        "Content-Encoding": "gzip",
         "Cache-Control": "public, max-age=60",
     }
+    assert data["tile/0/000"] == world.tiles[0, 0]
+    assert gzip.decompress(data["tile/entries/001.p/44"]) == bundle.join(world.entries_[256:])
+    assert gzip.decompress(data["tile/items/000"]) == bundle.join(world.items[:256])
 
 
 async def test_the_command(read_db: str, read_store: ReadStore, tmp_path: Path) -> None:

@@ -453,6 +453,16 @@ def test_the_configuration_takes_both_kinds_of_sources(tmp_path: Path) -> None:
             load_mirror(mirror_config(tmp_path, "x", [wrong]))
 
 
+def test_one_url_with_a_name_in_it_is_a_source_for_each_log(tmp_path: Path) -> None:
+    from mintmark.cli.trusting import Trusting
+
+    config = mirror_config(
+        tmp_path, "x", ["h:1", "https://cdn.example/{name}/log/"], register(count=1), opaque(1, "w/b")
+    )
+    sources = ["h:1", "https://cdn.example/b/log/", "https://cdn.example/thing/log/"]
+    assert Trusting(config).load().sources == sources
+
+
 async def test_an_address_says_how_it_is_asked() -> None:
     for address, kind in {"127.0.0.1:7070": Client, "http://127.0.0.1:1/log": TilesSource}.items():
         made = open_source(address)

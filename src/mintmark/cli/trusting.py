@@ -13,6 +13,7 @@ from mintmark.cli.keys import read_vkeys
 from mintmark.config import load_mirror
 from mintmark.errors import Misconfigured
 from mintmark.mirror.server import Following
+from mintmark.mirror.tiles_source import expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ class Trusting:
             for origin, keys in found.items()
             if _matches(origin, settings.logs) and not _matches(origin, settings.exclude)
         }
-        return Following(trust, settings.sources)
+        return Following(trust, expand(settings.sources, trust))
 
     def stamp(self) -> object:
         """Changes when `load` may give something else; an unreadable file is none yet."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.once import Reached, once
-from mintmark.mirror.tiles_source import open_source
+from mintmark.mirror.tiles_source import expand, open_source
 from mintmark.mirror.worker import Worker
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
@@ -79,7 +79,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
 async def _run(container: _Container, event: Mapping[str, Any], context: Context) -> list[Reached]:
     trust = _wanted(_trust(), event)
     pool = await container.pool()
-    clients = [open_source(address) for address in json.loads(_setting("SOURCES"))]
+    clients = [open_source(address) for address in expand(json.loads(_setting("SOURCES")), trust)]
     worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
     try:
         return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVE)

@@ -172,7 +172,7 @@ class Publisher:
         full = {key: hashes for key, hashes in chunk.tiles.items() if len(hashes) == WIDTH * HASH}
         await asyncio.gather(
             *(self._shelf.put(entries_path(row.index, row.width), row.entries) for row in chunk.bundles),
-            *(self._shelf.put(items_path(r.index, r.width), r.items, items=True) for r in chunk.bundles if r.items),
+            *(self._shelf.put(items_path(r.index, r.width), r.items) for r in chunk.bundles if r.items),
             *(self._shelf.put(path(Tile(*key)), hashes) for key, hashes in full.items() if key[0] == 0),
             *(self._erase(index) for index in erased),
         )
@@ -198,7 +198,7 @@ class Publisher:
         """A bundle that an earlier run may have written: again, as it is in the database by now, and no older copy."""
         if index < self._start // WIDTH:
             (row,) = await self._store.bundles(self._log.id, index, index + 1, 1)
-            await self._shelf.put(items_path(index), row.items, items=True)
+            await self._shelf.put(items_path(index), row.items)
         keep = items_path(index, tile_width(0, index, self._size))
         await self._shelf.delete_partials(items_path(index), keep)
 

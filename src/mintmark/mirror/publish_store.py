@@ -1,13 +1,14 @@
 """An object store as a place to publish at: files of a log below one prefix, over obstore (the `publish` extra).
 
-What was hashed never changes and is cached for ever. A bundle of items is not: an item may be erased. The checkpoint is
-replaced only where it still is the one that was read, by the store's own compare-and-swap where it has one. A local
+What was hashed never changes, and is cached for ever; a bundle of items is not: an item may be erased. The checkpoint
+is replaced only where it still is the one that was read, by the store's own compare-and-swap where it has one. A local
 directory has none, nor headers; there the files are on disk before the checkpoint names them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32  # requests
 CHECKPOINT = "checkpoint"
-BYTES = "application/octet-stream"
-IMMUTABLE = {"Content-Type": BYTES, "Cache-Control": "public, max-age=31536000, immutable"}
-ITEMS = {"Content-Type": BYTES, "Cache-Control": "public, max-age=60"}
+TILE = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
+ENTRIES = {**TILE, "Content-Encoding": "gzip"}
+ITEMS = {**ENTRIES, "Cache-Control": "public, max-age=60"}
 HEAD = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=2"}
+
+HEADERS = {"tile/entries/": ENTRIES, "tile/items/": ITEMS}
+LEVEL = 6
 
 
 class Found(NamedTuple):
@@ -62,9 +66,12 @@ class Shelf:
                 except FileNotFoundError:
                     return None
 
-    async def put(self, path: str, data: bytes, *, items: bool = False) -> None:
-        """Writes a tile or a bundle."""
-        await self._put(path, data, ITEMS if items else IMMUTABLE, "overwrite")
+    async def put(self, path: str, data: bytes) -> None:
+        """Writes a tile or a bundle. Bundles are compressed: clients take gzip of whatever a log says is gzip."""
+        headers = next((of for prefix, of in HEADERS.items() if path.startswith(prefix)), TILE)
+        if "Content-Encoding" in headers and not self._local:
+            data = await asyncio.to_thread(gzip.compress, data, LEVEL, mtime=0)
+        await self._put(path, data, headers, "overwrite")
 
     async def put_checkpoint(self, note: bytes, before: Found | None) -> None:
         """Writes the checkpoint, last. Raises Conflict where it is not `before` any more."""

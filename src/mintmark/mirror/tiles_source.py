@@ -31,7 +31,7 @@ from mintmark.tlog.treehead import TreeHead, parse_text
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 
     from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Chunk
@@ -58,6 +58,13 @@ class _Head(NamedTuple):
 def open_source(address: str) -> Client | TilesSource:
     """The source at an address of the configuration: HOST:PORT over gRPC, a URL over HTTP."""
     return TilesSource(address.rstrip("/") + "/") if "://" in address else Client(address)
+
+
+def expand(sources: Iterable[str], origins: Iterable[str]) -> list[str]:
+    """The addresses of sources for these logs: a URL with `{name}` in it is one for each."""
+    names = [origin.rpartition("/")[2] for origin in sorted(origins)]
+    each = ([s.replace("{name}", name) for name in names] if "{name}" in s else [s] for s in sources)
+    return [address for addresses in each for address in addresses]
 
 
 class TilesSource:

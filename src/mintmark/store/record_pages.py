@@ -25,8 +25,8 @@ WINDOW = 20_000  # entries looked at for one page
 FEW = 2_000  # records that are found by a value and sorted
 ALL_OF_IT = 2**63 - 1  # as a cursor's index: past every entry of its key
 
-# Per order: what is beyond the cursor, and the order that the index gives. The index is of entries with a key: that there
-# is one follows from `>=` for the planner, and not from the comparison of rows.
+# Per order: what is beyond the cursor, and the order that the index gives. The index is of entries with a key: that it
+# fits follows from `>=` for the planner, and not from the comparison of rows.
 ORDERS: dict[Order, tuple[str, str]] = {
     "key": ("e.key >= %(key)s and (e.key, e.index) > (%(key)s, %(entry)s)", "e.key, e.index"),
     "newest": ("e.index < %(entry)s", "e.index desc"),

@@ -40,9 +40,10 @@ NUMBER = (
     f"select {COLUMNS} from entry e where log = %(log)s and type = 'user' and number = %(number)s and index < %(size)s"  # noqa: S608
 )
 INDEX = f"select {COLUMNS} from entry e where log = %(log)s and index = %(index)s and type is not null"  # noqa: S608
+_NAMING = f"select {COLUMNS} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s"  # noqa: S608
+# An entry that still has it, else one whose item was erased.
 ITEM = f"""
-    select {COLUMNS} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
-    order by index limit 1"""  # noqa: S608
+    ({_NAMING} and item is not null order by index limit 1) union all ({_NAMING} order by index limit 1) limit 1"""
 # Three ranges of keys, so that a million erasures are not read to find ten definitions.
 DEFINITIONS = f"""
     select {COLUMNS} from entry e
@@ -156,7 +157,7 @@ class RegisterStore(LogStore):
         return await self._one(INDEX, log=log, index=index)
 
     async def by_item(self, log: int, size: int, digest: bytes) -> Row | None:
-        """The first entry that names an item by its hash."""
+        """The first entry that names an item by its hash, and has it if any does."""
         return await self._one(ITEM, log=log, size=size, digest=digest)
 
     async def definitions(self, log: int, start: int, size: int) -> list[Row]:

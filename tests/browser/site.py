@@ -12,7 +12,7 @@ from mintmark.register.item import item_hash
 from mintmark.register.rsf import read_rsf
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey
-from tests.register.lighthouse import define_field, define_register, system, user
+from tests.register.lighthouse import define_field, define_register, entry, system, user
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ SCRIPTS = [
     "&lt;b&gt; is what it says, and \u202ethis is backwards\u202c, 🌿, and a\ttab\nand a line",
     "x" * 3000,
 ]
-KEYS = ["plain", "with/slash", "with.json", "a.b.proof", "A-z", "100", "q", "z"]
+KEYS = ["plain", "with/slash", "with.json", "a.b.proof", "A-z", "100", "q", "z" * 255]
+SECRET = b'{"hostile":"erased","name":"Known no more"}'
 
 
 def hostile() -> tuple[list[Entry], list[bytes]]:
@@ -69,9 +70,12 @@ def hostile() -> tuple[list[Entry], list[bytes]]:
                 "refers": ["country:GB", "unknown:1"],
             }
             rows.append(user(key, canonical.format(item), "2024-03-02T10:30:00Z"))
+    rows.append((entry("erased", SECRET, "2024-03-03T10:00:00Z"), b""))
+    erasure = b'{"authority":"The court","reason":"Personal data"}'
+    rows.append(system(f"erase:{len(rows) - 1}", erasure, "2024-03-03T10:20:00Z"))
     rows.append(user("ended", b'{"hostile":"ended","name":"It was"}', "2024-03-03T10:30:00Z"))
     rows.append(user("ended", None, "2024-03-04T10:30:00Z"))
-    return [entry for entry, _ in rows], [item or b"" for _, item in rows]
+    return [made for made, _ in rows], [item or b"" for _, item in rows]
 
 
 def worlds() -> dict[str, World]:
@@ -86,8 +90,8 @@ def worlds() -> dict[str, World]:
 def _world(name: str, entries: list[Entry], items: list[bytes]) -> World:
     origin = f"{DOMAIN}/{name}"
     world = World(origin, pb.KIND_REGISTER, generate_skey(origin))
-    assert all(item == b"" or item_hash(item) == entry.item_hash for entry, item in zip(entries, items, strict=True))
-    world.append([format_entry(entry) for entry in entries], items)
+    assert all(item == b"" or item_hash(item) == made.item_hash for made, item in zip(entries, items, strict=True))
+    world.append([format_entry(made) for made in entries], items)
     return world
 
 

@@ -114,11 +114,20 @@ async def test_travel_with_the_slider(page: Page, served_site: Site) -> None:
     await slider.press("Home")
     for _ in range(3):
         await slider.press("PageUp")
-    size = await slider.evaluate("slider => slider.value") if page.context.browser else "0"
+    size = await slider.input_value()
     await page.get_by_role("button", name="Go there").first.click()
     await expect(page).to_have_url(f"{served_site.url}/country?at={size}")
     await expect(page.get_by_role("note")).to_contain_text(f"as of size {size}")
     await expect(page.locator("footer")).to_contain_text(f"the first {size} entries")
+
+
+async def test_the_slider_tells_the_day_that_it_is_at(open_page: Callable[..., Any], served_site: Site) -> None:
+    page = await open_page("phone")
+    await page.goto(f"{served_site.url}/country")
+    mark, at_head = page.locator("[data-here]"), await page.locator("[data-here]").get_attribute("x1")
+    await page.get_by_role("slider").press("Home")
+    await expect(page.locator("output")).to_have_text("1 of 303, about 3 November 2014")
+    assert await mark.get_attribute("x1") == "0.0" != at_head
 
 
 async def test_compare_two_dates(page: Page, served_site: Site) -> None:
@@ -169,6 +178,15 @@ async def test_verify_an_entry_that_ended_a_record(open_page: Callable[..., Any]
     await verify(page, served_site.logs["hostile"].signer.vkey)
     assert await states(page) == ["good"] * 5
     await expect(page.locator("[data-step=item]")).to_contain_text("ends the record")
+
+
+async def test_verify_an_entry_whose_item_was_erased(open_page: Callable[..., Any], served_site: Site) -> None:
+    page = await open_page()
+    await page.goto(f"{served_site.url}/hostile/records/erased")
+    await expect(page.get_by_text("What this record said was erased.")).to_be_visible()
+    await verify(page, served_site.logs["hostile"].signer.vkey)
+    assert await states(page) == ["good"] * 5
+    await expect(page.locator("[data-step=item]")).to_contain_text("It was erased")
 
 
 async def test_without_a_key_nothing_is_called_verified(open_page: Callable[..., Any], served_site: Site) -> None:

@@ -40,7 +40,8 @@ PAGES = {
     "changes": "/country/diff?from=2021-03-01&to=2022-12-31",
     "hostile register": "/hostile",
     "hostile records": "/hostile/records",
-    "hostile record": "/hostile/records/plain",
+    "hostile record": f"/hostile/records/{site.KEYS[-1]}",
+    "erased record": "/hostile/records/erased",
 }
 PROBLEMS = {400: "/country?at=never", 404: "/country/records/NOPE", 406: "/country/records.zip"}
 ALIEN = """Array.from(document.querySelectorAll("*")).filter((element) =>

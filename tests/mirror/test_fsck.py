@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.errors import Fork, MintmarkError, NotYet, ProofError, Unavailable, Untrusted
+from mintmark.errors import Fork, MintmarkError, NotYet, ProofError
 from mintmark.mirror.fsck.check import Checked, check_log
 from mintmark.mirror.fsck.logs import Keyed
 from mintmark.mirror.fsck.rebuild import rebuild

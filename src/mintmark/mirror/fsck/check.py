@@ -88,11 +88,11 @@ async def check_log(
     walk = _Walk(store, log, tree, mirrored, start, found)
     notes.judge(size)
     await walk.run(step)
-    lied = tree.contradicted is not None and not tree.bundles and not start
+    lied = tree.contradicted is not None and not tree.leaves.bundles and not start
     items = walk.items
     return Checked(
         *(log, size, start, walk.upto, found.once(), notes.known),
-        *(tree.bundles, items.bundles, items.erased, lied, walk.many),
+        *(tree.leaves.bundles, items.bundles, items.erased, lied, walk.many),
     )
 
 
@@ -100,7 +100,7 @@ async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -
     """A walk over the entries from where the notes were read on. Raises as `check_log` does."""
     size = await _size(store, log, notes)
     edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
-    return TreeCheck(store, log, sorted(notes.marks, key=lambda mark: mark.size), size, edge, found)
+    return TreeCheck(store, log, notes.marks, size, edge, found)
 
 
 async def check_strays(store: FsckStore) -> list[Damage]:

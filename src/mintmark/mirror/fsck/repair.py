@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 ROUNDS = 8
+TREE = {"bundle", "tile"}  # all else is made from them
 NOTES = {"head", "progress", "checkpoint"}  # what they say is true of whole bundles only
 
 
@@ -105,5 +106,5 @@ async def _mend(
             await store.fix([fixes.bundle(found.log.id, row)])
     later = NOTES if found.bundles else set()
     await store.fix([damage.fix for damage in found.damages if damage.fix and damage.table not in later])
-    if found.many and not found.bundles:
+    if found.many and not TREE & {damage.table for damage in found.damages}:
         await rebuild_rows(store, found.log, verifiers)

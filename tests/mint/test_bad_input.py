@@ -66,7 +66,8 @@ REFUSED = {
     "unknown origin": (request(origin="mint.example/nowhere"), Code.NOT_FOUND, "no log 'mint.example/nowhere' here"),
     "no origin": (request(origin=""), Code.NOT_FOUND, "no log '' here"),
     "items in an opaque log": (request(items=bundle.join([b"{}"])), Code.FAILED_PRECONDITION, "this log is opaque"),
-    "no items": (of_register([(GOOD, FAR)], items=b""), Code.INVALID_ARGUMENT, "the items: a bundle of 0 entries"),
+    "no items": (of_register([(GOOD, FAR)], items=b""), Code.FAILED_PRECONDITION, "this log is a register"),
+    "too few items": (of_register([(GOOD, FAR)] * 2, items=bundle.join([FAR])), Code.INVALID_ARGUMENT, "of 1 entries"),
     "items too many": (of_register([(GOOD, FAR)], items=bundle.join([FAR, FAR])), Code.INVALID_ARGUMENT, "the items"),
     "items truncated": (of_register([(GOOD, FAR)], items=b"\0\5x"), Code.INVALID_ARGUMENT, "the items: truncated"),
     "not an entry": (raw(b"one"), Code.FAILED_PRECONDITION, "entry 0: not a register entry"),
@@ -202,6 +203,9 @@ async def test_logs_that_cannot_be_made(site: Site, mint: Client) -> None:
         await mint.create(SALTED, "register")
     with pytest.raises(Malformed, match="names no key"):
         await mint.create("two words/things", "opaque")
+    for origin in ("mint.example/", "mint.example/.."):
+        with pytest.raises(Malformed, match="last segment"):
+            await mint.create(origin, "opaque")
     with pytest.raises(Malformed, match="KIND_OPAQUE or KIND_REGISTER"):
         await mint.create(THINGS, "unspecified")
     with pytest.raises(Malformed, match="only the items of a register"):

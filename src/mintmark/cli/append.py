@@ -10,7 +10,7 @@ import click
 
 from mintmark.cli.output import answer, run
 from mintmark.cli.where import client_options
-from mintmark.errors import ProofError
+from mintmark.errors import Malformed, ProofError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -104,7 +104,10 @@ def _items(log: Log, key: str, item: bytes, system: bool) -> tuple[Call, Check]:
     from mintmark.register.item import SALT, parse_item
     from mintmark.rpc.mintmark_pb import log_pb2 as pb
 
-    sent = parse_item(canonical.normalise(item)) if item else None
+    try:
+        sent = parse_item(canonical.normalise(item)) if item else None
+    except Malformed as error:
+        raise Malformed(f"the item: {error}") from None
     message, request_id = pb.Item(key=key, json=item, system=system), secrets.token_bytes(16)
 
     def check(chunk: VerifiedChunk, first: int, count: int) -> None:

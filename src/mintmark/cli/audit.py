@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option(
-    "--state", type=click.Path(path_type=Path), help="The file that remembers the last head (default: one a log)."
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file that remembers the last head (default: one a log).",
 )
 @click.option("--full", is_flag=True, help="Download every entry, recompute the root, check every item.")
 @click.option("--second-opinion", is_flag=True, help="Have pymerkle recompute the root too (implies --full).")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @client_options
 def entries(name: str, start: int, end: int | None, where: Where, as_json: bool) -> None:
     """Print entries [start, end) of the log NAME, each verified against its signed head."""
+    if end is not None and end < start:
+        raise click.UsageError("--end is not before --start")
     run(_entries(where, where.log(name), start, end, as_json))
 
 

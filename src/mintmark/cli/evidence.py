@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mintmark.cli.output import answer, run
-from mintmark.cli.read_database import named_log, read_options, trusted_keys
+from mintmark.cli.read_database import lazy_options, named_log, read_store, trusted_keys
 from mintmark.cli.where import vkey_option
-from mintmark.errors import Malformed, NotYet, ProofError
+from mintmark.errors import Malformed, Misconfigured, NotYet, ProofError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mintmark.cli.read_database import Load
     from mintmark.config import MirrorSettings
     from mintmark.store.read_store import Evidence, ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
@@ -31,41 +32,40 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@read_options
+@lazy_options
 @click.option(
     "--check", "file", type=click.Path(path_type=Path, exists=True), help="Check such a file offline instead."
 )
 @vkey_option
-def evidence(name: str, settings: MirrorSettings, file: Path | None, vkeys: tuple[str, ...], as_json: bool) -> None:
+def evidence(name: str, load: Load, file: Path | None, vkeys: tuple[str, ...], as_json: bool) -> None:
     """Print what contradicted the log NAME, for others to check.
 
     With --check FILE, check what --json printed, by the log's key; exit 0 when it convicts the log, 3 when it does not.
     """
     if file is not None:
-        said = check(file.read_bytes(), _verifiers(vkeys, settings, name))
+        said = check(file.read_bytes(), _verifiers(vkeys, load, name))
         answer(as_json, {"convicts": True, "because": said}, "\n".join(said))
         return
-    found = run(_read(settings, name))
+    found = run(_read(load(), name))
     if not found["evidence"]:
         raise NotYet(f"nothing has contradicted {found['origin']}")
     answer(as_json, found, "\n\n".join(map(_text, found["evidence"])))
 
 
-def _verifiers(vkeys: tuple[str, ...], settings: MirrorSettings, name: str) -> list[Verifier]:
+def _verifiers(vkeys: tuple[str, ...], load: Load, name: str) -> list[Verifier]:
     from mintmark.cli.keys import read_vkeys
     from mintmark.cli.where import key_argument
 
     if vkeys:
         return [verifier for key in vkeys for verifier in key_argument(key)]
-    return list(read_vkeys(settings.trust / f"{name.rsplit('/', 1)[-1]}.vkey"))
+    try:
+        return list(read_vkeys(load().trust / f"{name.rsplit('/', 1)[-1]}.vkey"))
+    except Misconfigured as error:
+        raise Misconfigured(f"{error}, or give the log's key with --vkey") from error
 
 
 async def _read(settings: MirrorSettings, name: str) -> dict[str, Any]:
-    from mintmark.store.pool import open_pool
-    from mintmark.store.read_store import ReadStore
-
-    async with open_pool(settings.database, 1) as pool:
-        store = ReadStore(pool)
+    async with read_store(settings.database) as store:
         log = await named_log(store, name)
         kept = [await _describe(store, log.id, piece) for piece in await store.evidence(log.id)]
         return {"origin": log.origin, "vkeys": trusted_keys(settings, log), "evidence": kept}

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
+from mintmark.errors import Misconfigured
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
 
@@ -93,10 +95,13 @@ def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[C
 def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
     """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
 
-    Raises FileExistsError where a file is and `replace` is false.
+    Raises FileExistsError where a file is and `replace` is false; Misconfigured where nothing can be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be written: {error.strerror}; choose another place") from error
     try:
         with os.fdopen(file, "wb") as stream:
             os.fchmod(file, mode)

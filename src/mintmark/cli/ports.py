@@ -13,6 +13,8 @@ def claim(address: str, option: str) -> str:
     """The address with its port settled. Raises Misconfigured, naming the option, when it cannot be listened on."""
     host, _, port = address.rpartition(":")
     try:
+        if not 0 <= int(port) < 65536:  # which the system's resolver would cut to one
+            raise ValueError(port)
         family, kind, _, _, target = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a port just left would seem taken

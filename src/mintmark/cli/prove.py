@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 TIMEOUT = 10  # seconds for the read API to answer
 
 
+file_path = click.Path(path_type=Path, dir_okay=False)
+
+
 @click.command()
 @click.argument("name")
 @click.option("--record", metavar="KEY", help="The latest entry of this record.")
 @click.option("--index", type=click.IntRange(min=0), help="The entry at this index.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Where to write the proof.")
-@click.option("--entry-out", type=click.Path(path_type=Path), required=True, help="Where to write the entry's bytes.")
+@click.option("-o", "--out", type=file_path, required=True, help="Where to write the proof.")
+@click.option("--entry-out", type=file_path, required=True, help="Where to write the entry's bytes.")
 @click.option(
     "--policy",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

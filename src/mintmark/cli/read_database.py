@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +18,48 @@ from mintmark.cli.where import dir_option, json_option
 from mintmark.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from mintmark.config import MirrorSettings
     from mintmark.store.model import Log
     from mintmark.store.read_store import ReadStore
+
+    Load = Callable[[], MirrorSettings]
 
 
 def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command `settings`, those of the mirror, and `as_json`."""
 
     @functools.wraps(command)
+    def call(*args: Any, load: Load, **others: Any) -> Any:
+        return command(*args, settings=load(), **others)
+
+    return lazy_options(call)
+
+
+def lazy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `load`, which reads the settings of the mirror, and `as_json`."""
+
+    @functools.wraps(command)
     def call(*args: Any, dir_: Path, config: Path | None, **others: Any) -> Any:
         from mintmark.config import load_mirror
 
-        file = config or Place(dir_).config
-        return command(*args, settings=load_mirror(file), **others)
+        return command(*args, load=lambda: load_mirror(config or Place(dir_).config), **others)
 
     option = click.option("--config", type=click.Path(path_type=Path), help="A mirror's configuration.")
     return dir_option(option(json_option(call)))
+
+
+@asynccontextmanager
+async def read_store(database: str) -> AsyncIterator[ReadStore]:
+    """The store, once the database is there and has this version's tables. Raises Misconfigured, Unavailable."""
+    from mintmark.store.migrate import check
+    from mintmark.store.pool import open_pool
+    from mintmark.store.read_store import ReadStore
+
+    await check(database, "read")
+    async with open_pool(database, 1) as pool:
+        yield ReadStore(pool)
 
 
 async def named_log(store: ReadStore, name: str) -> Log:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mintmark.cli.output import answer, run
-from mintmark.cli.read_database import named_log, read_options
+from mintmark.cli.read_database import named_log, read_options, read_store
 
 if TYPE_CHECKING:
     from mintmark.config import MirrorSettings
@@ -27,11 +27,7 @@ def resume(name: str, settings: MirrorSettings, as_json: bool) -> None:
 
 
 async def _resume(database: str, name: str) -> Log:
-    from mintmark.store.pool import open_pool
-    from mintmark.store.read_store import ReadStore
-
-    async with open_pool(database, 1) as pool:
-        store = ReadStore(pool)
+    async with read_store(database) as store:
         log = await named_log(store, name)
         await store.resume(log.id)
         return log

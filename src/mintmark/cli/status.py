@@ -8,7 +8,7 @@ import click
 
 from mintmark.cli import exits
 from mintmark.cli.output import answer, run
-from mintmark.cli.read_database import read_options
+from mintmark.cli.read_database import read_options, read_store
 
 if TYPE_CHECKING:
     from mintmark.config import MirrorSettings
@@ -33,11 +33,7 @@ def status(settings: MirrorSettings, as_json: bool) -> int:
 
 
 async def _read(database: str) -> tuple[list[Status], list[Heartbeat]]:
-    from mintmark.store.pool import open_pool
-    from mintmark.store.read_store import ReadStore
-
-    async with open_pool(database, 1) as pool:
-        store = ReadStore(pool)
+    async with read_store(database) as store:
         return await store.status(), await store.beats()
 
 

@@ -18,6 +18,7 @@ import click
 from mintmark.cli.output import answer, run_until_stopped, say
 from mintmark.cli.place import Addresses, Place
 from mintmark.cli.where import Log, dir_option, json_option
+from mintmark.errors import Malformed
 
 if TYPE_CHECKING:
     from mintmark.cli.rsf_import import CheckedFile
@@ -62,6 +63,7 @@ def up(
     from mintmark.cli.ports import claim
     from mintmark.cli.up_files import sole_use
 
+    _check_domain(domain)
     paths = [*map(_existing, registers), *more]
     if samples or (samples is None and not paths):
         paths += sample_files()
@@ -70,6 +72,17 @@ def up(
     with sole_use(place):
         plan = Plan(place, files, claim(grpc, "--grpc"), claim(http, "--http"), mirrors, domain, as_json)
         run_until_stopped(_up(plan))
+
+
+def _check_domain(domain: str) -> None:
+    from mintmark.tlog.keys import check_origin
+
+    try:
+        check_origin(f"{domain}/register")
+    except Malformed as error:
+        raise click.BadParameter(f"no origin begins with it: {error}", param_hint="--domain") from error
+    if not domain:
+        raise click.BadParameter("it is empty", param_hint="--domain")
 
 
 def _existing(name: str) -> Path:

@@ -9,6 +9,7 @@ Keys come from the command line or from files here, never from the server that t
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 from dataclasses import dataclass
@@ -88,8 +89,14 @@ class Where:
     def _trusted(self, name: str) -> tuple[Verifier, ...]:
         file = self.trust / f"{name.rsplit('/', 1)[-1]}.vkey"
         if not file.exists():
-            raise Misconfigured(f"no key of {name} is known: {file} is not there; give the log's key with --vkey")
+            raise Misconfigured(f"no key of {name} is known: {file} is not there; {self._hint(file.stem)}")
         return read_vkeys(file)
+
+    def _hint(self, name: str) -> str:
+        known = [file.stem for file in self.trust.glob("*.vkey")]
+        if close := difflib.get_close_matches(name, known, 1):
+            return f"did you mean {close[0]!r}?"
+        return "give the log's key with --vkey, or the directory of an `up` that has it with --dir"
 
     def _token(self) -> str:
         if "MINTMARK_TOKEN" in os.environ:

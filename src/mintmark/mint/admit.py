@@ -83,6 +83,8 @@ def admit_entries(request: Request, before: Admission, first: int, now: str) -> 
 
 
 def _parallel(items: bytes, count: int) -> list[bytes]:
+    if not items:
+        raise Rejected("this log is a register: its entries have items; append records by key and item", rule="kind")
     try:
         return bundle.cut(items, count)
     except Malformed as error:

@@ -13,7 +13,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import unary
 from mintmark.tlog.bundle import MAX_ENTRY
-from mintmark.tlog.keys import check_name
+from mintmark.tlog.keys import check_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ class MintService(log_pb2_grpc.MintServicer):
     async def CreateLog(self, request: pb.CreateLogRequest, context: Context) -> pb.CreateLogResponse:  # noqa: N802
         """Makes an empty log; asking again for the same one changes nothing."""
         origin = request.origin
-        check_name(origin)
+        check_origin(origin)
         self._tokens.authorize(context.invocation_metadata(), "create", origin)
         if request.kind not in KINDS:
             raise Malformed("a log is KIND_OPAQUE or KIND_REGISTER")

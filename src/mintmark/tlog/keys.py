@@ -182,6 +182,13 @@ def check_name(name: str) -> None:
         raise Malformed(f"the name of a key is 1 to {MAX_NAME} bytes, not {size}")
 
 
+def check_origin(origin: str) -> None:
+    """Raises Malformed for what is no log's origin: no name of a key, or one without a last segment to be called by."""
+    check_name(origin)
+    if origin.rsplit("/", 1)[-1] in ("", ".", ".."):
+        raise Malformed(f"{origin!r} is no origin: its last segment is the log's name, and cannot be empty or dots")
+
+
 def _secret_key(name: str, kind: int, seed: bytes) -> SecretKey:
     check_name(name)
     private = _PRIVATE[kind](seed)

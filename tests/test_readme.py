@@ -1,4 +1,4 @@
-"""The README's commands, run one after the other as a reader would; what it promises of their results."""
+"""The commands of README.md and then docs/, run one after the other as a reader would; what the pages promise of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ (.*)$", "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL)), re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)]
+COMMANDS = re.findall(r"^\$ (.*)$", "\n".join(BLOCKS), re.MULTILINE)
 SCRIPTS = [command for command in COMMANDS if command.startswith("scripts/")]
 
 pytestmark = pytest.mark.e2e

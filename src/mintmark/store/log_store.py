@@ -37,7 +37,6 @@ BUNDLES = """
                sum(octet_length(entries) + octet_length(items)) over (order by index) as upto
         from bundle where log = %(log)s and index >= %(first)s and index < %(stop)s) as b
     where upto <= %(most)s or index = %(first)s order by index"""
-LEAF = "select index from entry where log = %s and leaf_hash = %s and index < %s order by index limit 1"
 
 
 class LogStore:
@@ -103,7 +102,7 @@ class LogStore:
 
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
         """The first index below `size` of a leaf hash. Raises NotYet where it is not, or where no index is kept."""
-        raise NotYet("this server keeps no index of leaf hashes; ask a mirror, or ask by index")
+        raise NotYet("a mint keeps no index of leaf hashes; ask by index, or ask a mirror that keeps one")
 
     async def _fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
         async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:

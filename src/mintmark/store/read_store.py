@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 from mintmark.errors import Conflict, Misconfigured, NotYet, Untrusted
 from mintmark.store import write
-from mintmark.store.log_store import LEAF, LogStore
+from mintmark.store.log_store import LogStore
 from mintmark.store.model import Log, short_name
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ RESUME = """
 DISTRUSTED = "select distinct source from evidence where log = %s and resumed is null"
 SHOWN = "select id, kind, reason, notes, source, at, resumed from evidence where log = %s order by id"
 NOTE_AT = "select note from checkpoint where log = %s and size = %s"
+LEAF_INDEXED = "select to_regclass('entry_leaf') is not null"
+LEAF = "select index from entry where log = %s and leaf_hash = %s and index < %s order by index limit 1"
 PROJECTED = "select number, live from entry where log = %s and index = %s"
 V1_TILES = """
     select level, index, hashes
@@ -336,7 +338,15 @@ class ReadStore(LogStore):
         return {(level, index): hashes for level, index, hashes in await self._fetch(V1_TILES, (levels, indices, log))}
 
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
-        """The first index below `size` that has this leaf hash; raises NotYet where none has."""
+        """The first index below `size` that has this leaf hash.
+
+        Raises NotYet where none has, and where no index is kept: a request must not read a whole log.
+        """
+        if not (await self._fetch(LEAF_INDEXED, ()))[0][0]:
+            raise NotYet(
+                "this server keeps no index of leaf hashes; ask by index, or have its operator make one: "
+                "create index entry_leaf on entry (log, leaf_hash)"
+            )
         rows = await self._fetch(LEAF, (log, leaf_hash, size))
         if not rows:
             raise NotYet(f"no entry with leaf hash {leaf_hash.hex()} below {size}")

@@ -347,7 +347,7 @@ class GetInclusionProofRequest(_message.Message):
     origin: _builtins.str
     index: _builtins.int
     leaf_hash: _builtins.bytes
-    """answered where an index of leaf hashes exists (mirrors)"""
+    """answered by mirrors whose operator made an index of leaf hashes"""
     size: _builtins.int
     """0: the present head"""
     def __init__(

@@ -69,7 +69,8 @@ create table entry (
     live          bigint,                           -- records that stand after this entry
     primary key (log, index)
 );
-create index entry_leaf on entry (log, leaf_hash);
+-- No index of leaf hashes: as random as they are, it would cost more than all other writing. Who wants entries by hash
+-- makes one, and it is used: create index entry_leaf on entry (log, leaf_hash).
 create index entry_key on entry (log, type, key, index) where key is not null;
 create index entry_number on entry (log, number) where type = 'user';
 create index entry_time on entry (log, timestamp, index) where type = 'user';

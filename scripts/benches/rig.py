@@ -20,6 +20,7 @@ import psycopg
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benches.data import batches
+from benches.http import Connection
 from benches.processes import Meter, running
 from mintmark.cli.place import Place
 from mintmark.errors import Busy, Unavailable
@@ -40,6 +41,7 @@ DOMAIN = "bench.example"
 TOKEN = "bench"
 BATCH = 1000  # entries in an append
 LOOK = 0.002  # seconds between looks at a database
+SHOWN = "select coalesce(sum(size), 0) from head"
 CONFIG = """
 [mint]
 database = "{mint}"
@@ -220,6 +222,22 @@ class Rig:
                 if row and row[1] == size:
                     return float(row[0])
                 await asyncio.sleep(LOOK)
+
+    async def shown(self, size: int) -> None:
+        """Waits until the heads of all logs together have this size."""
+        async with await psycopg.AsyncConnection.connect(self.read, autocommit=True) as conn:
+            while (row := await (await conn.execute(SHOWN)).fetchone()) is None or row[0] < size:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+    async def serving(self) -> None:
+        """Waits for the read API."""
+        while True:
+            try:
+                async with Connection(self.http) as http:
+                    await http.get("/robots.txt")
+                    return
+            except OSError:
+                await asyncio.sleep(0.05)
 
     async def admin(self, server: EmbeddedServer, database: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
         """A superuser's connection."""

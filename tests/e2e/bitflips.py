@@ -321,8 +321,10 @@ async def campaign(directory: Path, count: int, seed: int) -> dict[str, object]:
 async def _run(copies: Copies, kind: str, count: int, seed: int) -> dict[str, object]:
     began = time.monotonic()
     async with flips(copies, kind, random.Random(f"{seed} {kind}")) as run:
-        for _ in range(count):
+        for number in range(1, count + 1):
             await run.one()
+            if number % 100 == 0:
+                click.echo(f"{kind}: {number} flips, {run.found} found, {run.mended} mended", err=True)
     figures = {"flips": count, "found": run.found, "mended": run.mended, "missed": run.missed}
     return figures | {"seconds": round(time.monotonic() - began), "columns": dict(sorted(run.columns.items()))}
 

@@ -142,10 +142,14 @@ class _Run:
             if found.lied:
                 lines.append(f"{found.log.origin}: every row is sound, and they are not what the log signed: it lied")
             mended = len(result.damages) - len(left)
-            state = f"{len(left)} damages" if left else f"{mended} damages, all mended" if mended else "no damage"
+            state = _damages(len(left)) if left else f"{_damages(mended)}, all mended" if mended else "no damage"
             since = f" from {found.start} on" if found.start else ""
             lines.append(f"{self.database.kind} database, {found.log.origin}: {found.size} entries{since}, {state}")
         return lines
+
+
+def _damages(count: int) -> str:
+    return "1 damage" if count == 1 else f"{count} damages"
 
 
 def _step(cursor: Cursor, bar: Callable[[int], None], at: int) -> Callable[[int, bool], None]:

@@ -189,13 +189,13 @@ async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Find
         found("log", log.id, f"name: {log.name!r} where {name!r} belongs", fix)
     with_items, bundles = (await store.fetch(sql.WITH_ITEMS, (log.id,)))[0]
     kind: Kind = log.kind if not bundles else "register" if 2 * with_items > bundles else "opaque"
-    salted = log.salted and not mirrored
+    salted = log.salted and not mirrored and kind == "register"
     if log.kind != kind:
         fix = fixes.Fix(fixes.FLAGS, (kind, salted, log.id))
         found("log", log.id, f"kind: {log.kind!r}, and its bundles are of kind {kind!r}", fix)
-    if log.salted and mirrored:
-        fix = fixes.Fix(fixes.FLAGS, (kind, False, log.id))
-        found("log", log.id, "salted: only a mint's log can be", fix)
+    if log.salted != salted:
+        fix = fixes.Fix(fixes.FLAGS, (kind, salted, log.id))
+        found("log", log.id, "salted: only a mint's register can be", fix)
     return replace(log, name=name, kind=kind, salted=salted)
 
 

@@ -1,0 +1,31 @@
+"""A short bit flip campaign: each of the flips in either database is found, and mended byte for byte."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.bitflips import COLUMNS, OPAQUE, REGISTER, Copies, flips
+from tests.incidents.minting import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FLIPS = 20
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+async def test_any_flipped_bit_is_found_and_mended(
+    new_database: Callable[[str], str], tmp_path: Path, kind: str
+) -> None:
+    databases = {kind: new_database(kind) for kind in COLUMNS}
+    copies = Copies(databases, Keys(tmp_path / "keys", OPAQUE, REGISTER), 2_000)
+    await copies.fill()
+    await copies.unconstrain()
+    async with flips(copies, kind, random.Random(kind)) as run:
+        for _ in range(FLIPS):
+            await run.one()
+    assert (run.found, run.mended, run.missed) == (FLIPS, FLIPS, [])

@@ -245,6 +245,13 @@ async def serve(world: World) -> AsyncIterator[str]:
     """The world on a free port; its HOST:PORT."""
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(_Served(world), server)
+    async with started(server) as address:
+        yield address
+
+
+@asynccontextmanager
+async def started(server: grpc.aio.Server) -> AsyncIterator[str]:
+    """A server on a free port for the time of the block; its HOST:PORT."""
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -21,7 +21,7 @@ from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
 from mintmark.store.feed import HeadFeed
 from mintmark.tlog.note import generate_skey
-from tests.world import Announced, World
+from tests.world import Announced, World, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -121,10 +121,5 @@ async def served(store: LogStore) -> AsyncIterator[Client]:
     """A client of the logs in a database, over real gRPC."""
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(LogService(store, HeadFeed(store.pool, store.pool.conninfo)), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with Client(f"127.0.0.1:{port}") as client:
-            yield client
-    finally:
-        await server.stop(None)
+    async with started(server) as address, Client(address) as client:
+        yield client

@@ -19,7 +19,7 @@ from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey, parse_vkey
 from tests.incidents.places import LiveWorld, add_records, register, until_shown, worker
-from tests.world import Announced, Lie, Listed, World
+from tests.world import Announced, Lie, Listed, World, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -295,12 +295,8 @@ async def garbage() -> AsyncIterator[str]:
 
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Anything(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(None)
+    async with started(server) as address:
+        yield address
 
 
 async def test_logs_and_sources_change_without_a_restart(read_store: ReadStore) -> None:

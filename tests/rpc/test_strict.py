@@ -19,6 +19,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.strict import few_fields
 from tests.mint.conftest import THINGS, Site, mint, site  # noqa: F401  # fixtures
 from tests.mint.register import append_items, define
+from tests.world import started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,13 +85,8 @@ async def lying(answer: bytes) -> AsyncIterator[Client]:
 
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Liar(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with Client(f"127.0.0.1:{port}") as client:
-            yield client
-    finally:
-        await server.stop(None)
+    async with started(server) as address, Client(address) as client:
+        yield client
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

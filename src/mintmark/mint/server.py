@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import Counter
 
 from mintmark.errors import Misconfigured
@@ -25,8 +23,9 @@ from mintmark.mint.pool import Pool
 from mintmark.mint.service import MintService
 from mintmark.mint.tokens import Tokens
 from mintmark.rpc import limits
-from mintmark.rpc.mintmark_pb import log_pb2, log_pb2_grpc
+from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
+from mintmark.rpc.serving import add_standard_services, bind
 from mintmark.rpc.strict import strict_server
 from mintmark.store.feed import HeadFeed
 from mintmark.store.log_store import LogStore
@@ -71,8 +70,8 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[Door(known)])
         log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
         log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), strict_server(server))
-        await _add_standard_services(server)
-        address = _bind(server, listen)
+        await add_standard_services(server, "Log", "Mint")
+        address = bind(server, listen, "[mint] listen")
         stack.push_async_callback(logs.close)
         chores = asyncio.gather(feed.run(), logs.keep(), logs.check(), _reload(known))
         await server.start()
@@ -83,24 +82,6 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
             await server.stop(GRACE)
             chores.cancel()
             await asyncio.gather(chores, return_exceptions=True)
-
-
-def _bind(server: grpc.aio.Server, listen: str) -> str:
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise Misconfigured(f"{listen} is taken or cannot be bound; choose another with [mint] listen") from error
-    return f"{listen.rpartition(':')[0]}:{port}"
-
-
-async def _add_standard_services(server: grpc.aio.Server) -> None:
-    """Health and reflection, as every gRPC tool expects them."""
-    serving = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(serving, server)
-    ours = [log_pb2.DESCRIPTOR.services_by_name[name].full_name for name in ("Log", "Mint")]
-    reflection.enable_server_reflection((*ours, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    for name in ("", *ours):
-        await serving.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
 async def _reload(tokens: Tokens) -> None:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import Counter
 
 from mintmark.errors import MintmarkError, Misconfigured
@@ -23,8 +21,9 @@ from mintmark.mirror.once import Reached, once
 from mintmark.mirror.tiles_source import open_source
 from mintmark.mirror.worker import Worker
 from mintmark.rpc import limits
-from mintmark.rpc.mintmark_pb import log_pb2, log_pb2_grpc
+from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
+from mintmark.rpc.serving import add_standard_services, bind
 from mintmark.rpc.strict import strict_server
 from mintmark.store.feed import HeadFeed
 from mintmark.store.migrate import migrate
@@ -177,16 +176,9 @@ async def _serve_log(store: ReadStore, feed: HeadFeed, listen: str) -> None:
     """The same service as the mint's, from the copies: a mirror can be mirrored."""
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(LogService(store, feed), strict_server(server))
-    serving = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(serving, server)
-    services = (log_pb2.DESCRIPTOR.services_by_name["Log"].full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(services, server)
-    try:
-        server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise Misconfigured(f"{listen} is taken or cannot be bound; choose another with [mirror] listen") from error
+    await add_standard_services(server, "Log")
+    bind(server, listen, "[mirror] listen")
     await server.start()
-    await serving.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
         await server.wait_for_termination()
     finally:

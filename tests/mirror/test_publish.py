@@ -232,6 +232,26 @@ async def test_damaged_rows_get_no_checkpoint(read_store: ReadStore, tmp_path: P
     assert await read_store.evidence(1) == []
 
 
+async def test_damage_of_ours_is_not_held_against_what_is_published(read_store: ReadStore, tmp_path: Path) -> None:
+    world = register(count=300)
+    await mirror(read_store, world)
+    await publish(read_store, world, shelf(tmp_path, world))
+    add_records(world, 500)
+    await mirror(read_store, world)
+    async with read_store.pool.connection() as conn:
+        flipped = b"update tile set hashes = set_byte(hashes, 9, get_byte(hashes, 9) # 1) where level = 0 and index < 2"
+        await conn.execute(flipped)
+    with pytest.raises(ProofError, match="run mintmark fsck"):
+        await publish(read_store, world, shelf(tmp_path, world))
+    assert files(tmp_path / "thing" / "log")["checkpoint"] == world.notes[0]
+    assert await read_store.evidence(1) == []
+    stranger = register(count=1)
+    stranger.signer = generate_skey(world.origin)
+    with pytest.raises(MintmarkError, match="or its key was changed"):
+        await publish(read_store, stranger, shelf(tmp_path, world))
+    assert await read_store.evidence(1) == []
+
+
 @pytest.mark.parametrize("url", ["memory:///", "file"])
 async def test_of_two_publishers_the_slower_one_is_told(url: str, tmp_path: Path) -> None:
     url = tmp_path.as_uri() if url == "file" else url

@@ -14,11 +14,11 @@ copies of it are deleted.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Malformed, NotYet, ProofError, Unavailable, Untrusted
+from mintmark.errors import Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
 from mintmark.mirror.compare import contradicts_itself
 from mintmark.mirror.publish_store import CHECKPOINT
 from mintmark.register.chunk import open_chunk
@@ -29,11 +29,12 @@ from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.merkle import check_consistency
 from mintmark.tlog.tile import Tile, edge_keys, entries_path, items_path, path, tile_width
 from mintmark.tlog.trust import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from mintmark.mirror.publish_store import Found, Shelf
     from mintmark.store.log_store import LogStore
@@ -78,19 +79,27 @@ class Publisher:
             Conflict: another publisher was faster; run again.
         """
         note = (await self._store.head(self._log.id)).note
+        head = self._head(note)
         found = await self._shelf.get(CHECKPOINT)
-        try:
+        async with self._keeping():
             published = self._open(found)
-            head = await self._accept(published, note)
-        except Untrusted as lie:
-            await self._keep(lie)
-            raise
+        if published is not None:
+            await self._compare(published, head)
         before = published.size if published is not None else 0
         if found is None or found.data != note:
             await self._publish(head, before)
             await self._shelf.put_checkpoint(note, found)
             await self._tidy(before)
         return Published(head, before, self._shelf.files, self._shelf.bytes, len(self._erased))
+
+    def _head(self, note: bytes) -> Checkpoint:
+        """Our head. Its note is published as it is stored, with whoever cosigned it."""
+        try:
+            return open_checkpoint(note, self._log.origin, self._verifiers)
+        except (Untrusted, Malformed) as error:
+            raise Misconfigured(
+                f"the head of {self._log.origin} here is damaged, or its key was changed: {error}; run mintmark fsck"
+            ) from error
 
     def _open(self, found: Found | None) -> Checkpoint | None:
         """The published checkpoint, if it is one of this log's."""
@@ -103,17 +112,18 @@ class Publisher:
                 f"what is published is no checkpoint of {self._log.origin}: {error}", found.data
             ) from error
 
-    async def _accept(self, before: Checkpoint | None, note: bytes) -> Checkpoint:
-        """Our head, which must follow from what is published."""
-        trusted = Trusted(self._log.origin, self._verifiers, before, Edge())
-        if before is None:
-            return trusted.accept(note, [])
-        seen = open_checkpoint(note, self._log.origin, self._verifiers)
-        if seen.size < before.size:
-            await self._compare_behind(seen, before)
-        grown = 0 < before.size < seen.size
-        spans = prove.consistency_spans(before.size, seen.size) if grown else []
-        return trusted.accept(note, prove.prove(spans, await self._rows(prove.needed(spans))))
+    async def _compare(self, published: Checkpoint, head: Checkpoint) -> None:
+        """Checks that our head follows from what is published; our own rows first, as they may be what is wrong."""
+        if head.size < published.size:
+            await self._compare_behind(head, published)
+        proof: list[bytes] = []
+        if 0 < published.size < head.size:
+            spans = [(0, published.size), *prove.consistency_spans(published.size, head.size)]
+            with _our_rows(head):
+                root, *proof = prove.prove(spans, await self._rows(prove.needed(spans)))
+                check_consistency(published.size, root, head.size, head.root, proof)
+        async with self._keeping():
+            Trusted(self._log.origin, self._verifiers, published, Edge()).accept(head.note, proof)
 
     async def _compare_behind(self, ours: Checkpoint, published: Checkpoint) -> None:
         """More is published than is here: by the tiles there, the same log or a fork. Raises NotYet, or Fork."""
@@ -126,20 +136,26 @@ class Publisher:
             proof = prove.prove(spans, tiles)
         except Malformed as error:
             raise Unavailable(f"{state}; whether they agree cannot be told: {error}") from error
-        Trusted(self._log.origin, self._verifiers, ours, Edge()).accept(published.note, proof)
+        async with self._keeping():
+            Trusted(self._log.origin, self._verifiers, ours, Edge()).accept(published.note, proof)
         raise NotYet(f"{state}; bring it up to date first")
 
-    async def _keep(self, lie: Untrusted) -> None:
-        """A mirror's evidence; the log stops there if it signed two trees of one size."""
-        if isinstance(self._store, ReadStore):
-            stop = contradicts_itself(lie, self._log.origin, self._verifiers)
-            await self._store.contradict(self._log.id, lie, self._shelf.url, stop=stop)
+    @asynccontextmanager
+    async def _keeping(self) -> AsyncIterator[None]:
+        """A lie of the place is a mirror's evidence; the log stops there if it signed two trees of one size."""
+        try:
+            yield
+        except Untrusted as lie:
+            if isinstance(self._store, ReadStore):
+                stop = contradicts_itself(lie, self._log.origin, self._verifiers)
+                await self._store.contradict(self._log.id, lie, self._shelf.url, stop=stop)
+            raise
 
     async def _publish(self, head: Checkpoint, before: int) -> None:
         """Writes everything but the checkpoint."""
         self._size, self._start = head.size, await self._resume(before, head.size)
         self._step(self._start)
-        try:
+        with _our_rows(head):
             edge = await self._store.edge(self._log.id, self._start)
             trusted = Trusted(self._log.origin, self._verifiers, head, edge)
             at = self._start - self._start % WIDTH
@@ -148,9 +164,6 @@ class Publisher:
                 async with aclosing(reading):
                     async for chunk in reading:
                         await self._write(trusted.chunk(chunk))
-        except (Untrusted, Malformed) as damage:
-            reason = f"our rows of {head.origin} do not lead to its signed head: {damage}; run mintmark fsck"
-            raise ProofError(reason, head.note) from damage
         keys = edge_keys(head.size)
         await asyncio.gather(*(self._shelf.put(_path(*key, head.size), trusted.edge.tiles[key[0]]) for key in keys))
 
@@ -211,6 +224,15 @@ class Publisher:
 
     async def _rows(self, keys: Sequence[Key] | set[Key]) -> dict[Key, bytes]:
         return await self._store.tiles(self._log.id, keys)
+
+
+@contextmanager
+def _our_rows(head: Checkpoint) -> Iterator[None]:
+    try:
+        yield
+    except (Untrusted, Malformed) as damage:
+        reason = f"our rows of {head.origin} do not lead to its signed head: {damage}; run mintmark fsck"
+        raise ProofError(reason, head.note) from damage
 
 
 def _path(level: int, index: int, size: int) -> str:

@@ -68,7 +68,7 @@ def command(arguments: Sequence[str]) -> tuple[str, ...]:
 async def running(
     arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A `mintmark` server that runs until the block ends. It prints to the log, which is shown where it dies."""
+    """A `mintmark` server that runs until the block ends. Where it dies first, the block ends with what it printed."""
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *command(arguments),
@@ -78,14 +78,27 @@ async def running(
             env={**os.environ, PARENT: str(os.getpid()), **(environment or {})},
             process_group=0,
         )
+    task = asyncio.current_task()
+    watching = asyncio.create_task(_watch(process, task))
     try:
         yield process
+    except asyncio.CancelledError:
+        if process.returncode is None or task is None:
+            raise
+        task.uncancel()
+        raise MintmarkError(f"mintmark {arguments[0]} ended: {log.read_text()}") from None  # noqa: ASYNC240  # all is over
     finally:
-        if process.returncode is not None:
-            sys.stderr.write(log.read_text())  # noqa: ASYNC240  # it is over anyway
-        else:
+        watching.cancel()
+        if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def _watch(process: asyncio.subprocess.Process, task: asyncio.Task[object] | None) -> None:
+    """Ends whoever waits for a server that has died."""
+    await process.wait()
+    if task is not None:
+        task.cancel()
 
 
 async def cli(*arguments: str, environment: Mapping[str, str] | None = None) -> float:

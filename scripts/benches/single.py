@@ -18,8 +18,7 @@ CALLS, FLIGHT = 10_000, 64
 
 
 async def run(options: Options) -> Report:
-    calls = options.entries or CALLS
-    report = Report(f"{calls:,} calls, {FLIGHT} in flight")
+    report = Report(f"{CALLS:,} calls, {FLIGHT} in flight")
     async with Rig() as rig, rig.empty_call() as check:
         origin, entry = await rig.create("single", "opaque"), opaque(0, 1)
 
@@ -27,10 +26,10 @@ async def run(options: Options) -> Report:
             async def one() -> None:
                 await rig.client.append(origin, secrets.token_bytes(16), entry)
 
-            return (await closed([one] * FLIGHT, calls)).rate
+            return (await closed([one] * FLIGHT, CALLS)).rate
 
         async def empty() -> float:
-            return (await closed([check] * FLIGHT, calls)).rate
+            return (await closed([check] * FLIGHT, CALLS)).rate
 
         meters = rig.meters()
         report.add(await interleave({"append": append, "empty call": empty}, options.rounds or 5), "calls/s")

@@ -78,9 +78,18 @@ def hostile() -> tuple[list[Entry], list[bytes]]:
     return [made for made, _ in rows], [item or b"" for _, item in rows]
 
 
+def empty() -> tuple[list[Entry], list[bytes]]:
+    """The entries and items of the register `empty`, which has nothing but a field."""
+    rows = [
+        system(key, item)
+        for key, item in (define_field("empty"), define_register("empty", ["empty"], text="Nothing yet"))
+    ]
+    return [made for made, _ in rows], [item for _, item in rows]
+
+
 def worlds() -> dict[str, World]:
     """The logs, by name."""
-    made = {"hostile": _world("hostile", *hostile())}
+    made = {"hostile": _world("hostile", *hostile()), "empty": _world("empty", *empty())}
     for file in sorted(SAMPLES.glob("*.rsf")):
         rows = read_rsf(file.read_bytes())
         made[file.stem] = _world(file.stem, [row.entry for row in rows], [row.item for row in rows])

@@ -68,6 +68,7 @@ async def test_find_a_record_by_a_value(page: Page, served_site: Site) -> None:
     await expect(heading(page)).to_have_text("United Kingdom")
 
 
+@pytest.mark.parametrize("page", [("phone", False), ("desktop", True)], indirect=True, ids=["no-script", "script"])
 async def test_page_through_the_records_and_sort_them(page: Page, served_site: Site) -> None:
     await page.goto(f"{served_site.url}/country/records")
     keys = []

@@ -43,6 +43,17 @@ PAGES = {
     "hostile record": f"/hostile/records/{site.KEYS[-1]}",
     "erased record": "/hostile/records/erased",
 }
+EMPTY = [
+    "/empty",
+    "/empty/records",
+    "/empty/entries",
+    "/empty/diff",
+    "/empty/search?q=a",
+    "/country?at=0",
+    "/country/records?at=0",
+    "/country/entries?at=0",
+    "/country/diff?from=0&to=0",
+]
 PROBLEMS = {400: "/country?at=never", 404: "/country/records/NOPE", 406: "/country/records.zip"}
 ALIEN = """Array.from(document.querySelectorAll("*")).filter((element) =>
     ["IFRAME", "IMG", "OBJECT", "EMBED", "BASE", "STYLE"].includes(element.tagName)
@@ -63,6 +74,16 @@ async def test_everybody_can_read_it(kind: str, open_page: Callable[..., Any], s
     await page.goto(served_site.url + PAGES[kind])
     assert await page.evaluate(SHIFT) < 0.01
     await check_page(page)
+
+
+async def test_nothing_is_shown_as_nothing(open_page: Callable[..., Any], served_site: Site) -> None:
+    page = await open_page("phone")
+    for path in EMPTY:
+        answer = await page.goto(served_site.url + path)
+        assert answer.status == 200, path
+        assert await overflow(page) == 0, path
+    await page.goto(f"{served_site.url}/empty/records")
+    await expect(page.get_by_text("There is no record yet.")).to_be_visible()
 
 
 @pytest.mark.parametrize("status", PROBLEMS)

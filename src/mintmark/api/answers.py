@@ -146,10 +146,14 @@ class RegisterAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(RegisterAnswer):
-    """A register's home. `checkpoint` is the signed note of its newest head; `growth` up to 60 points of all its history."""
+    """A register's home. `checkpoint` is the signed note of its newest head.
+
+    HTML alone is given `growth`, up to 60 points of all its history, and the `dangling` links of its fields' names.
+    """
 
     checkpoint: bytes
     growth: Sequence[Growth]
+    dangling: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ _PAGES.globals.update(
     cells=show.cells,
     split=show.split,
     shown=show.shown,
-    field_href=show.field_href,
+    defined=show.defined,
     differences=show.differences,
     steps=show.steps,
     title=title,

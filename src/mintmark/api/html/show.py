@@ -97,10 +97,9 @@ def then(view: View) -> str:
     return f"?at={view.at}" if view.at and not view.at.isdecimal() else ""
 
 
-def field_href(view: View, field: str) -> str | None:
-    """Where the field itself is defined, if anybody publishes that."""
-    target = view.linker.target(FIELD, field)
-    return target.href if target else None
+def defined(view: View, field: str, dangling: Dangling) -> str | None:
+    """Where the field itself is a record, if anybody publishes that."""
+    return _value(view, FIELD, field, dangling, NO_TITLES).href
 
 
 def differences(view: View, before: Row | None, after: Row | None) -> list[Difference]:

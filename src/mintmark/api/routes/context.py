@@ -71,7 +71,11 @@ class Context:
         columns, linker = self.view.linked, self.view.linker
         if not columns:
             return frozenset()
-        targets = list(dict.fromkeys(link for row in rows for link in linker.records(columns, row.item)))
+        return await self.absent(link for row in rows for link in linker.records(columns, row.item))
+
+    async def absent(self, links: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Those (register, key) of registers here that lead to no record."""
+        targets = list(dict.fromkeys(links))
         if not targets:
             return frozenset()
         stands = await self.readers.existing.get([self._lookup(*target) for target in targets])

@@ -19,14 +19,16 @@ PAGE, MOST = 100, 1_000
 
 async def register(c: Context) -> answers.Answer:
     """A register's home, and its summary."""
-    growth = []
+    growth, dangling = [], frozenset[tuple[str, str]]()
     whole = c.registers.register(c.view.name).view
     if c.format == "html" and whole.entries:
         count = whole.entries
         numbers = sorted({1 + (count - 1) * at // (POINTS - 1) for at in range(POINTS)})
         growth = [answers.Growth(*point) for point in await c.store.growth(c.log, whole.size, numbers)]
+    if c.format == "html" and "field" in c.registers.known:
+        dangling = await c.absent(("field", column.name) for column in c.view.columns)
     note = c.registers.register(c.view.name).head.note
-    return answers.Register(**c.answer("/register"), checkpoint=note, growth=growth)
+    return answers.Register(**c.answer("/register"), checkpoint=note, growth=growth, dangling=dangling)
 
 
 async def diff(c: Context) -> answers.Answer:

@@ -14,6 +14,7 @@ from mintmark.mirror.fsck.damage import Damage, Findings
 from mintmark.mirror.fsck.items import ItemsCheck
 from mintmark.mirror.fsck.mint import MintCheck
 from mintmark.mirror.fsck.notes import Notes
+from mintmark.mirror.fsck.opening import Opener
 from mintmark.mirror.fsck.rows import RowsCheck
 from mintmark.mirror.fsck.tree import TreeCheck
 from mintmark.store import fixes
@@ -81,7 +82,7 @@ async def check_log(
     found = Findings(log.origin)
     mirrored = await store.mirrored()
     log = await _rightly_named(store, log, mirrored, found)
-    notes = Notes(log, verifiers, found, mirrored, cosigners, start=since)
+    notes = Notes(log, Opener(log.origin, verifiers, cosigners), found, mirrored, start=since)
     await notes.read(store, sent)
     tree = await open_tree(store, log, notes, found)
     size, start = tree.size, tree.edge.size
@@ -204,11 +205,12 @@ async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
     ends = [(sql.BUNDLES_END, WIDTH), (sql.TILES_END, WIDTH), *([(sql.ENTRIES_END, 1)] if notes.mirrored else [])]
     said = [index * each + more for end, each in ends for index, more in await store.fetch(end, (log.id,))]
     votes = Counter(said) + Counter([notes.durable] if notes.durable is not None else [0])
-    for mark in notes.marks:
+    signed = [mark for mark in notes.marks if mark.signed]
+    for mark in signed:
         if votes[mark.size]:
             votes[mark.size] += 1
     size = max(votes, key=lambda end: (votes[end], end))
-    return max(size, 0, *(mark.size for mark in notes.marks if mark.table != "progress"))
+    return max(size, 0, *(mark.size for mark in signed if mark.table != "progress"))
 
 
 async def _edge(store: FsckStore, log: Log, start: int) -> Edge:

@@ -121,7 +121,7 @@ class LeavesCheck:
         """Whether a bundle's hashes lead to what is above them: the next tile's hash, or at the edge a signed root."""
         if upper:
             return fold(hashes) == upper
-        signed = {mark.root for mark in self.marks if mark.size == index * WIDTH + len(hashes) // HASH}
+        signed = {mark.root for mark in self.marks if mark.signed and mark.size == index * WIDTH + len(hashes) // HASH}
         return edge.size == index * WIDTH and edge.extend(hashes)[0].root() in signed
 
     def _bundle_damage(self, index: int, what: str) -> None:

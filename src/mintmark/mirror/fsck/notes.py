@@ -1,7 +1,6 @@
 """The signed notes of a log: which roots they vouch for, and which rows about them are wrong.
 
-A note stands in several rows, so that one of them can be mended from another. And a note that has one flipped bit is
-mended by its own signature: no other bytes than those that were signed verify.
+A note stands in several rows, so that one of them can be mended from another.
 """
 
 from __future__ import annotations
@@ -9,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.errors import Malformed, Untrusted
+from mintmark.mirror.fsck.opening import Opened, Opener
 from mintmark.store import fixes
 from mintmark.store import fsck_store as sql
 from mintmark.store.model import Head
-from mintmark.tlog.checkpoint import open_checkpoint
-from mintmark.tlog.note import format_note, open_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,27 +23,18 @@ if TYPE_CHECKING:
     from mintmark.store.fsck_store import FsckStore
     from mintmark.store.model import Log
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.note import Verifier
 
 PROVEN = ("Fork", "Rollback")  # evidence whose notes the log itself signed
-MENDED = 64  # notes that are tried: where a key is missing, none can be mended
-STRANGE = "a signature line by a key that is not here"
 
 
 class Mark(NamedTuple):
-    """A row that says what the root was at some size."""
+    """A row that says what the root was at some size; `signed` by a key that is here."""
 
     table: str
     key: str
     size: int
     root: bytes
-
-
-class Opened(NamedTuple):
-    """A note that was read: the head that it says, if it can be known, and what is wrong with its bytes."""
-
-    head: Checkpoint | None
-    wrong: str = ""
+    signed: bool = True
 
 
 @dataclass
@@ -54,14 +42,12 @@ class Notes:
     """What the notes of a log say."""
 
     log: Log
-    verifiers: Sequence[Verifier]  # of the log
+    opener: Opener
     found: Findings
     mirrored: bool
-    cosigners: Sequence[Verifier] = ()  # of this mirror: they vouch for nothing, and their lines are no strangers'
     marks: list[Mark] = field(default_factory=list)
     known: dict[int, Checkpoint] = field(default_factory=dict)  # by size; their notes are whole
     start: int = 0  # checkpoints of smaller sizes are not read
-    tries: int = MENDED
     heads: list[tuple[TupleRow, Opened]] = field(default_factory=list)
     progresses: list[tuple[TupleRow, Opened]] = field(default_factory=list)
     checkpoints: list[tuple[TupleRow, Opened]] = field(default_factory=list)
@@ -88,54 +74,26 @@ class Notes:
             for id_, kind, notes in await store.fetch(sql.EVIDENCE, (self.log.id,)):
                 self._evidence(id_, kind, notes)
         for note in sent:
-            if (head := self.open(note).head) is not None:
-                self.known.setdefault(head.size, head)
+            self._know(self.opener.open(note))
 
     def _read(self, table: str, key: str, note: bytes | None) -> Opened:
         if note is None:
             return Opened(None)
-        opened = self.open(note)
+        opened = self.opener.open(note)
         if opened.head is not None:
-            self.marks.append(Mark(table, key, opened.head.size, opened.head.root))
-            self.known.setdefault(opened.head.size, opened.head)
+            self.marks.append(Mark(table, key, opened.head.size, opened.head.root, not opened.strange))
+        self._know(opened)
         return opened
 
-    def open(self, note: bytes) -> Opened:
-        """The head of a note, mended if need be. A line that nobody signed is wrong: verified ones alone are stored."""
-        try:
-            head = self._open(note)
-        except (Untrusted, Malformed) as error:
-            return Opened(self._mended(note), str(error))
-        if head.note == note:
-            return Opened(head)
-        return Opened(self._mended(note) or head, STRANGE)
-
-    def _open(self, note: bytes) -> Checkpoint:
-        head = open_checkpoint(note, self.log.origin, self.verifiers)
-        whole = format_note(*open_note(note, [*self.verifiers, *self.cosigners]))
-        return head if whole == head.note else type(head)(head.origin, head.size, head.root, whole)
-
-    def _mended(self, note: bytes) -> Checkpoint | None:
-        """The head of the note that differs from these bytes in one bit, and is signed throughout; if there is one."""
-        if self.tries == 0:
-            return None
-        self.tries -= 1
-        for at in range(len(note)):
-            for bit in range(8):
-                other = b"".join((note[:at], bytes([note[at] ^ 1 << bit]), note[at + 1 :]))
-                try:
-                    head = self._open(other)
-                except (Untrusted, Malformed):
-                    continue
-                if head.note == other:
-                    return head
-        return None
+    def _know(self, opened: Opened) -> None:
+        if opened.head is not None and not opened.strange:
+            self.known.setdefault(opened.head.size, opened.head)
 
     def _evidence(self, id_: int, kind: str, notes: Sequence[bytes]) -> None:
-        opened = [self.open(note) if kind in PROVEN else Opened(None) for note in notes]
+        opened = [self.opener.open(note) if kind in PROVEN else Opened(None) for note in notes]
         right = [each.head.note if each.head is not None else note for each, note in zip(opened, notes, strict=True)]
         for each in opened:
-            if each.wrong:
+            if each.wrong and not each.strange:
                 fix = fixes.Fix(fixes.EVIDENCE, (right, id_)) if each.head is not None else None
                 self.found("evidence", id_, f"notes: {each.wrong}", fix)
 
@@ -190,7 +148,7 @@ class Notes:
     def _judge_checkpoint(self, row: TupleRow, opened: Opened) -> None:
         stored, _ = row
         right = opened.head or self.known.get(stored)
-        if opened.wrong:
+        if opened.wrong and not opened.strange:
             lost = "" if right is not None else "; no copy of it is known"
             self.found("checkpoint", stored, f"note: {opened.wrong}{lost}", self._checkpoint_fix(stored, right))
         elif right is not None and right.size != stored:

@@ -12,6 +12,7 @@ from mintmark.errors import Malformed, MintmarkError, ProofError
 from mintmark.mirror.fsck.check import open_tree
 from mintmark.mirror.fsck.damage import Findings
 from mintmark.mirror.fsck.notes import Notes
+from mintmark.mirror.fsck.opening import Opener
 from mintmark.mirror.project import Counts, Projected
 from mintmark.register.kernel import open_rows
 from mintmark.store.fsck_store import writing
@@ -47,7 +48,7 @@ async def rebuild_rows(
 ) -> int:
     """The same, within a transaction that is there already."""
     found, counts = Findings(log.origin), Counts()
-    notes = Notes(log, verifiers, found, mirrored=True, tries=0)
+    notes = Notes(log, Opener(log.origin, verifiers, tries=0), found, mirrored=True)
     await notes.read(store, ())
     tree = await open_tree(store, log, notes, found)
     await store.clear_rows(log.id)

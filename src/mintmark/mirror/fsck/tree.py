@@ -120,7 +120,10 @@ class TreeCheck:
 
     def _compare_root(self, mark: Mark) -> None:
         if mark.root == self.edge.root():
-            self.leaves.believe()
+            if mark.signed:
+                self.leaves.believe()
+        elif not mark.signed:
+            self._found(mark.table, mark.key, f"note: by a key that is not here, of another root at size {mark.size}")
         elif self.leaves.doubted:
             self.leaves.doubt()
         else:

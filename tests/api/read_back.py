@@ -71,7 +71,7 @@ def read_yaml(text: str) -> Any:
 
 
 def read_jsonl(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def read_ttl(text: str) -> rdflib.Graph:

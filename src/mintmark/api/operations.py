@@ -68,6 +68,11 @@ def _number(least: int, most: int | None = None, default: int | None = None) -> 
     return {"type": "integer"} | {name: limit for name, limit in limits.items() if limit is not None}
 
 
+_AT: Mapping[str, Any] = {
+    "type": "string",
+    "pattern": "^(0|[1-9][0-9]{0,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?)$",
+}
+
 PARAMETERS: Mapping[str, Parameter] = {
     "register": _path("The register's name.", "country", {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"}),
     "key": _path("The record's key.", "GB"),
@@ -82,7 +87,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "end": _path("The user entries up to this number.", "10", _number(0)),
     "level": _path("A level of tiles, 0 the leaves'.", "0", _number(0, 7)),
     "tile": _path("A tile's index, in the form that C2SP tlog-tiles says.", "000.p/10"),
-    "at": Parameter("A size of the log, a date (the end of that day) or a time: as it was then."),
+    "at": Parameter("A size of the log, a date (the end of that day) or a time: as it was then.", schema=_AT),
     "page-index": Parameter("Which page, from 1.", schema=_number(1, 10**9, 1)),
     "page-size": Parameter("How many records a page has.", schema=_number(1, 5_000, 100)),
     "sort": Parameter("By key, or the newest entry first.", schema={"enum": ["key", "newest"], "default": "key"}),
@@ -95,8 +100,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "first": Parameter("The number of the first entry.", schema=_number(1, 2**63 - 1, 1), name="start"),
     "first-index": Parameter("The index of the first entry.", schema=_number(0, 2**63 - 1, 0), name="start"),
     "limit": Parameter("How many entries at most.", schema=_number(1, 5_000, 100)),
-    "from": Parameter("The older side: a size or a time. A year before the newer one, if not given."),
-    "to": Parameter("The newer side: a size or a time. The newest, if not given."),
+    "from": Parameter("The older side: a size or a time. A year before the newer one, if not given.", schema=_AT),
+    "to": Parameter("The newer side: a size or a time. The newest, if not given.", schema=_AT),
     "changes": Parameter("How many changes at most.", schema=_number(1, 1_000, 100), name="limit"),
 }  # fmt: skip
 

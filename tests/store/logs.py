@@ -10,7 +10,7 @@ from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.model import Head
-from mintmark.store.read_store import Batch
+from mintmark.store.read_model import Batch
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.trust import Trusted
 from tests.world import World

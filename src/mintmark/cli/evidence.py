@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from mintmark.cli.read_database import Load
     from mintmark.config import MirrorSettings
-    from mintmark.store.read_store import Evidence, ReadStore
+    from mintmark.store.read_model import Evidence
+    from mintmark.store.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 

@@ -12,7 +12,7 @@ from mintmark.cli.read_database import read_options, read_store
 
 if TYPE_CHECKING:
     from mintmark.config import MirrorSettings
-    from mintmark.store.read_store import Heartbeat, Status
+    from mintmark.store.read_model import Heartbeat, Status
 
 COLUMNS = ("log", "state", "verified", "head", "lag", "seconds", "source", "worker", "last error")
 Value = str | int | float | None

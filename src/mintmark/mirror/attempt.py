@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mintmark.mirror.peer import Peer
     from mintmark.mirror.worker import Worker
-    from mintmark.store.read_store import Progress
+    from mintmark.store.read_model import Progress
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 

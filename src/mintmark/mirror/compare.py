@@ -13,7 +13,8 @@ from mintmark.tlog.checkpoint import open_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.store.read_store import Progress, ReadStore
+    from mintmark.store.read_model import Progress
+    from mintmark.store.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 

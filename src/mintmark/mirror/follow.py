@@ -18,7 +18,7 @@ from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, ProofErr
 from mintmark.mirror.compare import check_known
 from mintmark.mirror.project import Counts, Projected, open_chunks
 from mintmark.store.model import Head
-from mintmark.store.read_store import Batch, Progress, ReadStore
+from mintmark.store.read_model import Batch, Progress
 from mintmark.tlog import tile
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import cosign
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from mintmark.mirror.source import Source
+    from mintmark.store.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Signer, Verifier
     from mintmark.tlog.trust import VerifiedChunk

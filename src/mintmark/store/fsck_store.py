@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mintmark.store.fixes import Fix
     from mintmark.store.model import TileKey
     from mintmark.store.pool import Connection, Pool
-    from mintmark.store.read_store import Rows
+    from mintmark.store.read_model import Rows
 
 FROZEN = "set transaction isolation level repeatable read, read only"
 SNAPSHOT = "select pg_export_snapshot()"

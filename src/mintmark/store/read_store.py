@@ -7,8 +7,7 @@ written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from psycopg import errors as pg
 from psycopg.rows import class_row
@@ -16,15 +15,14 @@ from psycopg.rows import class_row
 from mintmark.errors import Conflict, Misconfigured, NotYet, Untrusted
 from mintmark.store import write
 from mintmark.store.log_store import LogStore
-from mintmark.store.model import Log, short_name
+from mintmark.store.model import short_name
+from mintmark.store.read_model import Evidence, Heartbeat, Progress, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Mapping
 
-    from mintmark.store.model import Head, TileKey
-    from mintmark.store.write import PriorKey
-    from mintmark.tlog.trust import VerifiedChunk
+    from mintmark.store.model import TileKey
+    from mintmark.store.read_model import Batch
 
 FOLLOW = """
     with made as (insert into log (origin, name, kind) values (%(origin)s, %(name)s, %(kind)s)
@@ -92,111 +90,6 @@ STATUS = """
            case when l.until > now() then l.worker end as worker
     from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
     order by log.name"""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
-
-    id: int
-    origin: str
-    name: str
-    kind: str
-    size: int
-    note: bytes | None
-    pending: int
-    stopped: str | None
-    shown: int
-    root: bytes | None = None  # of the head
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """What a living worker last heard of a source; `error` None: its stream is open."""
-
-    worker: str
-    source: str
-    error: str | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One line of `mintmark status`, from data alone.
-
-    `offered` is the size of the largest signed head that a source showed, `late` the seconds since one was that is not
-    complete here, `quiet` those since the last step; `contradictions`, those that nobody has decided about.
-    """
-
-    origin: str
-    name: str
-    kind: str
-    size: int
-    pending: int
-    head: int
-    source: str | None
-    stopped: str | None
-    error: str | None
-    head_at: datetime | None
-    quiet: float
-    offered: int
-    late: float
-    contradictions: int
-    worker: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A contradiction that was kept: the notes, oldest first, and why they cannot both be true."""
-
-    id: int
-    kind: str
-    reason: str
-    notes: list[bytes]
-    source: str
-    at: datetime
-    resumed: datetime | None
-
-
-class Rows(Protocol):
-    """What a batch writes beside the log itself; made by the mirror's projection, which knows registers."""
-
-    def first_keys(self) -> Mapping[tuple[str, str], int]:
-        """(type, key) -> index of the batch's first entry of that key."""
-
-    def finish(self, prior: Collection[PriorKey]) -> bytes:
-        """COPY rows of the batch, given which of its keys stood before it."""
-
-    @property
-    def v1_tiles(self) -> Mapping[TileKey, bytes]:
-        """Tiles of the v1 tree that the batch touched, as wide as they are then."""
-
-    @property
-    def erased(self) -> Mapping[int, int]:
-        """Index of an item -> the entry that erases it."""
-
-    @property
-    def missing(self) -> Sequence[int]:
-        """Indices of items that did not come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Verified chunks that follow one another, what else they write, and the head where they complete it."""
-
-    log: int
-    old_size: int
-    chunks: Sequence[VerifiedChunk]
-    rows: Rows | None  # None: an opaque log
-    note: bytes  # the pending checkpoint, as verified
-    pending: int
-    source: str
-    head: Head | None  # given when old_size + the chunks reach `pending`
-
-    @property
-    def size(self) -> int:
-        """The verified size after this batch."""
-        return self.chunks[-1].end if self.chunks else self.old_size
 
 
 class ReadStore(LogStore):
@@ -352,6 +245,3 @@ class ReadStore(LogStore):
             raise NotYet(f"no entry with leaf hash {leaf_hash.hex()} below {size}")
         index: int = rows[0][0]
         return index
-
-
-__all__ = ["Batch", "Evidence", "Heartbeat", "Log", "Progress", "ReadStore", "Rows", "Status"]

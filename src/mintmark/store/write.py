@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from mintmark.store.model import Head, TileKey
-    from mintmark.store.read_store import Rows
+    from mintmark.store.read_model import Rows
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
     Connection = AsyncConnection[TupleRow]
@@ -150,12 +150,6 @@ async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
 
 async def erase(conn: Connection, log: int, indices: Collection[int]) -> None:
     """Empties the items at these indices, in bundles and rows; leaves, tiles and proofs stay."""
-    await erase_items(conn, log, indices)
-    await conn.execute(ERASE_ROWS, (log, list(indices)))
-
-
-async def erase_items(conn: Connection, log: int, indices: Collection[int]) -> None:
-    """Empties the items at these indices in the bundles."""
     for index in sorted({i // WIDTH for i in indices}):
         found = await (await conn.execute(ERASED_BUNDLE, (log, index), binary=True)).fetchone()
         if found is not None and found[1]:
@@ -163,6 +157,7 @@ async def erase_items(conn: Connection, log: int, indices: Collection[int]) -> N
             for at in (i % WIDTH for i in indices if i // WIDTH == index):
                 items[at] = b""
             await conn.execute(ERASE_BUNDLE, (bundles.join(items), log, index))
+    await conn.execute(ERASE_ROWS, (log, list(indices)))
 
 
 async def head(conn: Connection, log: int, new: Head) -> None:

@@ -74,6 +74,11 @@ def test_where_nothing_can_be_written(run: Run, tmp_path: Path) -> None:
     one_sentence(result, exits.ERROR, "file/keys/a.key cannot be written: Not a directory")
 
 
+def test_what_the_system_refuses(run: Run, tmp_path: Path) -> None:
+    where = ("--grpc", "127.0.0.1:1", "--vkey", LOG.vkey)
+    one_sentence(run("checkpoint", "country", *where, "--token", tmp_path), exits.ERROR, f"{tmp_path}: Is a directory")
+
+
 def test_where_a_directory_is(run: Run, trust: Path) -> None:
     for options in (("-o", trust, "--entry-out", trust / "e"), ("-o", trust / "p", "--entry-out", trust)):
         result = run("prove", "country", "--dir", trust, "--index", "0", *options)

@@ -125,8 +125,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
         return exits.BROKEN_PIPE
-    except OSError as error:
-        return _tell(error, exits.ERROR, as_json)
     except Exception as error:  # noqa: BLE001  # the edge of the process: a defect of ours, said in one line
         return _tell(error, exits.ERROR, as_json)
 
@@ -134,11 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(error: Exception, code: int, as_json: bool) -> int:
     if os.environ.get("MINTMARK_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
-    message = str(error)
-    if not isinstance(error, (MintmarkError, OSError)):
-        message = (
-            f"internal error, {type(error).__name__}: {error}; run it again with --debug and report what it prints"
-        )
+    message = _sentence(error)
     if as_json:
         _print(
             json.dumps({"error": {"type": type(error).__name__, "message": message, "exit": code} | _details(error)})
@@ -146,6 +140,15 @@ def _tell(error: Exception, code: int, as_json: bool) -> int:
     else:
         _print(f"mintmark: {message}")
     return code
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MintmarkError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    said = " ".join(str(error).split())
+    return f"internal error, {type(error).__name__}: {said}; run it again with --debug and report what it prints"
 
 
 def _details(error: Exception) -> dict[str, object]:

@@ -106,7 +106,7 @@ def test_an_error_says_what_it_knows(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (click.Abort(), exits.INTERRUPTED, ""),
         (errors.Fork("two heads"), exits.LIED, "mintmark: two heads\n"),
         (errors.Unavailable("nobody there"), exits.NOT_YET, "mintmark: nobody there\n"),
-        (PermissionError(13, "Permission denied", "/x"), exits.ERROR, "mintmark: [Errno 13] Permission denied: '/x'\n"),
+        (PermissionError(13, "Permission denied", "/x"), exits.ERROR, "mintmark: /x: Permission denied\n"),
         (ZeroDivisionError("by 0"), exits.ERROR, "mintmark: internal error, ZeroDivisionError: by 0; run it again"),
     ],
 )

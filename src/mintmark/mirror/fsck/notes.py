@@ -6,7 +6,7 @@ A note stands in several rows, so that one of them can be mended from another.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mintmark.mirror.fsck.opening import Opened, Opener
 from mintmark.store import fixes
@@ -16,13 +16,13 @@ from mintmark.store.model import Head
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from psycopg.rows import TupleRow
-
     from mintmark.mirror.fsck.damage import Findings
     from mintmark.store.fixes import Fix
     from mintmark.store.fsck_store import FsckStore
     from mintmark.store.model import Log
     from mintmark.tlog.checkpoint import Checkpoint
+
+    Stored = tuple[Any, ...]  # a row
 
 PROVEN = ("Fork", "Rollback")  # evidence whose notes the log itself signed
 
@@ -48,9 +48,9 @@ class Notes:
     marks: list[Mark] = field(default_factory=list)
     known: dict[int, Checkpoint] = field(default_factory=dict)  # by size; their notes are whole
     start: int = 0  # checkpoints of smaller sizes are not read
-    heads: list[tuple[TupleRow, Opened]] = field(default_factory=list)
-    progresses: list[tuple[TupleRow, Opened]] = field(default_factory=list)
-    checkpoints: list[tuple[TupleRow, Opened]] = field(default_factory=list)
+    heads: list[tuple[Stored, Opened]] = field(default_factory=list)
+    progresses: list[tuple[Stored, Opened]] = field(default_factory=list)
+    checkpoints: list[tuple[Stored, Opened]] = field(default_factory=list)
 
     @property
     def durable(self) -> int | None:
@@ -145,7 +145,7 @@ class Notes:
             return None
         return fixes.Fix(fixes.PROGRESS, (self.log.id, size, right.note, right.size))
 
-    def _judge_checkpoint(self, row: TupleRow, opened: Opened) -> None:
+    def _judge_checkpoint(self, row: Stored, opened: Opened) -> None:
         stored, _ = row
         right = opened.head or self.known.get(stored)
         if opened.wrong and not opened.strange:

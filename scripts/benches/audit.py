@@ -6,7 +6,10 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from benches.data import opaque
+from benches.processes import cli
 from benches.report import Report, interleave
 from benches.rig import DOMAIN, Rig
 from benches.spine import audit
@@ -14,10 +17,16 @@ from mintmark.tlog import bundle, kernel
 from mintmark.tlog.kernel import WIDTH
 
 if TYPE_CHECKING:
-    from benches.report import Options
+    from benches.report import Options, Usage
 
-ABOUT = "audit --full of an opaque log, beside the source's speed and that of the hashes"
+ABOUT = "audit --full, fsck and rebuild of an opaque log, beside the speed of their source and of the hashes"
 ENTRIES = 2_000_000
+COMMANDS = {  # what it does, and what it reads from
+    "audit --full": "mint alone",
+    "fsck, mint": "mint's bundles alone",
+    "fsck, read": "read bundles alone",
+    "rebuild": "read bundles alone",
+}
 
 
 async def run(options: Options) -> Report:
@@ -25,19 +34,48 @@ async def run(options: Options) -> Report:
     report = Report(f"{size:,} entries; commands with their start")
     async with Rig() as rig:
         await rig.fill("audit", "opaque", size, batch=4_000)
+        async with rig.mirror("audit"):
+            await rig.mirrored(size)
+        used: dict[str, Usage] = {}
         cases = {
-            "audit --full": lambda: audit(rig, "audit"),
-            "source alone": lambda: received(rig, size),
+            "audit --full": lambda: audit(rig, "audit", used),
+            "fsck, mint": lambda: checked(rig, "mint", used),
+            "fsck, read": lambda: checked(rig, "read", used),
+            "rebuild": lambda: cli("rebuild", "audit", "--config", str(rig.config), used=used),
+            "mint alone": lambda: received(rig, size),
+            "mint's bundles alone": lambda: dumped(rig.source.conninfo("mint")),
+            "read bundles alone": lambda: dumped(rig.read),
             "hashes alone": lambda: hashed(size),
         }
         meters = rig.meters()
         seconds = await interleave(cases, options.rounds or 3)
-        report.usage = [meter.read() for meter in meters]
+        report.usage = [*(meter.read() for meter in meters), *used.values()]
     report.add({name: [size / value for value in values] for name, values in seconds.items()}, "entries/s")
-    report.add({"the slower of both": list(map(min, report.values("source alone"), report.values("hashes alone")))}, "")
     report.limit("hashes alone", 1_000_000)
-    report.compare("audit --full", "the slower of both", 0.8)
+    for source in dict.fromkeys(COMMANDS.values()):
+        slower = [*map(min, report.values(source), report.values("hashes alone"))]
+        report.add({f"slower of {source} and hashes": slower}, "entries/s")
+    for command, source in COMMANDS.items():
+        report.compare(command, f"slower of {source} and hashes", 0.8)
     return report
+
+
+async def checked(rig: Rig, database: str, used: dict[str, Usage]) -> float:
+    """`mintmark fsck` from the beginning; its seconds."""
+    options = ("--database", database, "--since", "0", "--config", str(rig.config))
+    return await cli("fsck", "audit", *options, used=used)
+
+
+async def dumped(database: str) -> float:
+    """The seconds of reading every bundle of a database."""
+    began = time.perf_counter()
+    async with (
+        await psycopg.AsyncConnection.connect(database) as conn,
+        conn.cursor().copy("copy bundle to stdout (format binary)") as copy,
+    ):
+        async for part in copy:
+            del part
+    return time.perf_counter() - began
 
 
 async def received(rig: Rig, size: int) -> float:

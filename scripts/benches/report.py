@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Case = Callable[[], Awaitable[float]]
 
 
+WIDTH = 110  # columns, where there is no terminal to ask
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line says (None: the subject's own choice), and what subjects share."""
@@ -109,6 +112,7 @@ class Report:
     def show(self, name: str) -> None:
         """Prints tables."""
         console = Console()
+        console.width = max(console.width, WIDTH)
         console.print(f"\n[bold]{name}[/]: {self.title}")
         table = Table("what", "median", "min–max", "unit")
         for sample in self.samples:

@@ -13,7 +13,7 @@ from benches.report import Report, interleave
 from benches.rig import BATCH, Rig
 
 if TYPE_CHECKING:
-    from benches.report import Options
+    from benches.report import Options, Usage
 
 ABOUT = "append, mirror and audit --full of 100,000 entries of 200 bytes, beside raw COPY of the same rows"
 ENTRIES = 100_000
@@ -46,9 +46,9 @@ async def run(options: Options) -> Report:
     return report
 
 
-async def audit(rig: Rig, name: str) -> float:
+async def audit(rig: Rig, name: str, used: dict[str, Usage] | None = None) -> float:
     """`mintmark audit --full` by somebody who never saw the log; its seconds, with the command's start."""
     state = rig.dir / "audit.checkpoint"
     state.unlink(missing_ok=True)
     key = str(rig.dir / f"{name}.vkey")
-    return await cli("audit", name, "--full", "--grpc", rig.address, "--vkey", key, "--state", str(state))
+    return await cli("audit", name, "--full", "--grpc", rig.address, "--vkey", key, "--state", str(state), used=used)

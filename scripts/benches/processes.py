@@ -34,12 +34,15 @@ def cpu(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def peak(pid: int) -> float:
-    """The most resident memory that a process had, in MB."""
-    return _memory(pid, "VmHWM:")
+    """The most resident memory that a process had, or one of its children that live, in MB."""
+    return max(_memory(pid, "VmHWM:"), *map(peak, children(pid)), 0.0)
 
 
 def resident(pid: int) -> float:

@@ -14,6 +14,7 @@ import pytest
 from mintmark.errors import Busy, Conflict, MintmarkError, Unavailable
 from mintmark.mirror import peer
 from mintmark.mirror.attempt import Followed
+from mintmark.mirror.once import once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
@@ -201,6 +202,37 @@ async def test_a_source_that_lies_is_evidence_and_the_log_goes_on_with_another(r
     (kept,) = await read_store.evidence(1)
     assert (kept.source, kept.kind) == ("liar:1", lie.value.split()[0])
     assert kept.notes
+
+
+@pytest.mark.parametrize("form", ["daemon", "once"])
+async def test_a_new_worker_does_not_ask_a_source_that_lied_before(read_store: ReadStore, form: str) -> None:
+    honest = register(count=300)
+    liar = same_log(Asked, honest, "liar:1")
+    liar.lie = Lie.FLIP_ENTRY
+    await once(worker(read_store, [liar, honest], honest), 5)
+    (kept,) = await read_store.evidence(1)
+    assert kept.source == "liar:1"
+    liar.lie, liar.asked = Lie.NOTHING, 0
+    add_records(liar, 50)
+    honest.append(liar.entries_[honest.size :], liar.items[honest.size :])
+    if form == "once":
+        await once(worker(read_store, [liar, honest], honest), 5)
+    else:
+        async with working(worker(read_store, [liar, honest], honest)):
+            await until_shown(read_store, honest)
+    (status,) = await read_store.status()
+    assert (status.head, status.source, liar.asked) == (350, honest.address, 0)
+
+
+class Asked(LiveWorld):
+    """A source that counts how often its entries are asked for."""
+
+    asked = 0
+
+    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
+        self.asked += 1
+        async for chunk in super().entries(origin, start, end, size):
+            yield chunk
 
 
 async def lead(liar: World, honest: World) -> None:

@@ -117,6 +117,8 @@ class Followed:
             except MintmarkError:
                 distrusted.add(address)  # and is asked at the next look
         self.distrusted = distrusted
+        for address in distrusted:  # by another worker too, or before this one began
+            self.lost(address)
 
     def _said_kind(self) -> str:
         return next((self._kinds[a] for a in self._worker.peers if a in self._kinds), "opaque")

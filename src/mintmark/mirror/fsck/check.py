@@ -86,7 +86,7 @@ async def check_log(
     await notes.read(store, sent)
     tree = await open_tree(store, log, notes, found)
     size, start = tree.size, tree.edge.size
-    walk = _Walk(store, log, tree, mirrored, start, found)
+    walk = _Walk(store, log, tree, notes, found)
     notes.judge(size)
     await walk.run(step)
     lied = tree.contradicted is not None and not tree.leaves.bundles and not start
@@ -117,11 +117,11 @@ async def check_strays(store: FsckStore) -> list[Damage]:
 class _Walk:
     """The entries as they stream by, past everything that looks at them."""
 
-    def __init__(
-        self, store: FsckStore, log: Log, tree: TreeCheck, mirrored: bool, start: int, found: Findings
-    ) -> None:
+    def __init__(self, store: FsckStore, log: Log, tree: TreeCheck, notes: Notes, found: Findings) -> None:
+        self.upto = start = tree.edge.size
+        mirrored = notes.mirrored
         self.items = ItemsCheck(store, log, start, found)
-        self.upto = start
+        self._shown = notes.shown if mirrored else tree.size
         self._store, self._log, self._tree, self._found = store, log, tree, found
         self._mirrored, self._start = mirrored, start
         self._rows: RowsCheck | None = None
@@ -177,7 +177,7 @@ class _Walk:
         if self._rows is not None and not self.many:
             await self._rows.finish(self._tree.size)
         if self._log.kind == "register":
-            await self.items.finish(self._mirrored)
+            await self.items.finish(self._mirrored, self._shown)
         if self._mint is not None:
             await self._mint.finish()
 

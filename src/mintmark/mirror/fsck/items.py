@@ -79,9 +79,9 @@ class ItemsCheck:
                 items[at] = b""
         return bundle.join(items)
 
-    async def finish(self, mirrored: bool) -> None:
-        """What can be said when every erasure has been seen."""
-        for index in sorted(self._empty - self.erased.keys()):
+    async def finish(self, mirrored: bool, shown: int) -> None:
+        """What can be said when every erasure has been seen; one of an item that is not `shown` yet may still come."""
+        for index in sorted(index for index in self._empty - self.erased.keys() if index < shown):
             what = f"items: the one of entry {index} is lost, and no entry erases it"
             self.found("bundle", index // WIDTH, what)
             self.bundles.add(index // WIDTH)

@@ -105,17 +105,33 @@ class Notes:
             for row, opened in self.checkpoints:
                 self._judge_checkpoint(row, opened)
 
+    @property
+    def shown(self) -> int:
+        """The size of the largest head that readers were shown here."""
+        heads = [opened.head.size for _, opened in [*self.heads, *self.checkpoints] if opened.head is not None]
+        return max(heads, default=0)
+
     def _judge_head(self, size: int) -> None:
-        if not self.heads and not self.mirrored:
-            self.found("head", "", "lost", self._head_fix(size))
+        if not self.heads and (self.checkpoints or not self.mirrored):
+            self.found("head", "", "lost", self._head_fix(self.shown if self.mirrored else size))
         for (stored, root, _), opened in self.heads:
-            right = self._head_fix(opened.head.size if opened.head is not None else stored)
-            if opened.wrong:
-                self.found("head", "", f"note: {opened.wrong}", right or self._head_fix(size))
-            if opened.head is not None and opened.head.size != stored:
-                self.found("head", "", f"size: {stored}, and its note is of {opened.head.size} entries", right)
-            if opened.head is not None and opened.head.root != root:
-                self.found("head", "", "root: it is not the one of its note", right)
+            if opened.head is None or opened.wrong:
+                fix = self._head_fix(stored) or self._head_fix(self.shown if self.mirrored else size)
+                self.found("head", "", f"note: {opened.wrong}", fix)
+            if opened.head is not None:
+                self._compare_head(stored, root, opened.head)
+
+    def _compare_head(self, stored: int, root: bytes, head: Checkpoint) -> None:
+        fix = self._head_fix(self.shown if self.mirrored else head.size)
+        if head.size != stored:
+            self.found("head", "", f"size: {stored}, and its note is of {head.size} entries", fix)
+        if head.root != root:
+            self.found("head", "", "root: it is not the one of its note", fix)
+        if self.mirrored and head.size < self.shown:
+            self.found("head", "", f"size: {head.size}, and the head of {self.shown} entries was shown", fix)
+        if self.mirrored and head.size >= self.start and head.size not in {row[0] for row, _ in self.checkpoints}:
+            kept = fixes.Fix(fixes.PUT_CHECKPOINT, (self.log.id, head.size, head.note))
+            self.found("checkpoint", head.size, "lost", kept)
 
     def _head_fix(self, size: int) -> Fix | None:
         right = self.known.get(size)
@@ -132,6 +148,9 @@ class Notes:
                 self.found("progress", "", f"note: nothing, with {max(pending, stored)} entries", fix)
             if opened.head is not None and opened.head.size != pending:
                 self.found("progress", "", f"pending: {pending}, and its note is of {opened.head.size} entries", fix)
+            if opened.head is not None and opened.head.size < size:
+                what = f"note: of {opened.head.size} entries, and the rows hold {size}"
+                self.found("progress", "", what, fix)
             if stored != size:
                 self.found("progress", "", f"size: {stored} where the rows hold {size} entries", fix)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ENTRIES = 10_000_000
 BATCH = 4_000  # entries in an append, where only the result counts
-LOOK = 0.01  # seconds
+LOOK = 0.025  # seconds between looks, each of which costs the database something
 SIZE = "select p.size from log l join progress p on p.log = l.id where l.name = %s"
 
 

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 DOMAIN = "bench.example"
 TOKEN = "bench"
 BATCH = 1000  # entries in an append
-LOOK = 0.002  # seconds between looks at a database
+REACHED = """
+    select extract(epoch from clock_timestamp() - l.created)::float8, h.size
+    from log l left join head h on h.log = l.id"""
 SHOWN = "select coalesce(sum(size), 0) from head"
 CONFIG = """
 [mint]
@@ -213,15 +215,12 @@ class Rig:
 
     async def mirrored(self, size: int) -> float:
         """Waits until the head of the only log has this size; seconds since the mirror began to follow it."""
-        query = """
-            select extract(epoch from clock_timestamp() - l.created)::float8, h.size
-            from log l left join head h on h.log = l.id"""
         async with await psycopg.AsyncConnection.connect(self.read, autocommit=True) as conn:
-            while True:
-                row = await (await conn.execute(query)).fetchone()
-                if row and row[1] == size:
-                    return float(row[0])
-                await asyncio.sleep(LOOK)
+            await conn.execute("listen mintmark_head")  # to look again and again would load what is measured
+            while (row := await (await conn.execute(REACHED)).fetchone()) is None or row[1] != size:
+                async for _ in conn.notifies(stop_after=1):
+                    pass
+        return float(row[0])
 
     async def shown(self, size: int) -> None:
         """Waits until the heads of all logs together have this size."""

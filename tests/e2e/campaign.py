@@ -101,6 +101,7 @@ class Deployment:
         self.postgres = {name: EmbeddedServer(directory / name) for name in ("mint-db", "read-db")}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.kills: Counter[str] = Counter()
+        self._down: set[str] = set()  # killed, and to be started again by who killed it
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -146,6 +147,7 @@ class Deployment:
 
     async def kill(self, name: str, pause: float) -> None:
         """SIGKILL, a pause, and a new start."""
+        self._down.add(name)
         process = self.postgres[name]._process if name in self.postgres else self.processes[name]
         assert process is not None
         if process.returncode is None:
@@ -154,6 +156,15 @@ class Deployment:
         self.kills[name] += 1
         await asyncio.sleep(pause)
         await self.begin(name)
+        self._down.discard(name)
+
+    async def keep(self) -> None:
+        """Starts again what ended by itself (its database was away when it began), as a service manager does."""
+        while True:
+            for name, process in list(self.processes.items()):
+                if process.returncode is not None and name not in self._down:
+                    await self.begin(name)
+            await asyncio.sleep(0.5)
 
     async def stop(self) -> None:
         for process in self.processes.values():
@@ -267,7 +278,11 @@ async def campaign(directory: Path, seconds: float, seed: int) -> dict[str, obje
     deployment = Deployment(directory)
     try:
         await deployment.start()
-        return {"seed": seed, **await Campaign(deployment, seed).run(seconds)}
+        keeper = asyncio.create_task(deployment.keep())
+        try:
+            return {"seed": seed, **await Campaign(deployment, seed).run(seconds)}
+        finally:
+            keeper.cancel()
     finally:
         await deployment.stop()
 

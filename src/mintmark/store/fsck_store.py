@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 
 from mintmark.store import write
 from mintmark.store.model import Log
+from mintmark.tlog.kernel import HASH
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ SNAPSHOT = "select pg_export_snapshot()"
 # Every transaction that writes a log's rows moves one of these first, in this order.
 LOCKS = {True: ("progress", "head"), False: ("head",)}  # by whether it is a read database
 LOCK = "select from {table} where log = %s for update"
-PROJECTION = ("entry", "missing", "v1_tile")
-CLEAR = "delete from {table} where log = %s"
+CLEAR = "delete from {table} where log = %s and (index < 0 or index >= %s)"
+CLEAR_LEAVES = "delete from entry where log = %s and index >= %s and index < %s"
 MIRRORED = "select to_regclass('progress') is not null"
 LOGS = "select id, origin, name, kind, salted from log order by name"
 BUNDLES = """
@@ -159,15 +160,17 @@ class FsckStore:
             for fix in fixes:
                 await conn.execute(fix.query.encode(), fix.args)
 
-    async def clear_rows(self, log: int) -> None:
-        """Takes the projection of a log away."""
+    async def clear_rows(self, log: int, kept: int) -> None:
+        """Takes the projection of a log away, but for the rows of its first `kept` entries."""
         async with self.connection() as conn:
-            for table in PROJECTION:
-                await conn.execute(CLEAR.format(table=table).encode(), (log,))
+            for table, first in (("entry", kept), ("missing", 0), ("v1_tile", 0)):
+                await conn.execute(CLEAR.format(table=table).encode(), (log, first))
 
     async def put_leaves(self, log: int, start: int, hashes: bytes) -> None:
-        """Writes the rows of an opaque log from `start` on."""
+        """Writes the rows of an opaque log from `start` on, in the place of those that are there."""
+        end = start + len(hashes) // HASH
         async with self.connection() as conn:
+            await conn.execute(CLEAR_LEAVES, (log, start, end))
             await write.copy_leaves(conn, log, [(start, hashes)])
 
     async def put_rows(self, log: int, rows: Rows) -> None:

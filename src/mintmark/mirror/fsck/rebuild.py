@@ -1,7 +1,8 @@
 """The projection of a log made again from its bundles, byte for byte as a mirror wrote it.
 
-One transaction: the rows are taken away and written anew, and whoever reads meanwhile reads the old ones. Bundles are
-checked against the signed roots as they are read; where one is damaged, nothing is written.
+One transaction: rows are taken away and written anew, and whoever reads meanwhile reads the old ones. Of an opaque log,
+whose rows stand each for itself, those stay that are right. Bundles are checked against the signed roots as they are
+read; where one is damaged, nothing is written.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ async def rebuild_rows(
     notes = Notes(log, Opener(log.origin, verifiers, tries=0), found, mirrored=True)
     await notes.read(store, ())
     tree = await open_tree(store, log, notes, found)
-    await store.clear_rows(log.id)
+    await store.clear_rows(log.id, tree.size if log.kind == "opaque" else 0)
     async for read in tree.walk():
         if found.damages:
             break
         if log.kind == "opaque":
-            await store.put_leaves(log.id, read.start, read.hashes)
+            await _put_leaves(store, log, read)
         else:
             projected = Projected(log.id, counts, _opened(log, read))
             await store.put_rows(log.id, projected)
@@ -65,6 +66,11 @@ async def rebuild_rows(
     if found.damages:
         raise MintmarkError(f"{found.damages[0]}; {MEND}")
     return tree.size
+
+
+async def _put_leaves(store: FsckStore, log: Log, read: Read) -> None:
+    if await store.leaves(log.id, read.start, read.end) != read.hashes:
+        await store.put_leaves(log.id, read.start, read.hashes)
 
 
 def _opened(log: Log, read: Read) -> list[Row]:

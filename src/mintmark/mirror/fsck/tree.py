@@ -3,7 +3,7 @@
     bundle ── leaf hashes ══ tile 0 ── fold ══ a hash of the tile above ── … ══ signed root
 
 A bundle and its tile are judged by `leaves`. The walk goes on with what is right, so that each damage is found once,
-where it is. The next bundles are read and hashed while these are looked at.
+where it is. The next bundles are read and hashed, in threads of their own, while these are looked at.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class TreeCheck:
             self._compare()
             stop = min(end, self._marks[0].size) if self._marks else end
             part, hashes = hashes[: (stop - self.edge.size) * HASH], hashes[(stop - self.edge.size) * HASH :]
-            self.edge, tiles = self.edge.extend(part)
+            self.edge, tiles = await asyncio.to_thread(self.edge.extend, part)
             touched.update(tiles)
         await self._check_tiles({key: tile for key, tile in touched.items() if key[0] and len(tile) == WIDTH * HASH})
 

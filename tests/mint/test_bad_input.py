@@ -66,6 +66,7 @@ REFUSED = {
     "unknown origin": (request(origin="mint.example/nowhere"), Code.NOT_FOUND, "no log 'mint.example/nowhere' here"),
     "no origin": (request(origin=""), Code.NOT_FOUND, "no log '' here"),
     "items in an opaque log": (request(items=bundle.join([b"{}"])), Code.FAILED_PRECONDITION, "this log is opaque"),
+    "a register's first": (request(entries=bundle.join([LEAF, b"one"])), Code.FAILED_PRECONDITION, "--kind register"),
     "no items": (of_register([(GOOD, FAR)], items=b""), Code.FAILED_PRECONDITION, "this log is a register"),
     "too few items": (of_register([(GOOD, FAR)] * 2, items=bundle.join([FAR])), Code.INVALID_ARGUMENT, "of 1 entries"),
     "items too many": (of_register([(GOOD, FAR)], items=bundle.join([FAR, FAR])), Code.INVALID_ARGUMENT, "the items"),

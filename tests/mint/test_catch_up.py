@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from mintmark.errors import Fork, MintmarkError, NotYet, Untrusted
+from mintmark.errors import Fork, MintmarkError, NotYet, ProofError, Untrusted
 from mintmark.mint.catch_up import catch_up
 from mintmark.mint.keys import KeyDirectory
+from mintmark.register.entry import format_entry
 from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.mint_store import MintStore
@@ -22,7 +23,7 @@ from tests.mint.register import DEFINED, append, append_items, define, lights
 from tests.mint.test_append import stored
 from tests.mint.test_mark import copied
 from tests.oracle import check_log
-from tests.register.lighthouse import system
+from tests.register.lighthouse import ROWS, system
 from tests.world import Lie, World, serve
 
 if TYPE_CHECKING:
@@ -157,6 +158,22 @@ def lights_with_definitions() -> list[object]:
     from tests.register.lighthouse import ROWS
 
     return [*ROWS[:DEFINED], *lights(0, 291)]
+
+
+@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
+async def test_a_mirror_cannot_say_what_kind_of_log_it_is(site: Site, kind: int) -> None:
+    """A register made anew as an opaque log would take whatever is appended to it."""
+    origin = LIGHTHOUSE if kind == pb.KIND_REGISTER else THINGS
+    world = World(origin, kind, site.signers[origin])
+    entries, items = zip(*((format_entry(entry), item) for entry, item in ROWS), strict=True)
+    world.append(*((entries, items) if kind == pb.KIND_REGISTER else ([b"one", b"two"],)))
+    world.kind = 3 - kind
+    async with serve(world) as address, Client(address) as client:
+        with pytest.raises(ProofError, match="its entries are not"):
+            await caught_up(site, site.database, client, origin)
+        assert not any(await rows(site.database))
+        world.kind = kind
+        assert (await caught_up(site, site.database, client, origin)).size == world.size
 
 
 async def test_another_history_by_the_same_key_is_told_with_both_notes(site: Site, new_database: object) -> None:

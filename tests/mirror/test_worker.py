@@ -15,7 +15,7 @@ from mintmark.errors import Busy, Conflict, MintmarkError, Unavailable
 from mintmark.mirror import peer
 from mintmark.mirror.attempt import Followed
 from mintmark.mirror.once import once
-from mintmark.mirror.worker import Worker
+from mintmark.mirror.worker import KINDS, Worker
 from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey, parse_vkey
@@ -407,6 +407,36 @@ async def test_junk_signatures_below_a_head_are_nothing_new(read_store: ReadStor
         await log.attempt()
     head = await read_store.head(1)
     assert head.note == source.notes[-1]
+
+
+@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
+@pytest.mark.parametrize("empty", [False, True])
+async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, kind: int, empty: bool) -> None:
+    """Nothing signs the kind; the first entry proves it, whoever was heard first."""
+    honest = register(count=0)
+    honest.kind = kind
+    liar = same_log(LiveWorld, honest, "liar:1")
+    liar.kind = 3 - kind
+    if not empty:
+        grow(honest, liar)
+    async with working(worker(read_store, [liar, honest], honest)):
+        if empty:
+            await until_shown(read_store, honest)
+            grow(honest, liar)
+        await until_shown(read_store, honest)
+    (status,) = await read_store.status()
+    assert (status.kind, status.source, status.head) == (KINDS[kind], honest.address, 300)
+    (kept,) = await read_store.evidence(1)
+    assert (kept.kind, kept.source) == ("ProofError", "liar:1")
+
+
+def grow(*sources: World) -> None:
+    """The first 300 entries of a log of the first one's kind, on each source."""
+    for source in sources:
+        if sources[0].kind == pb.KIND_REGISTER:
+            add_records(source, 300)
+        else:
+            source.append([b"entry %d" % number for number in range(300)])
 
 
 async def test_a_source_that_calls_the_log_another_kind_is_not_asked(read_store: ReadStore) -> None:

@@ -57,8 +57,10 @@ class Registers:
     def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str]) -> None:
         self.store = store
         self.known: dict[str, Known] = {}
+        self.total = 0  # entries of all registers: it grows whenever one of them does
         self._opaque: dict[str, tuple[Log, Head]] = {}
         self._logs: dict[int, Log] = {}
+        self._settled: set[int] = set()  # logs with entries: only of an empty one may the kind still change
         self._linker = Linker(self.known, elsewhere)
         self._past: OrderedDict[tuple[int, int], View] = OrderedDict()
 
@@ -77,9 +79,10 @@ class Registers:
 
     async def refresh(self, moved: Collection[int] | None = None) -> None:
         """Reads the heads of these logs again, or of all."""
-        if moved is None or not self._logs.keys() >= set(moved):
+        if moved is None or not self._settled >= set(moved):
             self._logs = {log.id: log for log in await self.store.logs()}
         heads = await self.store.heads(self._logs if moved is None else moved)
+        self._settled.update(id_ for id_, head in heads.items() if head.size)
         for id_, head in heads.items():
             if (log := self._logs.get(id_)) is None:
                 continue
@@ -87,6 +90,7 @@ class Registers:
                 await self._update(log, head)
             else:
                 self._opaque[log.name] = (log, head)
+        self.total = sum(known.head.size for known in self.known.values())
 
     def log(self, name: str) -> tuple[Log, Head]:
         """A log of either kind, with its head. Raises NotYet."""

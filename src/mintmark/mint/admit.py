@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.errors import Forbidden, Malformed, MintmarkError, Rejected
 from mintmark.mint.request import Joined
 from mintmark.register import canonical
-from mintmark.register.entry import Entry, erased_index, format_entry, parse_entry
+from mintmark.register.entry import Entry, begins_register, erased_index, format_entry, parse_entry
 from mintmark.register.item import SALT, item_hash, salt
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import leaf_hashes
@@ -57,10 +57,14 @@ class Admitted(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def admit_opaque(request: Request) -> Admitted:
-    """A batch of an opaque log. Raises Rejected where it is one of register entries."""
+def admit_opaque(request: Request, first: int) -> Admitted:
+    """A batch of an opaque log, whose first entry gets index `first`. Raises Rejected where it is one of a register."""
     if not isinstance(request.batch, Joined) or request.batch.items:
         raise Rejected("this log is opaque: it has entries, and no items", rule="kind")
+    if first == 0 and begins_register(bundle.cut(bundle.take(request.batch.entries, 1))[0]):
+        raise Rejected(
+            "only a register begins with a register's entry: create the log with --kind register", rule="kind"
+        )
     return Admitted(request.batch.entries, b"", request.batch.hashes, None)
 
 

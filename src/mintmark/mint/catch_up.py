@@ -16,7 +16,7 @@ from mintmark.errors import Fork, Misconfigured, NotYet, ProofError
 from mintmark.mint.mark import read_mark, write_mark
 from mintmark.mint.state import State, check_stored, erase_items
 from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import erased_index
+from mintmark.register.entry import begins_register, erased_index
 from mintmark.store.mint_store import Commit, Definition
 from mintmark.store.model import Head
 from mintmark.tlog import bundle, second_path
@@ -141,7 +141,10 @@ async def _follow(
 
 async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes) -> None:
     """Adds one verified chunk, with what its entries erase and define."""
-    before, rows = held.state, open_chunk(chunk) if held.log.kind == "register" else []
+    before = held.state
+    if before.head.size == 0:
+        _check_kind(held.log, chunk, note)
+    rows = open_chunk(chunk) if held.log.kind == "register" else []
     definitions = _read(held, rows)
     erased = [index for row in rows if (index := _erases(row)) is not None]
     held.erased.update(erased)
@@ -154,6 +157,12 @@ async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes)
         Commit(held.log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, held.clocks)
     )
     held.state = State(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
+
+
+def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:
+    """Which kind of log this is only the mirror has said; the first entry proves it."""
+    if begins_register(bundle.cut(first.bundles[0].entries)[0]) != (log.kind == "register"):
+        raise ProofError(f"the mirror shows {log.origin} as of kind {log.kind}; its entries are not", note)
 
 
 def _read(held: _Held, rows: Sequence[Row]) -> dict[str, Definition]:

@@ -55,7 +55,7 @@ class State:
     def admit(self, request: Request, size: int, now: str) -> Admitted:
         """Admits a batch at `size`. Raises Rejected, Malformed, Forbidden."""
         if self.admission is None:
-            return admit_opaque(request)
+            return admit_opaque(request, size)
         return admit_entries(request, self.admission, size, now)
 
 

@@ -106,7 +106,8 @@ class Followed:
     async def _look(self) -> None:
         """Reads where the log stands. The follower's state is as old as the lease: it goes with it."""
         self._follower, self._leased = None, 0.0
-        kind = next((o.kind for a in self._worker.peers if (o := self._offers.get(a))), self._said_kind())
+        said = self._kinds | {address: offer.kind for address, offer in self._offers.items()}
+        kind = next((said[a] for a in self._worker.peers if a in said and a not in self.distrusted), "opaque")
         progress = self._progress = await self._store.follow(self.origin, kind)
         self.stopped = progress.stopped
         distrusted = await self._store.distrusted(progress.id)
@@ -119,9 +120,6 @@ class Followed:
         self.distrusted = distrusted
         for address in distrusted:  # by another worker too, or before this one began
             self.lost(address)
-
-    def _said_kind(self) -> str:
-        return next((self._kinds[a] for a in self._worker.peers if a in self._kinds), "opaque")
 
     async def _open_offers(self) -> None:
         """Verifies what was offered. A source whose head shrinks within one stream contradicts itself."""

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
 from mintmark.mirror.compare import check_known
 from mintmark.mirror.project import Counts, Projected, open_chunks
+from mintmark.register.entry import begins_register
 from mintmark.store.model import Head
 from mintmark.store.read_model import Batch, Progress
-from mintmark.tlog import tile
+from mintmark.tlog import bundle, tile
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.edge import Edge
@@ -162,6 +163,8 @@ class Follower:
         if pending is None:
             raise AssertionError("accept sets a head")
         before = state.progress
+        if before.size == 0 and chunks:
+            _check_kind(before, chunks[0], pending)
         rows = _projected(before, state.counts, chunks, pending) if before.kind == "register" and chunks else None
         size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
@@ -180,6 +183,12 @@ class Follower:
         for cosigner in self._cosigners:
             note = cosign(note, cosigner, now)
         return note
+
+
+def _check_kind(progress: Progress, first: VerifiedChunk, pending: Checkpoint) -> None:
+    """The source said which kind of log it is; the first entry proves it."""
+    if begins_register(bundle.cut(first.bundles[0].entries)[0]) != (progress.kind == "register"):
+        raise ProofError(f"{progress.origin} was shown as of kind {progress.kind}; its entries are not", pending.note)
 
 
 def _projected(progress: Progress, before: Counts, chunks: list[VerifiedChunk], pending: Checkpoint) -> Projected:

@@ -86,6 +86,17 @@ def parse_entry(leaf: bytes) -> Entry:
     )
 
 
+def begins_register(leaf: bytes) -> bool:
+    """Whether a log that begins with this leaf is a register. No signature says which kind a log is: its first entry
+    does, and no log of the other kind is let begin so.
+    """
+    try:
+        parse_entry(leaf)
+    except Malformed:
+        return False
+    return True
+
+
 def valid_key(type: EntryType, key: str) -> bool:
     """Whether `key` may be written: the specification's strict rule for records, a known name for system entries."""
     return len(key) <= MAX_KEY and bool((_USER_KEY if type == "user" else _SYSTEM_KEY).fullmatch(key))

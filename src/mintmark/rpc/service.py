@@ -107,18 +107,21 @@ class LogService(log_pb2_grpc.LogServicer):
     ) -> AsyncIterator[pb.WatchCheckpointsResponse]:
         """The present heads, then each that moves; a log not here yet is watched from when it comes.
 
-        Subscribed before the first read, so that no move falls between.
+        Subscribed before the first read, so that no move falls between. In a mirror the kind of a log is settled by its
+        first entries.
         """
         wanted = set(request.origins)
         async with self._feed.subscribe() as subscription:
             logs = {log.id: log for log in await self._reader.logs()}
-            moved = set(logs)
+            moved, empty = set(logs), set[int]()
             while True:
                 asked = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
-                for log, head in (await self._reader.heads(asked)).items():
+                heads = await self._reader.heads(asked)
+                empty = (empty | asked) - {log for log, head in heads.items() if head.size}
+                for log, head in heads.items():
                     yield _watched(logs[log], head)
                 moved = await subscription.moved()
-                if not moved <= logs.keys():
+                if not moved <= logs.keys() - empty:
                     logs = {log.id: log for log in await self._reader.logs()}
 
     @stream

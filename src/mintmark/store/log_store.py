@@ -44,7 +44,7 @@ class LogStore:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self._logs: dict[str, Log] = {}  # a log's row never changes
+        self._logs: dict[str, Log] = {}  # but for the kind of one that is empty, a log's row never changes
 
     async def logs(self) -> list[Log]:
         """Every log here, by name."""

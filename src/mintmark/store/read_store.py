@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psycopg import errors as pg
@@ -36,6 +37,7 @@ MOVE = """
     update progress
     set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
     where log = %(log)s and size = %(old)s and stopped is null"""
+SETTLE = "update log set kind = %s where id = %s"
 UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
 CLAIM = """
     with taken as (
@@ -96,9 +98,12 @@ class ReadStore(LogStore):
     """Reads and writes one read database. Raises Unavailable where it cannot be reached."""
 
     async def follow(self, origin: str, kind: str) -> Progress:
-        """The progress of a log, begun if it is new. Raises Misconfigured where another origin has its name."""
+        """The progress of a log, begun if it is new. Raises Misconfigured where another origin has its name.
+
+        `kind` is what a source says; that of a log with entries is what these are.
+        """
         if (found := await self._progress(origin)) is not None:
-            return found
+            return found if found.size else replace(found, kind=kind)
         try:
             async with self.pool.connection() as conn:
                 await conn.execute(FOLLOW, {"origin": origin, "name": short_name(origin), "kind": kind})
@@ -139,6 +144,8 @@ class ReadStore(LogStore):
             )
             if moved.rowcount != 1:
                 raise Conflict("another worker moved this log, or it was stopped")
+            if batch.old_size == 0 and batch.chunks:
+                await conn.execute(SETTLE, ("opaque" if batch.rows is None else "register", batch.log))
             await write.log_rows(conn, batch.log, batch.chunks)
             if batch.rows is None:
                 await write.leaf_rows(conn, batch.log, batch.chunks)

@@ -25,8 +25,7 @@ const STEPS = [
   ["signature", "The log signed that root"],
 ];
 
-async function run() {
-  const known = await readKeys();
+async function run(known) {
   begin();
   const found = {};
   try {
@@ -106,7 +105,6 @@ async function judge({ name, id, bytes }, text, known) {
 // ---- what the reader sees
 
 function begin() {
-  panel.dataset.state = "busy";
   verdict.textContent = "Checking …";
   picture.hidden = true;
   steps.replaceChildren(...STEPS.map(([name, title]) => {
@@ -217,9 +215,15 @@ function remembered() {
 
 async function start() {
   const fault = panel.querySelector("[data-key-fault]");
+  let known;
+  panel.dataset.state = "busy";
   try {
-    await readKeys();
+    known = await readKeys();
   } catch (error) {
+    panel.dataset.state = "idle";
+    verdict.textContent = "";
+    steps.replaceChildren();
+    picture.hidden = true;
     fault.textContent = reason(error);
     keys.setAttribute("aria-invalid", "true");
     keys.closest("details").open = true;
@@ -229,7 +233,7 @@ async function start() {
   fault.textContent = "";
   keys.removeAttribute("aria-invalid");
   remember(keys.value.trim());
-  await run();
+  await run(known);
 }
 
 if (globalThis.crypto?.subtle) {

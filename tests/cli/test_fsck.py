@@ -87,7 +87,13 @@ async def test_a_mints_database_and_both_at_once(
         one = await spawn("fsck", "--config", config, "--database", "mint")
         assert one.out == f"mint database, {ORIGIN}: 700 entries, no damage\n"
     await spoil(mint_db)
+    await spoil(read_db, b"update entry set key = 'other' where index = 7")
     assert (await spawn("fsck", "--config", config)).code == exits.LIED
+    async with serve(world) as address:  # a source of one of them keeps the other from nothing
+        partly = await spawn("fsck", "--config", config, "--repair-from", address)
+    assert partly.code != exits.OK
+    assert f"mint database, {ORIGIN}: 700 entries, 1 damage\n" in partly.out
+    assert "world.example/thing: 300 entries, 1 damage, all mended\n" in partly.out
 
 
 async def test_a_log_without_a_key_is_told_and_the_others_are_checked(

@@ -13,7 +13,7 @@ from mintmark.cli import exits
 from mintmark.cli.output import answer, progress, run, say
 from mintmark.cli.place import Place
 from mintmark.cli.where import dir_option, json_option
-from mintmark.errors import Misconfigured
+from mintmark.errors import MintmarkError, Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +55,8 @@ def fsck(
     run(_check_all(runs, source))
     _check_names(names, runs)
     answer(as_json, _described(runs), "\n".join(line for each in runs for line in each.lines()))
+    for error in (error for each in runs for error in each.errors):
+        raise error
     if any(each.damaged for each in runs):
         return exits.LIED
     if unknown := [origin for each in runs for origin in each.unkeyed]:
@@ -83,6 +85,7 @@ class _Run:
     results: list[_Result] = field(default_factory=list)
     strays: list[Damage] = field(default_factory=list)
     unkeyed: list[str] = field(default_factory=list)
+    errors: list[MintmarkError] = field(default_factory=list)  # of repairs: one log's keeps no other from its own
 
     @property
     def damaged(self) -> bool:
@@ -129,7 +132,10 @@ class _Run:
 
         for result in self.results:
             if result.damages:
-                result.left = (await repair(pool, result.keyed, source)).after.damages
+                try:
+                    result.left = (await repair(pool, result.keyed, source)).after.damages
+                except MintmarkError as error:
+                    self.errors.append(error)
         if self.strays:
             self.strays = await repair_strays(pool)
 

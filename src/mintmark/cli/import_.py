@@ -11,8 +11,8 @@ from mintmark.cli.output import answer, progress, run, say
 from mintmark.cli.where import client_options
 
 if TYPE_CHECKING:
+    from mintmark.cli.upload import Imported
     from mintmark.cli.where import Log, Where
-    from mintmark.tlog.checkpoint import Checkpoint
 
 FORMATS = ("rsf", "csv", "tsv", "jsonl")
 SHOWN = 10  # warnings printed in full
@@ -27,7 +27,8 @@ SHOWN = 10  # warnings printed in full
 def import_(name: str, file: Path, format_: str | None, legacy: bool, where: Where, as_json: bool) -> None:
     """Append FILE to the register NAME: all of it or, if one line is bad, nothing.
 
-    An import that was cut off is run again: what is in the log already is not appended twice.
+    An import that was cut off is run again: what is in the log already is not appended twice. Of a table, that are the
+    rows that their records say last.
     """
     format_ = format_ or file.suffix.removeprefix(".").lower()
     if format_ not in FORMATS:
@@ -35,32 +36,34 @@ def import_(name: str, file: Path, format_: str | None, legacy: bool, where: Whe
     if legacy and format_ != "rsf":
         raise click.UsageError("--legacy is for RSF files")
     log = where.log(name)
-    appended, head, warnings = run(_import(where, log, file, format_, legacy, as_json))
+    (appended, present, head), warnings = run(_import(where, log, file, format_, legacy, as_json))
     tell_warnings(warnings)
     result = {
         "origin": log.origin,
         "appended": appended,
+        "present": present,
         "size": head.size,
         "root": head.root.hex(),
         "warnings": warnings,
     }
-    answer(as_json, result, f"{appended} entries appended to {log.origin}, now of size {head.size}")
+    there = f", {present} were there already" if present else ""
+    answer(as_json, result, f"{appended} entries appended to {log.origin}{there}; it is of size {head.size} now")
 
 
 async def _import(
     where: Where, log: Log, file: Path, format_: str, legacy: bool, as_json: bool
-) -> tuple[int, Checkpoint, list[str]]:
+) -> tuple[Imported, list[str]]:
     async with where.client() as client:
         if format_ != "rsf":
             from mintmark.cli.table_import import append_table
 
             with progress(f"importing {file.name}", None, as_json) as step:
-                return *await append_table(client, log, file, format_, step=step), []
+                return await append_table(client, log, file, format_, step=step), []
         from mintmark.cli.rsf_import import append_file, check_file
 
         checked = check_file(file, legacy=legacy)
         with progress(f"importing {file.name}", len(checked.rows), as_json) as step:
-            return *await append_file(client, log, checked, legacy=legacy, step=step), list(checked.warnings)
+            return await append_file(client, log, checked, legacy=legacy, step=step), list(checked.warnings)
 
 
 def tell_warnings(warnings: list[str]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.cli import download
-from mintmark.cli.upload import batches, derived_id, patiently, send
+from mintmark.cli.upload import Imported, batches, derived_id, patiently, send
 from mintmark.errors import ProofError, Rejected
 from mintmark.register.entry import format_entry
 from mintmark.register.rsf import read_rsf
@@ -70,8 +70,8 @@ def _admit(entries: Sequence[RsfEntry], legacy: bool) -> tuple[Rules, list[str]]
 
 async def append_file(
     client: Client, log: Log, file: CheckedFile, *, legacy: bool, step: Callable[[int], None] = lambda _: None
-) -> tuple[int, Checkpoint]:
-    """Appends what the log does not hold yet: how many entries that was, and the verified head after them.
+) -> Imported:
+    """Appends what the log does not hold yet.
 
     Raises Rejected where the log holds something else than the file.
     """
@@ -81,7 +81,7 @@ async def append_file(
     trusted = await download.begin(client, log, head)
     for first, rows in batches(file.rows[held:], held, lambda row: len(row[0]) + len(row[1])):
         entries, items = bundle.join(row[0] for row in rows), bundle.join(row[1] for row in rows)
-        request_id = derived_id(log.origin, first, entries, items)
+        request_id = derived_id(log.origin, b"%d" % first, entries, items)
         _, head = await send(
             client,
             trusted,
@@ -89,7 +89,7 @@ async def append_file(
         )
         step(len(rows))
     await _held(client, log, head, file)
-    return len(file.rows) - held, head
+    return Imported(len(file.rows) - held, held, head)
 
 
 async def _held(client: Client, log: Log, head: Checkpoint, file: CheckedFile) -> int:

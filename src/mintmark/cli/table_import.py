@@ -1,7 +1,8 @@
 """Importing records from CSV, TSV or JSON Lines: the mint makes the entries, and its clock stamps those without a time.
 
-The file is read twice: once to check every row against the schema, so that a bad one changes nothing, and once to send.
-Each batch has a request id made from its place and content, so an import that was cut off is simply run again.
+The file is read twice: once to check every row against the schema, so that a bad one changes nothing, and once to send
+what the log does not hold (`overlap`). Each batch has a request id made from its content and its place in the records,
+so an import that was cut off is simply run again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from mintmark.cli import download
-from mintmark.cli.upload import batches, derived_id, patiently, send
+from mintmark.cli.overlap import Overlap
+from mintmark.cli.upload import Imported, batches, derived_id, patiently, send
 from mintmark.errors import Rejected
 from mintmark.register import canonical
 from mintmark.register.chunk import open_chunk
@@ -20,7 +22,7 @@ from mintmark.register.rules import Rules
 from mintmark.register.tables import read_csv, read_jsonl, read_tsv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mintmark.cli.where import Log
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mintmark.rpc.client import Client
     from mintmark.rpc.mintmark_pb import log_pb2 as pb
     from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.trust import Trusted
 
 
 def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
@@ -54,33 +57,40 @@ async def read_definitions(client: Client, log: Log, head: Checkpoint) -> dict[s
     return definitions
 
 
-async def append_table(
-    client: Client, log: Log, path: Path, format_: str, *, step: Callable[[int], None]
-) -> tuple[int, Checkpoint]:
-    """Appends a file's rows: how many, and the verified head after them. Raises Rejected with line and reason."""
+async def append_table(client: Client, log: Log, path: Path, format_: str, *, step: Callable[[int], None]) -> Imported:
+    """Appends those of a file's rows that are not there yet. Raises Rejected with line and reason."""
     head = await patiently(lambda: download.get_head(client, log))
     rules = Rules.load(await read_definitions(client, log, head), {})
-    _check(path, format_, rules, head.size)
+    overlap, count, appended = Overlap(), 0, 0
+    for row in _checked(path, format_, rules, head.size):
+        overlap.add(row)
+        count += 1
+    await overlap.read(client, log, head)
     trusted = await download.begin(client, log, head)
-    count = 0
-    messages = (_message(row) for row in read_table(path, format_, rules.schema))
-    for first, batch in batches(messages, 0, lambda message: message.ByteSize()):
-        request_id = derived_id(
-            log.origin, first, *(message.SerializeToString(deterministic=True) for message in batch)
-        )
-        _, head = await send(client, trusted, lambda: client.append_items(log.origin, request_id, batch))  # noqa: B023
-        count += len(batch)
+    missing = ((_message(row), place) for row, place in overlap.missing(read_table(path, format_, rules.schema)))
+    for _, batch in batches(missing, 0, lambda row: row[0].ByteSize()):
+        head = await _send(client, trusted, batch)
+        appended += len(batch)
         step(len(batch))
-    return count, head
+    return Imported(appended, count - appended, head)
 
 
-def _check(path: Path, format_: str, rules: Rules, size: int) -> None:
+async def _send(client: Client, trusted: Trusted, batch: Sequence[tuple[pb.Item, int]]) -> Checkpoint:
+    """Appends items, each to become that entry of its record; the verified head after them."""
+    content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
+    request_id, messages = derived_id(trusted.origin, *content), [message for message, _ in batch]
+    return (await send(client, trusted, lambda: client.append_items(trusted.origin, request_id, messages)))[1]
+
+
+def _checked(path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
+    """The rows of a file, each found good at its place."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number, row in enumerate(read_table(path, format_, rules.schema)):
         try:
             rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
         except Rejected as error:
             raise Rejected(f"line {row.line}: {error}", rule=error.rule, field=error.field, line=row.line) from None
+        yield row
 
 
 def _entry(row: TableRow, now: str) -> tuple[Entry, bytes | None]:

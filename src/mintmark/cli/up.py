@@ -182,7 +182,7 @@ async def _publish(plan: Plan, client: Client, file: CheckedFile, legacy: bool) 
     origin = f"{plan.domain}/{file.name}"
     log = Log(origin, plan.place.adopt(origin))
     await patiently(lambda: client.create(origin, "register"))
-    appended, head = await append_file(client, log, file, legacy=legacy)
+    appended, _, head = await append_file(client, log, file, legacy=legacy)
     say(f"{origin}: {head.size} entries, {appended} of them new")
 
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import random
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mintmark.cli.download import accept
 from mintmark.errors import Busy, ProofError, Unavailable
@@ -27,6 +27,14 @@ T = TypeVar("T")
 PATIENCE = 60.0  # seconds to go on trying while a mint is away
 PAUSE = 0.5  # seconds between attempts
 BATCH_ENTRIES, BATCH_BYTES = 4096, 4 * 2**20  # a batch ends before either is passed
+
+
+class Imported(NamedTuple):
+    """How many entries of a file were appended, how many were there already, and the verified head after them."""
+
+    appended: int
+    present: int
+    head: Checkpoint
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -70,9 +78,12 @@ def batches(rows: Iterable[T], first: int, size: Callable[[T], int]) -> Iterator
         yield first, batch
 
 
-def derived_id(origin: str, first: int, *content: bytes) -> bytes:
-    """The request id of a batch of an import: the same when the import is run again, so that nothing comes in twice."""
-    digest = hashlib.sha256(f"mintmark import\n{origin}\n{first}\n".encode())
+def derived_id(origin: str, *content: bytes) -> bytes:
+    """The request id of a batch of an import: the same when the import is run again, so that nothing comes in twice.
+
+    `content` says what is appended, and where: the same may have to come in again, one day, elsewhere.
+    """
+    digest = hashlib.sha256(f"mintmark import\n{origin}\n".encode())
     for part in content:
         digest.update(hashlib.sha256(part).digest())
     return digest.digest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.errors import BadSignature, Fork, Malformed, MintmarkError, Misconfigured, ProofError, Rollback, Untrusted
 from mintmark.mint.keys import KeyDirectory
-from mintmark.mint.mark import read_mark, write_mark
+from mintmark.mint.mark import raise_mark, read_mark, write_mark
 from mintmark.mint.sequencer import Sequencer
 from mintmark.store.mint_store import MintStore
 from mintmark.store.pool import open_pool
@@ -53,6 +54,32 @@ async def test_a_mark_is_kept_beside_the_key(site: Site) -> None:
     assert (site.keys / "things.mark").read_bytes() == answer.note
     assert (site.keys / "things.key").exists()
     assert len(list(site.keys.iterdir())) == 4
+
+
+async def test_of_several_mints_with_one_key_none_brings_the_mark_back(site: Site) -> None:
+    async with site.running() as one, site.running() as other:
+        await create(one)
+        await put(one, [b"one"])
+        newest = await put(other, [b"two"])
+        for _ in range(30):  # both have written by then
+            await asyncio.sleep(0.1)
+            if read_mark(site.keys / "things.mark", THINGS, site.verifiers(THINGS)).size == 2:
+                break
+        file = KeyDirectory(site.keys).file(THINGS, "mark")
+    assert file.read_bytes() == newest.note  # and as they stopped
+
+
+def test_a_mark_only_rises(tmp_path: Path) -> None:
+    signer, file = generate_skey(THINGS), tmp_path / "things.mark"
+    notes = [sign_checkpoint(THINGS, size, bytes(32), [signer]).note for size in (1, 2, 3)]
+    assert not raise_mark(file, notes[1])
+    assert raise_mark(file, notes[1])
+    assert not raise_mark(file, notes[2])
+    assert raise_mark(file, notes[1])
+    assert file.read_bytes() == notes[2]
+    file.write_bytes(b"damaged")
+    assert not raise_mark(file, notes[1])
+    assert file.read_bytes() == notes[1]
 
 
 async def test_an_older_copy_of_the_database_is_not_signed_for_until_it_has_caught_up(

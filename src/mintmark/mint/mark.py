@@ -4,7 +4,8 @@ A database that was restored from a backup, or is a copy of another, looks whole
 But the log has signed more since, and a mint that went on from there would sign a second history. The mark tells: a
 log is signed for only where its database has the tree of the mark, or one grown from it (docs/adr/007-high-water-mark).
 
-The mark is written behind the commits, at most once a second a log, so it may be a second old and is never ahead.
+The mark is written behind the commits, at most once a second a log, so it may be a second old and is never ahead. It
+only rises.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
+from mintmark.tlog.note import parse_note
+from mintmark.tlog.treehead import parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +43,24 @@ def read_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpo
         raise Misconfigured(f"the mark {file} cannot be read: {error.strerror}") from error
     except Malformed as error:
         raise Misconfigured(f"{file} is damaged: {error}; put a checkpoint of a mirror in its place") from error
+
+
+def raise_mark(file: Path, note: bytes) -> bool:
+    """Brings a mark up to a note of ours, if it is not that far; whether it was.
+
+    Several mints may keep one mark: whoever wrote it looks again, in case that another wrote less at the same moment.
+    """
+    if _size(file) >= parse_text(parse_note(note)[0]).size:
+        return True
+    write_mark(file, note)
+    return False
+
+
+def _size(file: Path) -> int:
+    try:
+        return parse_text(parse_note(file.read_bytes())[0]).size
+    except (FileNotFoundError, Malformed):
+        return 0
 
 
 def write_mark(file: Path, note: bytes) -> None:

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
-from mintmark.mint.mark import check_mark, read_mark, write_mark
+from mintmark.mint.mark import check_mark, raise_mark, read_mark
 from mintmark.mint.pool import check_same
 from mintmark.mint.request import Appended
 from mintmark.mint.state import State, admit_all, check_stored, erased_bundles, integrate
@@ -82,8 +82,10 @@ class Sequencer:
 
     async def mark(self) -> None:
         """Brings the mark up to the last commit."""
-        if (state := self._state) is not None and state.head.size and state.head.note != self._marked:
-            await asyncio.to_thread(write_mark, self._keys.file(self.log.origin, "mark"), state.head.note)
+        state = self._state
+        if state is None or state.head.size == 0 or state.head.note == self._marked:
+            return
+        if await asyncio.to_thread(raise_mark, self._keys.file(self.log.origin, "mark"), state.head.note):
             self._marked = state.head.note
 
     async def _sequence(self, tickets: Sequence[Ticket]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benches.large import Large
-from benches.report import Options, Report
+from benches.report import Options, Report, aims_table
 from mintmark.errors import MintmarkError
 
 # In the order of `all`: the last three share a deployment, and what runs idle beside the others should be nothing.
@@ -51,6 +51,7 @@ async def measure(chosen: list[str], rounds: int | None, entries: int | None, re
             report: Report = await importlib.import_module(f"benches.{name}").run(options)
             report.show(name)
             report.save(results / f"{name}.json")
+    (results / "aims.md").write_text(aims_table(results))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,15 @@ DEFINITIONS: list[tuple[str, dict[str, str | list[str]]]] = [
 ]
 
 
+def _words() -> list[str]:
+    """A vocabulary of the size that names are made of."""
+    made = random.Random(SEED)
+    return ["".join(made.choices("aeioubcdfglmnprst", k=made.randrange(4, 10))) for _ in range(5_000)]
+
+
+WORDS = _words()
+
+
 def opaque(first: int, count: int) -> bytes:
     """Entries [first, first + count), joined."""
     data = random.Random(SEED * 2**40 + first).randbytes(SIZE * count)
@@ -65,12 +74,16 @@ def register(first: int, count: int) -> tuple[bytes, bytes]:
     leaves, items = [], []
     for number in range(first, first + count):
         key = f"C{number if number % 10 else number // 2:08d}"
+        one, two, town = made.choices(WORDS, k=3)
         item = canonical.format(
             {
                 "company": key,
-                "name": f"Company {made.getrandbits(80):020x} Ltd",
-                "address": [f"{made.randrange(200)} High Street", f"{made.getrandbits(48):012x}"],
-                "start-date": "2016-04-05",
+                "name": f"{one.capitalize()} {two.capitalize()} Ltd",
+                "address": [
+                    f"{made.randrange(1, 200)} {two.capitalize()} Street",
+                    f"{town.capitalize()} {number % 90}",
+                ],
+                "start-date": f"{made.randrange(1950, 2024)}-{made.randrange(1, 13):02d}",
             }
         )
         items.append(item)

@@ -62,6 +62,12 @@ class Aim:
             return None
         return self.value <= self.aim if self.most else self.value >= self.aim
 
+    def words(self) -> tuple[str, str, str]:
+        """The number, the aim and the verdict as they are shown."""
+        value = f"{self.value:,.2f}" if abs(self.value) < 100 else f"{self.value:,.0f}"
+        aim = "" if self.aim is None else f"{'≤' if self.most else '≥'} {self.aim:,.10g}"
+        return value, aim, {None: "", True: "reached", False: "missed"}[self.reached]
+
 
 @dataclass
 class Usage:
@@ -130,11 +136,8 @@ class Report:
     def _aims(self) -> Table:
         table = Table("number or ratio", "", "aim", "")
         for found in self.aims:
-            aim = "" if found.aim is None else f"{'≤' if found.most else '≥'} {found.aim:,g}"
-            verdict = {None: "", True: "[green]reached[/]", False: "[red]missed[/]"}[found.reached]
-            table.add_row(
-                found.what, f"{found.value:,.2f}" if found.value < 100 else f"{found.value:,.0f}", aim, verdict
-            )
+            colour = {None: "dim", True: "green", False: "red"}[found.reached]
+            table.add_row(found.what, *found.words()[:2], f"[{colour}]{found.words()[2]}[/]")
         return table
 
     def save(self, file: Path) -> None:
@@ -143,6 +146,15 @@ class Report:
         document = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **machine, **asdict(self)}
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def aims_table(results: Path) -> str:
+    """Every aim of the results that are there, as one table in Markdown."""
+    lines = ["| subject | number or ratio | measured | aim | |", "|---|---|---|---|---|"]
+    for file in sorted(results.glob("*.json")):
+        aims = (Aim(**found) for found in json.loads(file.read_text())["aims"])
+        lines += [f"| {file.stem} | {aim.what} | {' | '.join(aim.words())} |" for aim in aims]
+    return "\n".join(lines) + "\n"
 
 
 def number(value: float) -> str:

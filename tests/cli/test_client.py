@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -57,6 +58,35 @@ async def asking(world: World, key: str = "") -> AsyncIterator[Ask]:
             return await spawn(command, world.origin, *arguments, *where, **environment)
 
         yield ask
+
+
+HEADER = b"HTTP/1.1 200 OK\r\nMintmark-Size: 5\r\n"
+ANSWERS = {
+    "nothing": b"",
+    "no HTTP": b"\0\0\6\4\0\0\0\0\0",
+    "less than it says": HEADER + b"Content-Length: 1000\r\n\r\n{}",
+    "another JSON": HEADER + b"\r\n[]",
+    "too much": HEADER + b"\r\n" + b" " * 2**21,
+    "another scheme": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/hostname\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_what_is_no_read_api_is_told_as_such(answer: str, tmp_path: Path) -> None:
+    async def serve_anything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(2**16)
+        writer.write(ANSWERS[answer])
+        writer.close()
+
+    server = await asyncio.start_server(serve_anything, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, asking(register()) as ask:
+        files = ("--record", "k1", "-o", tmp_path / "p", "--entry-out", tmp_path / "e")
+        result = await ask("prove", *files, "--http", f"http://127.0.0.1:{port}")
+        assert result.code == exits.NOT_YET, result
+        assert result.err.startswith(f"mintmark: http://127.0.0.1:{port}")
+        assert result.err.count("\n") == 1
+        assert (await ask("prove", *files, "--http", f"127.0.0.1:{port}")).code == exits.ERROR
 
 
 async def test_checkpoint() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -15,7 +16,7 @@ import click
 
 from mintmark.cli.output import answer, run, write_durably
 from mintmark.cli.where import client_options
-from mintmark.errors import NotYet, ProofError, Unavailable
+from mintmark.errors import Misconfigured, NotYet, ProofError, Unavailable
 
 if TYPE_CHECKING:
     from mintmark.cli.where import Log, Where
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
 
 TIMEOUT = 10  # seconds for the read API to answer
+MOST = 2**20  # bytes of its answer
 
 
 file_path = click.Path(path_type=Path, dir_okay=False)
@@ -145,6 +147,8 @@ async def _look_up(where: Where, log: Log, key: str, fresh: bool) -> Seen:
     """Asks the read API, where one is known; without one the whole log is read."""
     if (http := where.http) is None:
         return _NOWHERE
+    if not http.startswith(("http://", "https://")):
+        raise Misconfigured(f"{http} is no address of a read API; give it as --http http://HOST:PORT")
     url = f"{http.rstrip('/')}/{quote(log.name, safe='')}/records/{quote(key, safe='')}.json"
     try:
         return await asyncio.to_thread(_get, url, key, fresh)
@@ -152,16 +156,16 @@ async def _look_up(where: Where, log: Log, key: str, fresh: bool) -> Seen:
         if error.code == HTTPStatus.NOT_FOUND:
             return _NOWHERE
         raise Unavailable(f"{url} answered {error.code} {error.reason}") from error
-    except URLError as error:
-        raise Unavailable(f"{http} cannot be reached: {error.reason}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (HTTPException, ValueError, KeyError, TypeError) as error:
         raise _Foreign(f"{url} is not a mintmark read API; give its address with --http") from error
+    except OSError as error:
+        raise Unavailable(f"{http} cannot be reached: {getattr(error, 'reason', error)}") from error
 
 
 def _get(url: str, key: str, fresh: bool) -> Seen:
     request = Request(url, headers={"Cache-Control": "no-cache"} if fresh else {})  # noqa: S310  # the caller chose it
     with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
-        return Seen(int(json.load(response)[key]["index"]), int(response.headers["Mintmark-Size"]))
+        return Seen(int(json.loads(response.read(MOST))[key]["index"]), int(response.headers["Mintmark-Size"]))
 
 
 def _check_key(leaf: bytes, key: str) -> None:

@@ -8,6 +8,7 @@ below that size. `None` for an item means that there is none: the entry ends a r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Params = Mapping[str, str]  # a query string's, without `at`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """A register as of `size`, whose tree has this `root`.
 
@@ -60,10 +61,15 @@ class View:
         """The fields, in the register's order."""
         return self.schema.columns
 
-    @property
+    @cached_property
     def linked(self) -> list[Field]:
         """The fields whose values may lead somewhere."""
         return [c for c in self.schema.columns if c.register is not None or c.datatype in ("curie", "url")]
+
+    @cached_property
+    def tag(self) -> str:
+        """What an entity tag says of the view: what it shows, and at which head, for items are erased later."""
+        return f"{self.size}-{self.root.hex()[:16]}-{self.head}"
 
 
 @dataclass(frozen=True, slots=True)

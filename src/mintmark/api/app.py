@@ -121,7 +121,7 @@ class App:
         if format_ == "proof":
             handler, final = PROOF_FILES[handler], FOREVER
         log = self.registers.register(view.name).log.id
-        shown = tuple(name for name in found.formats if name != "proof")
+        shown = found.formats[:-1] if found.formats[-1] == "proof" else found.formats
         context = Context(self.registers, self._readers, request, format_, shown, view, log)
         answer: Answer | Reply = await handler(context, **args)
         if isinstance(answer, Reply):
@@ -131,10 +131,9 @@ class App:
 
     def _tag(self, view: View, format_: str, final: int) -> str:
         """What an answer depends on: the view, later erasures, and where links lead to other registers, their heads."""
-        tag = f"{view.size}-{view.root.hex()[:16]}-{view.head}"
         if final or not (format_ == "html" or view.linked):
-            return tag
-        return f"{tag}-{sum(known.head.size for known in self.registers.known.values())}"
+            return view.tag
+        return f"{view.tag}-{self.registers.total}"
 
     def _by_host(self, request: Request) -> str | None:
         """The register whose own host name was asked: {name}.{domain} of its origin."""

@@ -81,5 +81,7 @@ def title(row: Row) -> str:
 
 def segment(key: str) -> str:
     """A key as one segment of a path; what ends like a format is none (`request.parse`)."""
+    if key.isascii() and key.isalnum():
+        return key
     stem, dot, end = key.rpartition(".")
     return f"{quote(stem, safe='')}%2E{end}" if dot and end in SUFFIXES else quote(key, safe="")

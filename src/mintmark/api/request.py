@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_NUMBER = 2**63 - 1
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
-_SUFFIX = re.compile(rb"(.*)\.([a-z]{2,5})")
+_HEADERS = {b"accept": "accept", b"host": "host", b"accept-encoding": "encodings", b"if-none-match": "if_none_match"}
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
 
 
@@ -65,29 +65,19 @@ def parse(scope: Scope, suffixes: frozenset[str]) -> Request:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     raw = raw.partition(b"?")[0]
     query: bytes = scope["query_string"]
-    parts = raw.split(b"/")[1:]
-    suffix = None
-    if (match := _SUFFIX.fullmatch(parts[-1])) and match[2].decode() in suffixes:
-        parts[-1], suffix = match[1], match[2].decode()
+    path = raw.decode("latin-1")
+    stem, dot, suffix = path.rpartition(".")
+    if not dot or suffix not in suffixes:
+        stem, suffix = path, ""
     request = Request(
-        scope["method"],
-        raw.decode("latin-1"),
-        query.decode("latin-1"),
-        [_decode(part) for part in parts],
-        suffix,
-        scope["scheme"],
-    )
+        scope["method"], path, query.decode("latin-1"), _segments(stem), suffix or None, scope["scheme"]
+    )  # fmt: skip
     for name, value in scope["headers"]:
-        if name == b"accept":
-            request.accept = (
-                f"{request.accept},{value.decode('latin-1')}" if request.accept else value.decode("latin-1")
-            )
-        elif name == b"host":
-            request.host = _host(value)
-        elif name == b"accept-encoding":
-            request.encodings = value.decode("latin-1")
-        elif name == b"if-none-match":
-            request.if_none_match = value.decode("latin-1")
+        if (attribute := _HEADERS.get(name)) is not None:
+            text = value.decode("latin-1")
+            known = getattr(request, attribute)
+            setattr(request, attribute, f"{known},{text}" if known else text)
+    request.host = request.host if _HOST.fullmatch(request.host) else ""  # what is no host name goes into no answer
     if query:
         request.params = _params(query)
     return request
@@ -103,14 +93,17 @@ def shorten(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:59] + "…")
 
 
-def _decode(part: bytes) -> str:
-    try:
-        text = (unquote_to_bytes(part) if b"%" in part else part).decode()
-    except UnicodeDecodeError:
-        raise Malformed("the path is not UTF-8, percent-encoded") from None
-    if "\0" in text:
+def _segments(path: str) -> list[str]:
+    """The segments of a path, each decoded after they were parted."""
+    parts = path.split("/")[1:]
+    if not path.isascii() or "%" in path:
+        try:
+            parts = [unquote_to_bytes(part.encode("latin-1")).decode() for part in parts]
+        except UnicodeDecodeError:
+            raise Malformed("the path is not UTF-8, percent-encoded") from None
+    if any("\0" in part for part in parts):
         raise Malformed("U+0000 in the path")
-    return text
+    return parts
 
 
 def _params(query: bytes) -> dict[str, str]:
@@ -124,9 +117,3 @@ def _params(query: bytes) -> dict[str, str]:
     if any("\0" in text for pair in pairs for text in pair):
         raise Malformed("U+0000 in the query")
     return params
-
-
-def _host(value: bytes) -> str:
-    """The Host, or nothing where it is no host name: it goes into answers."""
-    text = value.decode("latin-1")
-    return text if _HOST.fullmatch(text) else ""

@@ -129,7 +129,7 @@ async def send(request: Request | None, reply: Reply, receive: Receive, send: Se
         if "ETag" in reply.headers:
             reply.headers["ETag"] = _packed_tag(reply.headers["ETag"])
     headers = [*COMMON, (b"content-type", reply.type.encode()), (b"cache-control", _cache(reply))]
-    headers += [(name.lower().encode(), text.encode("latin-1", "replace")) for name, text in reply.headers.items()]
+    headers += [(_field_name(name), text.encode("latin-1", "replace")) for name, text in reply.headers.items()]
     if isinstance(reply.body, bytes):
         data = _compress(reply.body) if gzip else reply.body
         if reply.status not in (204, 304):
@@ -178,6 +178,11 @@ def _takes_gzip(accept_encoding: str) -> bool:
         if coding in ("gzip", "x-gzip"):
             return weight.strip("0.") != "" or weight == ""
     return False
+
+
+@lru_cache(maxsize=64)
+def _field_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def _packed_tag(etag: str) -> str:

@@ -44,13 +44,16 @@ def answer(as_json: bool, value: Mapping[str, Any], text: str) -> None:
         click.echo(text)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     """Runs the asynchronous part of a command; Ctrl-C cancels it and its cleanup runs."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpc writes its own lines to stderr; our errors say it better
-    return asyncio.run(work)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(work)
 
 
-def run_until_stopped(server: Coroutine[Any, Any, None]) -> None:
+def run_until_stopped(
+    server: Coroutine[Any, Any, None], loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> None:
     """Runs a server until SIGINT or SIGTERM, and lets it clean up: to stop is what ends it, not a failure."""
 
     async def main() -> None:
@@ -60,7 +63,7 @@ def run_until_stopped(server: Coroutine[Any, Any, None]) -> None:
         with suppress(asyncio.CancelledError):
             await task
 
-    run(main())
+    run(main(), loop)
 
 
 def _stop_once(task: asyncio.Future[None]) -> None:

@@ -85,8 +85,8 @@ def _tell(logs: list[Reached], as_json: bool) -> int:
 def serve(config: Path | None) -> None:
     """Serve the read API of the configuration's [api] section, until SIGINT or SIGTERM."""
     _begin()
-    from mintmark.api.server import serve
+    from mintmark.api.server import new_loop, serve
     from mintmark.config import load_api
 
     settings = load_api(config)
-    run_until_stopped(serve(settings.database, settings.listen, settings.links))
+    run_until_stopped(serve(settings.database, settings.listen, settings.links), new_loop)

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mintmark.store.register_store import COLUMNS, STOOD, Row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
+    from mintmark.register.definitions import Field
     from mintmark.store.register_store import RegisterStore
+
+    Cells = tuple[Any, ...]  # texts, None where there is no value
+
+T = TypeVar("T")
 
 BATCH = 2_000
 
 RECORDS = f"""
     select {COLUMNS} from entry e where e.log = %(log)s and {STOOD} and e.index >= %(start)s
     order by e.index limit %(limit)s"""  # noqa: S608
+# Cells, as tables print them: what Postgres has taken out of an item, nobody has to parse. A list comes as JSON.
+CELLS = f"""
+    select e.number::text, e.number::text, e.timestamp, e.key, {{values}} from entry e
+    where e.log = %(log)s and {STOOD} and e.number >= %(start)s order by e.number limit %(limit)s"""  # noqa: S608
+VALUE, LIST = "e.item ->> %({name})s::text", "(e.item -> %({name})s::text)::text"
 ENTRIES = f"""
     select {COLUMNS} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
     and e.type = any(%(types)s) order by e.index limit %(limit)s"""  # noqa: S608
@@ -43,7 +53,18 @@ BOTH: Types = ("system", "user")
 
 async def records(store: RegisterStore, log: int, size: int) -> AsyncIterator[list[Row]]:
     """The records that stand at `size`, by index."""
-    async for rows in _batches(store, RECORDS, {"log": log, "size": size}, 0):
+    args = {"log": log, "size": size}
+    async for rows in _batches(lambda start: store.rows(RECORDS, {**args, **_batch(start)}), _after_index, 0):
+        yield rows
+
+
+async def cells(store: RegisterStore, log: int, size: int, columns: Sequence[Field]) -> AsyncIterator[list[Cells]]:
+    """The records that stand at `size`, by number: number twice, timestamp, key, and the columns' values."""
+    names = {f"column{at}": column.name for at, column in enumerate(columns)}
+    shapes = [(LIST if column.many else VALUE).format(name=name) for name, column in zip(names, columns, strict=True)]
+    query = CELLS.format(values=", ".join(shapes) or "null")
+    args = {"log": log, "size": size, **names}
+    async for rows in _batches(lambda start: store.fetch(query, {**args, **_batch(start)}), _after_number, 1):
         yield rows
 
 
@@ -52,7 +73,8 @@ async def entries(
 ) -> AsyncIterator[list[Row]]:
     """The entries [start, size) of these types; with `items_once`, only the first of either type that names an item."""
     args = {"log": log, "size": size, "types": list(types), "first": start}
-    async for rows in _batches(store, ITEMS if items_once else ENTRIES, args, start):
+    query = ITEMS if items_once else ENTRIES
+    async for rows in _batches(lambda at: store.rows(query, {**args, **_batch(at)}), _after_index, start):
         yield rows
 
 
@@ -62,14 +84,28 @@ async def unsayable(store: RegisterStore, log: int, start: int, size: int, types
     return (rows[0][0], rows[0][1]) if rows else None
 
 
-async def _batches(store: RegisterStore, query: str, args: dict[str, object], start: int) -> AsyncIterator[list[Row]]:
-    ahead = asyncio.create_task(store.rows(query, {**args, "start": start, "limit": BATCH}))
+def _batch(start: int) -> dict[str, int]:
+    return {"start": start, "limit": BATCH}
+
+
+def _after_index(row: Row) -> int:
+    return row.index + 1
+
+
+def _after_number(row: Cells) -> int:
+    return int(row[0]) + 1
+
+
+async def _batches(
+    read: Callable[[int], Coroutine[Any, Any, list[T]]], following: Callable[[T], int], start: int
+) -> AsyncIterator[list[T]]:
+    ahead = asyncio.create_task(read(start))
     try:
         while rows := await ahead:
             if len(rows) < BATCH:
                 yield rows
                 return
-            ahead = asyncio.create_task(store.rows(query, {**args, "start": rows[-1].index + 1, "limit": BATCH}))
+            ahead = asyncio.create_task(read(following(rows[-1])))
             yield rows
     finally:
         ahead.cancel()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mintmark.api.formats.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mintmark.api.answers import Answer
 
@@ -20,8 +20,8 @@ def render(answer: Answer) -> bytes:
     return print_rows([found.header, *found.rows])
 
 
-def print_rows(rows: Iterable[list[str]]) -> bytes:
-    """Lines, each with its CRLF."""
+def print_rows(rows: Iterable[Sequence[str | None]]) -> bytes:
+    """Lines, each with its CRLF; a cell that is None is empty."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mintmark.api.formats.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mintmark.api.answers import Answer
 
@@ -20,6 +20,11 @@ def render(answer: Answer) -> bytes:
     return print_rows([found.header, *found.rows])
 
 
-def print_rows(rows: Iterable[list[str]]) -> bytes:
-    """Lines, each with its LF."""
-    return "".join(["\t".join([cell.translate(_BREAKS) for cell in row]) + "\n" for row in rows]).encode()
+def print_rows(rows: Iterable[Sequence[str | None]]) -> bytes:
+    """Lines, each with its LF; a cell that is None is empty."""
+    return "".join(["\t".join([_cell(cell) if cell else "" for cell in row]) + "\n" for row in rows]).encode()
+
+
+def _cell(text: str) -> str:
+    """Most have nothing to replace, and to look is faster than to replace."""
+    return text.translate(_BREAKS) if "\t" in text or "\n" in text or "\r" in text else text

@@ -24,6 +24,7 @@ Handler: TypeAlias = "Callable[..., Awaitable[Answer | Reply]]"
 
 DAY, FOREVER = 86_400, 31_536_000  # seconds
 TITLED = 100  # links of a record whose targets' titles a page shows
+KEPT = 50_000  # records of which it is known whether they stand
 
 
 class Readers:
@@ -31,10 +32,22 @@ class Readers:
 
     def __init__(self, store: RegisterStore) -> None:
         self.latest: Grouped[Lookup, Row] = Grouped(store.latest)
-        self.existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._existing)
+        self._existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._exist)
+        self._known: dict[Lookup, bool] = {}
         self._store = store
 
-    async def _existing(self, asked: Sequence[Sequence[Lookup]]) -> dict[int, Sequence[bool]]:
+    async def existing(self, lookups: Sequence[Lookup]) -> list[bool]:
+        """Whether each of these records stands. What was true at a size stays true, so it is asked for once."""
+        known = {lookup: self._known.get(lookup) for lookup in lookups}
+        if asked := [lookup for lookup, stands in known.items() if stands is None]:
+            found = dict(zip(asked, await self._existing.get(asked) or (), strict=True))
+            if len(self._known) > KEPT:
+                self._known.clear()
+            self._known.update(found)
+            known.update(found)
+        return [bool(known[lookup]) for lookup in lookups]
+
+    async def _exist(self, asked: Sequence[Sequence[Lookup]]) -> dict[int, Sequence[bool]]:
         found = await self._store.existing([lookup for lookups in asked for lookup in lookups])
         answers: dict[int, Sequence[bool]] = {}
         at = 0
@@ -71,15 +84,19 @@ class Context:
         columns, linker = self.view.linked, self.view.linker
         if not columns:
             return frozenset()
-        return await self.absent(link for row in rows for link in linker.records(columns, row.item))
+        rows = list(rows)
+        links = dict.fromkeys(link for row in rows for link in linker.records(columns, row.item))
+        for row in rows:
+            links.pop((self.view.name, row.key), None)  # it stands: here it is
+        return await self.absent(links)
 
     async def absent(self, links: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         """Those (register, key) of registers here that lead to no record."""
         targets = list(dict.fromkeys(links))
         if not targets:
             return frozenset()
-        stands = await self.readers.existing.get([self._lookup(*target) for target in targets])
-        return frozenset(target for target, is_there in zip(targets, stands or (), strict=True) if not is_there)
+        stands = await self.readers.existing([self._lookup(*target) for target in targets])
+        return frozenset(target for target, is_there in zip(targets, stands, strict=True) if not is_there)
 
     async def titles(self, row: Row) -> dict[tuple[str, str], str]:
         """What people call the records that a row links to, of the first TITLED links."""

@@ -25,11 +25,14 @@ from mintmark.register.tables import write_jsonl
 from mintmark.store import bulk_rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from mintmark.api.answers import View
     from mintmark.api.routes.context import Context
+    from mintmark.register.definitions import Field
     from mintmark.store.register_store import Row
+
+    Body = AsyncGenerator[bytes, None]
 
 FRESH = 60  # seconds, as v1 had it
 USERS: bulk_rows.Types = ("user",)
@@ -37,7 +40,14 @@ USERS: bulk_rows.Types = ("user",)
 
 async def records(c: Context) -> Reply:
     """Every record that stands."""
-    return _file(c, "records", _records(c))
+    match c.format:
+        case "csv":
+            return _file(c, "records", _table(c, csv.print_rows))
+        case "tsv":
+            return _file(c, "records", _table(c, tsv.print_rows))
+        case "ttl":
+            return _file(c, "records", _turtle(c))
+    return _file(c, "records", _lines(c))
 
 
 async def log(c: Context) -> Reply:
@@ -63,7 +73,7 @@ async def register(c: Context) -> Reply:
     return _file(c, "zip", _archive(c))
 
 
-def _file(c: Context, what: str, body: AsyncGenerator[bytes, None]) -> Reply:
+def _file(c: Context, what: str, body: Body) -> Reply:
     suffix = c.format if what in ("records", "log") else what
     stem = f"{c.view.name}-{what}" if what in ("records", "log") else c.view.name
     headers = {"Content-Disposition": f'attachment; filename="{stem}-{c.view.size}.{suffix}"'}
@@ -72,46 +82,40 @@ def _file(c: Context, what: str, body: AsyncGenerator[bytes, None]) -> Reply:
     return Reply(TYPES[c.format], body, fresh=FRESH, headers=headers)
 
 
-async def _records(c: Context) -> AsyncGenerator[bytes, None]:
-    if (head := _HEADS.get(c.format)) is not None:
-        yield head(c.view)
-    write = _writer(c)
+async def _table(c: Context, print_rows: Callable[[Iterable[Sequence[str | None]]], bytes]) -> Body:
+    yield print_rows([table.record_header(c.view)])
+    lists = [(at, column) for at, column in enumerate(c.view.columns, len(table.ENTRY)) if column.many]
+    async for rows in bulk_rows.cells(c.store, c.log, c.view.size, c.view.columns):
+        yield print_rows([_joined(lists, row) for row in rows] if lists else rows)
+
+
+def _joined(lists: Iterable[tuple[int, Field]], row: Sequence[str | None]) -> list[str | None]:
+    """The cells with their lists, which come as JSON, joined."""
+    cells = list(row)
+    for at, column in lists:
+        if (text := cells[at]) is not None:
+            cells[at] = table.joined(cells[3] or "", column, orjson.loads(text))
+    return cells
+
+
+async def _turtle(c: Context) -> Body:
+    yield ttl.PREFIXES.encode()
+    printer = ttl.Printer(c.request.root)
     async for rows in bulk_rows.records(c.store, c.log, c.view.size):
-        yield write(rows)
+        yield "".join([printer.record(c.view, row) for row in rows]).encode()
 
 
-def _csv_head(view: View) -> bytes:
-    return csv.print_rows([table.record_header(view)])
+async def _lines(c: Context) -> Body:
+    async for rows in bulk_rows.records(c.store, c.log, c.view.size):
+        yield jsonl.print_lines([trees.record(c.view, row) for row in rows])
 
 
-_HEADS: dict[str, Callable[[View], bytes]] = {
-    "csv": _csv_head,
-    "tsv": lambda view: tsv.print_rows([table.record_header(view)]),
-    "ttl": lambda _: ttl.PREFIXES.encode(),
-}
-
-
-def _writer(c: Context) -> Callable[[list[Row]], bytes]:
-    view, columns = c.view, c.view.columns
-    match c.format:
-        case "csv":
-            return lambda rows: csv.print_rows([table.record_row(columns, row) for row in rows])
-        case "tsv":
-            return lambda rows: tsv.print_rows([table.record_row(columns, row) for row in rows])
-        case "ttl":
-            printer = ttl.Printer(c.request.root)
-            return lambda rows: "".join([printer.record(view, row) for row in rows]).encode()
-    return lambda rows: jsonl.print_lines([trees.record(view, row) for row in rows])
-
-
-async def _log(c: Context) -> AsyncGenerator[bytes, None]:
+async def _log(c: Context) -> Body:
     async for rows in bulk_rows.entries(c.store, c.log, 0, c.view.size):
         yield b"".join(write_jsonl((_entry(row), _item(row)) for row in rows))
 
 
-async def _rsf(
-    c: Context, types: bulk_rows.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]
-) -> AsyncGenerator[bytes, None]:
+async def _rsf(c: Context, types: bulk_rows.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]) -> Body:
     """Items of the system first, as v1 had them; one root where there is nothing between two."""
     yield _assert(roots[0])
     if roots[0] == roots[1] and types == USERS:
@@ -133,7 +137,7 @@ def _append(row: Row) -> str:
     return f"append-entry\t{row.type}\t{row.key}\t{row.timestamp}\t{format_hash(row.item_hash or b'')}\n"
 
 
-async def _archive(c: Context) -> AsyncGenerator[bytes, None]:
+async def _archive(c: Context) -> Body:
     name = c.view.name
     with Archive() as archive:
         yield archive.add(f"{name}/register.json", orjson.dumps(trees.register(c.view)))

@@ -1,9 +1,12 @@
-"""Checking everything that a database says of its logs, and mending it from a source (issue "fsck").
+"""Checking everything that a database says of its logs, and mending it from a source .
 
-    notes ──────> signed sizes and roots                  what is believed
-    bundles ────> leaf hashes ── tree ──> those roots     `tree`: bundles, tiles, heads
-    entries ────> rows, counts, v1 tree, erasures         `rows`, of a read database
-                  definitions, clocks, requests           `mint`, of a mint's
+    notes ──────> signed sizes and roots                  `notes`, `opening`: what is believed
+    bundles ────> leaf hashes ── tree ──> those roots     `leaves`, `tree`
+    entries ────> items and erasures                      `items`
+                  rows, counts, v1 tree                   `rows`, of a read database
+                  definitions, clocks, requests           `mint`, `requests`, of a mint's
 
+`check` goes through all of it once; `repair` mends what it found, with bundles that `restore` fetches; `rebuild` makes
+the rows again.
 Nothing is believed because it is stored; of two rows that disagree, the one that leads to the signed root is right.
 """

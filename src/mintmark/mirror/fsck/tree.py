@@ -51,7 +51,7 @@ class TreeCheck:
     def __init__(
         self, store: FsckStore, log: Log, marks: Sequence[Mark], size: int, edge: Edge, found: Findings
     ) -> None:
-        self.size, self.edge = size, edge
+        self.size, self.edge, self._start = size, edge, edge.size
         self.leaves = LeavesCheck(store, log, marks, size, found)
         self.contradicted: Mark | None = None
         self._store, self._log, self._found = store, log, found
@@ -128,7 +128,8 @@ class TreeCheck:
             self.leaves.doubt()
         else:
             self.contradicted = self.contradicted or mark
-            self._found(mark.table, mark.key, f"root: it is not that of the first {mark.size} entries")
+            hint = f"; run fsck without --since, for what is before {self._start} was not read" if self._start else ""
+            self._found(mark.table, mark.key, f"root: it is not that of the first {mark.size} entries{hint}")
 
     async def _check_tiles(self, computed: Mapping[TileKey, bytes]) -> None:
         stored = await self._store.tiles("tile", self._log.id, list(computed)) if computed else {}

@@ -1,4 +1,4 @@
-"""Checking everything that a database says of its logs, and mending it from a source .
+"""Checking everything that a database says of its logs, and mending it from a source.
 
     notes ──────> signed sizes and roots                  `notes`, `opening`: what is believed
     bundles ────> leaf hashes ── tree ──> those roots     `leaves`, `tree`
@@ -7,6 +7,6 @@
                   definitions, clocks, requests           `mint`, `requests`, of a mint's
 
 `check` goes through all of it once; `repair` mends what it found, with bundles that `restore` fetches; `rebuild` makes
-the rows again.
-Nothing is believed because it is stored; of two rows that disagree, the one that leads to the signed root is right.
+the rows again. Nothing is believed because it is stored: of two rows that disagree, the one that leads to the signed
+root is right.
 """

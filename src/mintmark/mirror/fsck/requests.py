@@ -6,6 +6,7 @@ ends at the place that was reached, one says a wrong count, or a wrong first ent
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -63,7 +64,14 @@ def _mended(left: Sequence[Request], need: int) -> tuple[int, Request] | None:
         for new in _changed(row, need)
         if new.first == _end(left, at) and (new.first != row.first or new.first == last)
     ]
+    if len(fitting) > 1:  # the one that leaves all others end to end
+        fitting = [(at, new) for at, new in fitting if _end_to_end([*left[:at], *left[at + 1 :], new])]
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _end_to_end(rows: Iterable[Request]) -> bool:
+    ordered = sorted(rows, key=lambda row: row.first)
+    return all(row.end == following.first for row, following in pairwise(ordered))
 
 
 def _end(left: Sequence[Request], at: int) -> int:

@@ -1,4 +1,7 @@
-"""Pages of entries: by number (the user entries, as v1 counts them), by index (all of the log), and of one key."""
+"""Pages of entries: by number (the user entries, as v1 counts them), by index (all of the log), and of one key.
+
+A list of entries names items by their hashes: of an item itself it is read whether it is still there, and no more.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ from mintmark.store.register_store import COLUMNS, Row
 if TYPE_CHECKING:
     from mintmark.store.register_store import RegisterStore
 
+BARE = COLUMNS.replace("e.item::text", "case when e.item is not null then '{}' end")
+
 NUMBERED = f"""
-    select {COLUMNS} from entry e where log = %(log)s and type = 'user' and number >= %(start)s and index < %(size)s
+    select {BARE} from entry e where log = %(log)s and type = 'user' and number >= %(start)s and index < %(size)s
     order by number limit %(limit)s"""  # noqa: S608
 LOG = f"""
-    select {COLUMNS} from entry e where log = %(log)s and index >= %(start)s and index < %(size)s and type is not null
+    select {BARE} from entry e where log = %(log)s and index >= %(start)s and index < %(size)s and type is not null
     order by index limit %(limit)s"""  # noqa: S608
 TRAIL = f"""
-    select {COLUMNS} from entry e where log = %(log)s and type = 'user' and key = %(key)s and index < %(size)s
+    select {BARE} from entry e where log = %(log)s and type = 'user' and key = %(key)s and index < %(size)s
     and index > %(after)s order by index limit %(limit)s"""  # noqa: S608
 HISTORY = f"""
     select {COLUMNS} from entry e where log = %(log)s and type = 'user' and key = %(key)s and index < %(size)s

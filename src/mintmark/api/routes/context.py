@@ -11,6 +11,7 @@ from mintmark.api.request import shorten
 from mintmark.errors import NotYet
 from mintmark.store.grouped import Grouped
 from mintmark.store.register_store import Lookup, Row
+from mintmark.store.tile_cache import TileCache
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
@@ -32,6 +33,8 @@ class Readers:
 
     def __init__(self, store: RegisterStore) -> None:
         self.latest: Grouped[Lookup, Row] = Grouped(store.latest)
+        self.tiles = TileCache(store.log_tiles)
+        self.v1_tiles = TileCache(store.v1_tiles)
         self._existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._exist)
         self._known: dict[Lookup, bool] = {}
         self._store = store

@@ -13,6 +13,7 @@ from mintmark.store import entry_pages
 
 if TYPE_CHECKING:
     from mintmark.api.routes.context import Context
+    from mintmark.store.register_store import Row
 
 PAGE, MOST = 100, 5_000
 
@@ -28,11 +29,17 @@ async def entries(c: Context) -> answers.Answer:
 
 async def entry(c: Context, number: str) -> answers.Answer:
     """The user entry of a number."""
+    row = await by_number(c, number)
+    return answers.Entry(**c.answer(f"/entries/{row.number}"), row=row)
+
+
+async def by_number(c: Context, number: str) -> Row:
+    """The row of a user entry. Raises NotYet."""
     at = whole(number)
     row = await c.store.by_number(c.log, c.view.size, at) if at else None
     if row is None:
         raise missing("entry", number, c.view)
-    return answers.Entry(**c.answer(f"/entries/{at}"), row=row)
+    return row
 
 
 async def log_entries(c: Context) -> answers.Answer:

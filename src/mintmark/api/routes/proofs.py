@@ -8,15 +8,14 @@ from mintmark.api import answers
 from mintmark.api.negotiate import TYPES
 from mintmark.api.request import whole
 from mintmark.api.routes import entries, records
-from mintmark.api.routes.context import FOREVER, Reply
-from mintmark.errors import Malformed, MintmarkError
+from mintmark.api.routes.context import FOREVER, Reply, missing
+from mintmark.errors import Malformed
 from mintmark.tlog import prove, tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.proof_file import ProofFile, format_proof
 
 if TYPE_CHECKING:
     from mintmark.api.routes.context import Context
-    from mintmark.store.register_store import Row
     from mintmark.tlog.merkle import Span
 
 
@@ -28,7 +27,7 @@ async def register(c: Context) -> answers.Answer:
 async def entry(c: Context, number: str, size: str) -> answers.Answer:
     """The v1 audit path of a user entry in the first `size` user entries."""
     at, total = _bounds(c, "an entry's number", number, size)
-    hashes = await _v1_prove(c, prove.inclusion_spans(at - 1, total))
+    hashes = await _v1_prove(c, prove.inclusion_spans(at - 1, total), total)
     path = f"/proof/entries/{at}/{total}/merkle:sha-256"
     return answers.EntryProof(**c.answer(path), number=at, hashes=hashes)
 
@@ -36,24 +35,27 @@ async def entry(c: Context, number: str, size: str) -> answers.Answer:
 async def consistency(c: Context, old: str, size: str) -> answers.Answer:
     """The v1 consistency nodes between two numbers of user entries."""
     old_total, total = _bounds(c, "the older size", old, size)
-    hashes = await _v1_prove(c, prove.consistency_spans(old_total, total))
+    hashes = await _v1_prove(c, prove.consistency_spans(old_total, total), total)
     path = f"/proof/consistency/{old_total}/{total}/merkle:sha-256"
     return answers.ConsistencyProof(**c.answer(path), hashes=hashes)
 
 
 async def record_file(c: Context, key: str) -> Reply:
     """The tlog-proof of a record's latest entry."""
-    return await _file(c, await records.latest(c, key))
+    return await _file(c, (await records.latest(c, key)).index)
 
 
 async def entry_file(c: Context, number: str) -> Reply:
     """The tlog-proof of a user entry."""
-    return await _file_of(c, await entries.entry(c, number))
+    return await _file(c, (await entries.by_number(c, number)).index)
 
 
 async def log_entry_file(c: Context, index: str) -> Reply:
     """The tlog-proof of the entry at an index."""
-    return await _file_of(c, await entries.log_entry(c, index))
+    at = whole(index)
+    if at is None or at >= c.view.size:
+        raise missing("entry at index", index, c.view)
+    return await _file(c, at)
 
 
 async def v1_root(c: Context, total: int) -> bytes:
@@ -63,24 +65,19 @@ async def v1_root(c: Context, total: int) -> bytes:
 
 async def v1_edge(c: Context, total: int) -> Edge:
     """The edge of the v1 tree over the first `total` user entries."""
-    return Edge.load(total, await c.store.v1_tiles(c.log, tile.edge_keys(total)))
+    return Edge.load(total, await c.readers.v1_tiles.get(c.log, tile.edge_keys(total), total))
 
 
-async def _file_of(c: Context, answer: answers.Answer) -> Reply:
-    if not isinstance(answer, answers.Entry):
-        raise AssertionError("an entry's route answers with an entry")
-    return await _file(c, answer.row)
-
-
-async def _file(c: Context, row: Row) -> Reply:
+async def _file(c: Context, index: int) -> Reply:
     """The proof at the smallest signed head that covers the view: it is the same file whenever it is asked for."""
     head = c.registers.register(c.view.name).head
-    signed = await c.store.note(c.log, c.view.size, head.size) or (head.size, head.note)
-    size, note = signed
-    spans = prove.inclusion_spans(row.index, size)
-    hashes = prove.prove(spans, await c.store.tiles(c.log, prove.needed(spans)))
-    body = format_proof(ProofFile(row.index, tuple(hashes), note))
-    name = f'attachment; filename="{c.view.name}-{row.index}.tlog-proof"'
+    size, note = head.size, head.note
+    if c.view.size < size:
+        size, note = await c.store.note(c.log, c.view.size, size) or (size, note)
+    spans = prove.inclusion_spans(index, size)
+    hashes = prove.prove(spans, await c.readers.tiles.get(c.log, prove.needed(spans), size))
+    body = format_proof(ProofFile(index, tuple(hashes), note))
+    name = f'attachment; filename="{c.view.name}-{index}.tlog-proof"'
     fresh = FOREVER if c.view.fixed else 0
     return Reply(
         TYPES["proof"], body, fresh=fresh, headers={"Content-Disposition": name, "Mintmark-Proof-Size": str(size)}
@@ -96,9 +93,5 @@ def _bounds(c: Context, what: str, first: str, second: str) -> tuple[int, int]:
     return least, most
 
 
-async def _v1_prove(c: Context, spans: list[Span]) -> list[bytes]:
-    needed = prove.needed(spans)
-    tiles = await c.store.v1_tiles(c.log, needed) if needed else {}
-    if needed - tiles.keys():
-        raise MintmarkError(f"tiles of the v1 tree of log {c.log} are lost; run mintmark rebuild")
-    return prove.prove(spans, tiles)
+async def _v1_prove(c: Context, spans: list[Span], total: int) -> list[bytes]:
+    return prove.prove(spans, await c.readers.v1_tiles.get(c.log, prove.needed(spans), total))

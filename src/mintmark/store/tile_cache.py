@@ -1,0 +1,45 @@
+"""Tiles that were read, kept: a tile is only ever widened, so one that is wide enough for a size stays right for it.
+
+Those high in a tree are part of every proof; those at its foot are read for many proofs at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mintmark.errors import MintmarkError
+from mintmark.store.grouped import Grouped
+from mintmark.tlog.kernel import HASH
+from mintmark.tlog.tile import tile_width
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from mintmark.store.model import TileKey
+
+    Address = tuple[int, int, int]  # log, level, index
+
+KEPT = 1_024  # tiles, of 8 KB at most
+
+
+class TileCache:
+    """The tiles of one tree a log. `fetch` gives many, by their places in what it was asked; none that is lost."""
+
+    def __init__(self, fetch: Callable[[Sequence[Address]], Awaitable[dict[int, bytes]]]) -> None:
+        self._read: Grouped[Address, bytes] = Grouped(fetch)
+        self._kept: dict[Address, bytes] = {}
+
+    async def get(self, log: int, keys: Collection[TileKey], size: int) -> dict[TileKey, bytes]:
+        """These tiles, as wide as a tree of `size` has them, or wider. Raises MintmarkError if one is lost."""
+        found = {key: self._kept.get((log, *key), b"") for key in keys}
+        short = [key for key, hashes in found.items() if len(hashes) < tile_width(*key, size) * HASH]
+        for key, hashes in zip(
+            short, await asyncio.gather(*(self._read.get((log, *key)) for key in short)), strict=True
+        ):
+            if hashes is None:
+                raise MintmarkError(f"tile {key} of log {log} is lost; run mintmark fsck")
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[log, *key] = found[key] = hashes
+        return found

@@ -1,4 +1,4 @@
-"""The commands of README.md and then docs/, run one after the other as a reader would; what the pages promise of them."""
+"""The commands of README.md and of docs/, one after the other as a reader would; what the pages promise of them."""
 
 from __future__ import annotations
 

@@ -183,6 +183,7 @@ async def test_a_dark_page_is_printed_in_dark_ink(open_page: Callable[..., Any],
     await page.emulate_media(media="print", color_scheme="dark")
     ink = await page.evaluate("getComputedStyle(document.body).color")
     assert max(int(part) for part in re.findall(r"\d+", ink)) < 64
+    assert await page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
     await expect(page.locator(".verify")).to_be_hidden()
     await expect(page.get_by_role("heading", name="Türkiye")).to_be_visible()
 

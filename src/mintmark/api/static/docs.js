@@ -16,14 +16,19 @@ async function send(form) {
     const type = answer.headers.get("content-type") ?? "";
     const line = made("p", "GET ");
     line.append(made("a", url, { href: url }), ` answered ${answer.status}, ${type}`);
-    shown.replaceChildren(line, made("pre", TEXT.test(type) ? cut(await answer.text()) : await size(answer), { tabindex: 0 }));
+    shown.replaceChildren(line, made("pre", await body(answer, type), { tabindex: 0 }));
   } catch (error) {
     shown.textContent = `GET ${url} failed: ${error.message}`;
   }
 }
 
 const cut = (text) => (text.length > MOST ? `${text.slice(0, MOST)}\n… ${text.length} characters in all` : text);
-const size = async (answer) => `${(await answer.arrayBuffer()).byteLength} bytes`;
+
+async function body(answer, type) {
+  if (!TEXT.test(type)) return `${(await answer.arrayBuffer()).byteLength} bytes`;
+  const text = await answer.text();
+  return cut(/json$/.test(type) ? JSON.stringify(JSON.parse(text), null, 2) : text);
+}
 
 function address(form) {
   let path = form.dataset.path;

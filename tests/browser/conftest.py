@@ -8,6 +8,7 @@ it means to see.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 from contextlib import asynccontextmanager
@@ -42,7 +43,7 @@ ARGUMENTS = [
 ]
 WATCH = """document.addEventListener("securitypolicyviolation",
     (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`))"""
-HERE = "http://127.0.0.1:"
+HERE = re.compile(r"http://(127\.0\.0\.1|[a-z-]+\.registers\.localhost):")  # the second is the first, to Chromium
 WIDTHS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
 
 
@@ -110,7 +111,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
 
         page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: note(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(HERE) else note(f"asked for {request.url}"))
+        page.on("request", lambda request: None if HERE.match(request.url) else note(f"asked for {request.url}"))
         if options.get("java_script_enabled", True):
             await page.add_init_script(WATCH)
         return page

@@ -176,6 +176,21 @@ async def test_verify_a_record_in_the_browser(width: str, open_page: Callable[..
     await expect(page.get_by_label("A vkey a line")).to_have_value("")
 
 
+async def test_a_register_on_a_host_of_its_own(open_page: Callable[..., Any], served_site: Site) -> None:
+    page = await open_page("phone")
+    there = served_site.url.replace("127.0.0.1", "{}.registers.localhost").format
+    await page.goto(f"{there('country')}/records/TR")
+    await verify(page, served_site.logs["country"].signer.vkey)
+    assert await states(page) == ["good"] * 5
+    await page.get_by_role("link", name="TRY", exact=True).click()
+    await expect(page).to_have_url(f"{there('currency')}/records/TRY")
+    await page.get_by_label("What refers to it").get_by_role("link", name="Türkiye").click()
+    await expect(page).to_have_url(f"{there('country')}/records/TR")
+    await page.get_by_label("Register", exact=True).get_by_role("link", name="Country").click()
+    await expect(heading(page)).to_have_text("Country")
+    await expect(page.get_by_role("link", name="Registers")).to_have_count(0)
+
+
 async def test_verify_an_entry_that_defines_the_register(open_page: Callable[..., Any], served_site: Site) -> None:
     page = await open_page()
     await page.goto(f"{served_site.url}/country/log/entries/0")

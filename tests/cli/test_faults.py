@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Result, Run
@@ -113,14 +114,48 @@ def test_evidence_is_checked_with_a_key_alone(run: Run, tmp_path: Path, monkeypa
     one_sentence(run("evidence", "country", "--check", "evidence", "--vkey", LOG.vkey), exits.LIED, "do not contradict")
 
 
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def configured(directory: Path, section: str, **values: object) -> Path:
+    file = directory / "mintmark.toml"
+    file.write_text(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return file
+
+
+async def test_a_server_whose_port_is_taken(mint_db: str, read_db: str, trust: Path, taken: str) -> None:
+    (trust / "tokens.toml").touch()
+    files = {"keys": str(trust), "tokens": str(trust / "tokens.toml")}
+    config = configured(trust, "mint", database=mint_db, listen=taken, **files)
+    one_sentence(await spawn("mint", "--config", config), exits.ERROR, f"{taken} is taken", "[mint] listen")
+    sources = {"sources": ["127.0.0.1:1"], "trust": str(trust / "trust")}
+    config = configured(trust, "mirror", database=read_db, listen=taken, **sources)
+    one_sentence(await spawn("mirror", "--config", config), exits.ERROR, f"{taken} is taken", "[mirror] listen")
+    config = configured(trust, "api", database=read_db, listen=taken)
+    one_sentence(await spawn("serve", "--config", config), exits.ERROR, f"{taken} cannot be bound", "[api] listen")
+
+
+async def test_a_mirror_that_follows_nothing_has_not_done_it(read_db: str, trust: Path) -> None:
+    sources = {"sources": ["127.0.0.1:1"], "trust": str(trust / "trust"), "logs": ["contry"]}
+    config = configured(trust, "mirror", database=read_db, **sources)
+    one_sentence(await spawn("mirror", "--once", "--config", config), exits.ERROR, "no log is followed")
+
+
 @pytest.mark.parametrize("command", [("status",), ("evidence", "country"), ("resume", "country")])
 async def test_a_database_without_tables_or_of_the_mint(
     new_database: Callable[[str | None], str], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    config = tmp_path / "mirror.toml"
+    config = tmp_path / "mintmark.toml"
     for kind, said in ((None, "start mintmark mirror on it once"), ("mint", "this is a mint database")):
-        values = {"database": new_database(kind), "sources": ["127.0.0.1:1"], "trust": str(tmp_path)}
-        config.write_text("[mirror]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+        config = configured(
+            tmp_path, "mirror", database=new_database(kind), sources=["127.0.0.1:1"], trust=str(tmp_path)
+        )
         one_sentence(await spawn(*command, "--config", config), exits.ERROR, said)
     config.write_text(config.read_text().replace("mintmark", "nobody"))
     one_sentence(await spawn(*command, "--config", config), exits.NOT_YET, "the database cannot be reached", "nobody")

@@ -108,6 +108,7 @@ def cli(debug: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; its exit code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpc writes its own lines to stderr; our errors say it better
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments  # asked here, for an error may come before the command line is understood
     try:

@@ -46,7 +46,6 @@ def answer(as_json: bool, value: Mapping[str, Any], text: str) -> None:
 
 def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     """Runs the asynchronous part of a command; Ctrl-C cancels it and its cleanup runs."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpc writes its own lines to stderr; our errors say it better
     with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(work)
 

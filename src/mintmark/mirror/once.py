@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from mintmark.errors import MintmarkError, NotYet, Unavailable
+from mintmark.errors import MintmarkError, Misconfigured, NotYet, Unavailable
 from mintmark.mirror.attempt import Followed
 from mintmark.mirror.worker import KINDS, backoff
 from mintmark.tlog.checkpoint import open_checkpoint
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
 
 AT_ONCE = 8  # logs
+NOTHING = "no log is followed: none of those that are named has a trusted key here"
 GRACE = 2.0  # seconds past the deadline that a last commit may take
 
 
@@ -47,8 +48,10 @@ class Reached:
 async def once(worker: Worker, seconds: float) -> list[Reached]:
     """Follows each log of the worker to the head it has now, for at most about `seconds`; how far each got.
 
-    Raises Unavailable where no source answers.
+    Raises Misconfigured where there is no log to follow, which is not success; Unavailable where no source answers.
     """
+    if not worker.trust:
+        raise Misconfigured(NOTHING)
     worker.deadline = monotonic() + seconds
     kinds = await _kinds(worker)
     lanes = asyncio.Semaphore(AT_ONCE)

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import Counter
 
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.mirror.once import Reached, once
+from mintmark.mirror.once import NOTHING, Reached, once
 from mintmark.mirror.tiles_source import open_source
 from mintmark.mirror.worker import Worker
 from mintmark.rpc import limits
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from mintmark.mirror.tiles_source import TilesSource
     from mintmark.rpc.client import Client
-    from mintmark.store.log_store import Pool
     from mintmark.tlog.note import Signer, Verifier
 
 CONNECTIONS = 12
@@ -73,20 +72,23 @@ async def serve_mirror(
     name: str = "",
 ) -> None:
     """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are tried again."""
-    async with _worker(database, trusting, cosigners, name) as (worker, clients, pool), asyncio.TaskGroup() as tasks:
+    async with (
+        _worker(database, trusting, cosigners, name) as (worker, clients),
+        _serving(worker.store, database, listen) as feed,
+        asyncio.TaskGroup() as tasks,
+    ):
+        _warn(worker.trust)
         tasks.create_task(worker.run())
         tasks.create_task(_reload(worker, clients, trusting))
-        if listen is not None:
-            feed = HeadFeed(pool, database)
+        if feed is not None:
             tasks.create_task(feed.run())
-            tasks.create_task(_serve_log(worker.store, feed, listen))
 
 
 async def mirror_once(
     database: str, trusting: Trusting, seconds: float, *, cosigners: Sequence[Signer] = ()
 ) -> list[Reached]:
     """One run to the heads of now, for at most about `seconds`; how far each log got."""
-    async with _worker(database, trusting, cosigners, "") as (worker, _, _):
+    async with _worker(database, trusting, cosigners, "") as (worker, _):
         return await once(worker, seconds)
 
 
@@ -108,7 +110,7 @@ class _Clients:
 @asynccontextmanager
 async def _worker(
     database: str, trusting: Trusting, cosigners: Sequence[Signer], name: str
-) -> AsyncIterator[tuple[Worker, _Clients, Pool]]:
+) -> AsyncIterator[tuple[Worker, _Clients]]:
     following = trusting.load()
     check_cosigners(cosigners, following.trust)
     await migrate(database, "read")
@@ -117,11 +119,8 @@ async def _worker(
         async with open_pool(database, CONNECTIONS) as pool:
             sources = clients.of(following.sources)
             store = ReadStore(pool)
-            yield (
-                Worker(name or _name(), store, sources, following.trust, cosigners=cosigners, tell=_tell),
-                clients,
-                pool,
-            )
+            named = name or _name()
+            yield Worker(named, store, sources, following.trust, cosigners=cosigners, tell=_tell), clients
     finally:
         await clients.keep(())
 
@@ -146,6 +145,11 @@ def _tell(event: str, origin: str, detail: str) -> None:
     (_log.error if event == "contradiction" else _log.warning)(event, origin=origin, detail=detail)
 
 
+def _warn(trust: Mapping[str, Sequence[Verifier]]) -> None:
+    if not trust:
+        _log.warning(NOTHING)
+
+
 async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None:
     """Keys and configuration again, on SIGHUP and when their files change; what cannot be read leaves the old in
     force.
@@ -168,18 +172,27 @@ async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None
         except MintmarkError as error:
             _log.error("configuration not reloaded", detail=str(error))
         else:
+            _warn(following.trust)
             worker.follow(following.trust, clients.of(following.sources))
             await clients.keep(following.sources)
 
 
-async def _serve_log(store: ReadStore, feed: HeadFeed, listen: str) -> None:
-    """The same service as the mint's, from the copies: a mirror can be mirrored."""
+@asynccontextmanager
+async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[HeadFeed | None]:
+    """The same service as the mint's, from the copies, for the time of the block: a mirror can be mirrored.
+
+    Gives the feed that it serves from, which the caller runs.
+    """
+    if listen is None:
+        yield None
+        return
+    feed = HeadFeed(store.pool, database)
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(LogService(store, feed), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")
     await server.start()
     try:
-        await server.wait_for_termination()
+        yield feed
     finally:
         await server.stop(grace=1)

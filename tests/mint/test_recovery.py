@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from mintmark.errors import Rejected, Unavailable
+from mintmark.errors import Misconfigured, Rejected, Unavailable
 from mintmark.mint import sequencer
 from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from tests.mint.conftest import Site
 
 TABLES = ["head", "tile", "bundle", "request", "definition", "clock"]
+
+
+async def test_a_database_that_answers_before_it_has_written_is_not_used(site: Site) -> None:
+    hasty = make_conninfo(site.database, options="-c synchronous_commit=off")
+    with pytest.raises(Misconfigured, match="synchronous_commit off, and could lose what was acknowledged"):
+        async with site.running(database=hasty):
+            raise AssertionError("it serves")
 
 
 @pytest.mark.parametrize("deliver", [False, True], ids=["failed", "failed-but-done"])

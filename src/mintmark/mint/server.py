@@ -66,7 +66,9 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
     async with AsyncExitStack() as stack:
         commits = await stack.enter_async_context(open_pool(database, COMMITS))
         reads = await stack.enter_async_context(open_pool(database, READS))
-        logs, feed = Logs(MintStore(commits), Pool(), directory, tell=_tell), HeadFeed(reads, database)
+        store = MintStore(commits)
+        await store.check_durable()
+        logs, feed = Logs(store, Pool(), directory, tell=_tell), HeadFeed(reads, database)
         server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[Door(known)])
         log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
         log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), strict_server(server))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 from psycopg import errors as pg
 
-from mintmark.errors import Conflict, MintmarkError, NotYet, Rejected, Unavailable
+from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotYet, Rejected, Unavailable
 from mintmark.store.log_store import TILES, LogStore
 from mintmark.store.model import Head, Log, short_name
 from mintmark.tlog import bundle, tile
@@ -46,6 +46,7 @@ ITEMS = "select index, items from bundle where log = %s and index = any(%s)"
 COMMIT = """
     select commit_append(%s, %s, %b, %s, %b, %b, %s, %s, %s, %b, %s, %s, %b, %b, %b, %b, %s, %s,
                          %s, %b, %s, %s, %b, %s, %s)"""
+RISKY = "select name from pg_settings where name in ('fsync', 'synchronous_commit') and setting = 'off' order by name"
 PRUNE = "delete from request where at < now() - interval '7 days'"
 
 
@@ -125,6 +126,13 @@ class MintStore(LogStore):
             held = f"a {'salted ' if log.salted else ''}log of kind {log.kind}"
             raise Rejected(f"{origin} is here already, as {held}", rule="kind")
         return log
+
+    async def check_durable(self) -> None:
+        """Raises Misconfigured where the database answers a commit before it is on disk: an answer is for good."""
+        if risky := [row[0] for row in await self._fetch(RISKY, ())]:
+            raise Misconfigured(
+                f"the mint's database has {' and '.join(risky)} off, and could lose what was acknowledged; set it on"
+            )
 
     async def load(self, log: Log) -> Stored:
         """What the log can go on from.

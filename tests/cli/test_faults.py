@@ -10,6 +10,8 @@ import pytest
 
 from mintmark.cli import exits
 from mintmark.cli.keys import lines
+from mintmark.cli.place import Place
+from mintmark.cli.up_files import sole_use
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
@@ -73,6 +75,14 @@ def test_where_nothing_can_be_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("keygen", "log.example/a", "-o", tmp_path / "file" / "keys")
     one_sentence(result, exits.ERROR, "file/keys/a.key cannot be written: Not a directory")
+
+
+def test_what_was_in_the_directory_stays(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.pyc\n")
+    with sole_use(Place(tmp_path)):
+        assert (tmp_path / ".gitignore").read_text() == "*.pyc\n"
+    with sole_use(Place(tmp_path / "new")):
+        assert (tmp_path / "new" / ".gitignore").read_text() == "*\n"
 
 
 def test_what_the_system_refuses(run: Run, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def sole_use(place: Place) -> Iterator[None]:
         for directory in (place.dir, place.keys, place.trust, place.logs):
             directory.mkdir(parents=True, exist_ok=True)
         place.keys.parent.chmod(0o700)
-        (place.dir / ".gitignore").write_text("*\n")
+        if not (ignore := place.dir / ".gitignore").exists():  # the directory may be somebody's already
+            ignore.write_text("*\n")
         lock = (place.dir / "lock").open("w")
     except OSError as error:
         raise Misconfigured(f"{place.dir} cannot be written: {error.strerror}; choose another with --dir") from error

@@ -39,6 +39,8 @@ def main(subjects: tuple[str, ...], rounds: int | None, entries: int | None, res
         asyncio.run(measure(chosen, rounds, entries, results))
     except MintmarkError as error:
         raise click.ClickException(str(error)) from error
+    except asyncio.CancelledError:
+        raise click.Abort from None
 
 
 async def measure(chosen: list[str], rounds: int | None, entries: int | None, results: Path) -> None:

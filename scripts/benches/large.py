@@ -52,7 +52,7 @@ class Large:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._stack.__aexit__(kind, error, trace)
 
     async def rig(self) -> Rig:
         """The deployment, filled."""

@@ -94,7 +94,7 @@ async def running(
         if process.returncode is None or task is None:
             raise
         task.uncancel()
-        raise MintmarkError(f"mintmark {arguments[0]} ended: {log.read_text()}") from None  # noqa: ASYNC240  # all is over
+        raise MintmarkError(f"mintmark {arguments[0]} ended ({process.returncode}): {log.read_text()}") from None  # noqa: ASYNC240  # all is over
     finally:
         watching.cancel()
         if process.returncode is None:

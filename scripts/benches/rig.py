@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
     from typing import Self
 
 DOMAIN = "bench.example"
@@ -100,16 +101,20 @@ class Rig:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except BaseException:
-            await self.__aexit__()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-        await self.reader.stop()
-        await self.source.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._stack.__aexit__(kind, error, trace)  # a server that died says so in the place of `error`
+        finally:
+            await self.reader.stop()
+            await self.source.stop()
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     @property
     def address(self) -> str:

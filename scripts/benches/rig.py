@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,19 +21,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benches.data import batches
 from benches.http import Connection
+from benches.postgres import REPLICATION, postmaster, settings
 from benches.processes import Meter, running
 from mintmark.cli.place import Place
 from mintmark.errors import Busy, Unavailable
 from mintmark.mint.tokens import format_token
 from mintmark.rpc import limits
 from mintmark.rpc.client import Client
-from mintmark.store import embedded
 from mintmark.store.embedded import ADMIN, EmbeddedServer
 from mintmark.store.migrate import migrate
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self
@@ -61,30 +61,10 @@ listen = "127.0.0.1:{http}"
 """
 
 
-# What logical replication needs on both sides; whatever is measured beside it has the same.
-REPLICATION = {"wal_level": "logical", "max_wal_senders": "4", "max_logical_replication_workers": "4"}
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def postmaster(server: EmbeddedServer) -> int:
-    """The process id of a server that runs."""
-    return int((server.directory / "data" / "postmaster.pid").read_text().split()[0])
-
-
-@contextmanager
-def settings(more: Mapping[str, str]) -> Iterator[None]:
-    """Other settings for the servers that are started meanwhile."""
-    plain = dict(embedded.SETTINGS)
-    embedded.SETTINGS.update(more)
-    try:
-        yield
-    finally:
-        embedded.SETTINGS.update(plain)
 
 
 class Rig:

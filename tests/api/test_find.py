@@ -15,6 +15,7 @@ from tests.api.read_back import get, pages
 if TYPE_CHECKING:
     import httpx
 
+    from mintmark.api.app import App
     from tests.api.evolving import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -29,6 +30,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(record_pages, "FEW", 2)
     if request.param == "window":
         monkeypatch.setattr(record_pages, "WINDOW", 11)
+        monkeypatch.setattr(record_pages, "LARGE", 100)
         monkeypatch.setattr(change_pages, "WINDOW", 11)
 
 
@@ -132,6 +134,14 @@ async def test_every_value_of_a_published_register_is_found(client: httpx.AsyncC
                 wanted = [key for key in known.latest if value in listed(known.item(key).get(field))]
                 answer = await client.get(f"/{name}/records", params={"name": field, "value": value, "page-size": 5000})
                 assert list(answer.json()) == wanted, (name, field, value)
+
+
+async def test_a_question_that_takes_too_long_is_given_up(app: App) -> None:
+    store = app.registers.store
+    for _ in range(3):  # and the connection is as good as before
+        assert await store.fetch_within(0.05, "select pg_sleep(%(seconds)s)", {"seconds": 20}) is None
+    assert await store.fetch_within(5, "select 1", {}) == [(1,)]
+    assert await store.fetch("show statement_timeout", {}) == [("0",)]
 
 
 async def test_a_facet_counts_what_it_finds(rooms: httpx.AsyncClient) -> None:

@@ -14,6 +14,7 @@ from rdflib import Literal, URIRef
 from rdflib.namespace import XSD
 
 from mintmark.register import canonical
+from mintmark.store import link_rows
 from tests.api.conftest import ELSEWHERE, connect, mirror, opened, world
 from tests.api.facts import NAMES, Link, facts
 from tests.api.read_back import Page, get, pages, read_ttl
@@ -73,7 +74,11 @@ async def test_web_links_are_shown(client: httpx.AsyncClient, published: object)
 
 
 @session
-async def test_what_refers_to_a_record_is_what_links_to_it(client: httpx.AsyncClient, published: object) -> None:
+@pytest.mark.parametrize("large", [link_rows.LARGE, 10])
+async def test_what_refers_to_a_record_is_what_links_to_it(
+    client: httpx.AsyncClient, published: object, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_rows, "LARGE", large)
     for register, key in [("government-organisation", "D2"), ("country", "GB"), ("register", "country")]:
         wanted = {
             (name, link.field, link.record)

@@ -1,8 +1,9 @@
 """Pages of records, each read in work that does not grow with the register.
 
-A page ends where `limit` records were found, or where WINDOW entries were looked at: it may be short, even empty, and
-have a next one. A value that few records have is found by its index and sorted; one that many have, by walking the
-entries in order, for then the next one is never far.
+A page ends where `limit` records were found, or where a window of entries was looked at: it may be short, even empty,
+and have a next one. A value that few records have is found by its index and sorted; one that many have, by walking the
+entries in order, for then the next one is never far. Which it is, is tried: in a large register a short walk, then the
+index, which reads all that it knows of a value and is given up where that takes long; then a long walk.
 
     key      by key, ascending: the order stays the same while the register grows
     newest   by index, descending
@@ -10,19 +11,18 @@ entries in order, for then the next one is never far.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from mintmark.store.register_store import COLUMNS, STOOD, Row
-
-if TYPE_CHECKING:
-    from mintmark.store.register_store import RegisterStore
+from mintmark.store.register_store import COLUMNS, STOOD, RegisterStore, Row, row
 
 Order = Literal["key", "newest"]
 
 WINDOW = 20_000  # entries looked at for one page
-FEW = 2_000  # records that are found by a value and sorted
+FEW = 5_000  # records that are found by a value and sorted
+SECONDS = 0.2  # for the index to find them
+LARGE = 100_000  # entries
 ALL_OF_IT = 2**63 - 1  # as a cursor's index: past every entry of its key
 
 # Per order: what is beyond the cursor, and the order that the index gives. The index is of entries with a key: that it
@@ -31,9 +31,10 @@ ORDERS: dict[Order, tuple[str, str]] = {
     "key": ("e.key >= %(key)s and (e.key, e.index) > (%(key)s, %(entry)s)", "e.key, e.index"),
     "newest": ("e.index < %(entry)s", "e.index desc"),
 }
-VALUE = "(scoped(e.log, e.item) @> any(%(value)s::jsonb[]))"
-WORDS = "(words(e.log, e.item) @@ %(words)s::tsquery)"
-ALL = "true"
+# A value by its index, and of an entry at hand: a list contains each of its elements, and a string itself.
+VALUE = "scoped(e.log, e.item) @> any(%(scoped)s::jsonb[])"
+HAS_VALUE = "(e.item -> %(field)s::text) @> %(value)s::jsonb"
+WORDS = "words(e.log, e.item) @@ %(words)s::tsquery"
 
 PAGE = """
     select {columns} from (select * from entry e where e.log = %(log)s and e.type = 'user' and {beyond}
@@ -44,11 +45,14 @@ EDGE = """
         select e.key, e.index, row_number() over (order by {order}) as n from entry e
         where e.log = %(log)s and e.type = 'user' and {beyond} order by {order} limit %(window)s) as e
     where n = %(window)s"""  # an entry, of which key's others may be beyond the window
-HOW_MANY = """
-    select count(*) from (select from entry e where {match} and {stood} limit %(few)s + 1) as e"""
+# How many there are, up to FEW, and those of the page; a row of nothing but the count where the page is empty.
 FOUND = """
-    with e as materialized (select * from entry e where {match} and {stood})
-    select {columns} from e where {beyond} order by {order} offset %(offset)s limit %(limit)s"""
+    with found as materialized (
+        select e.log, e.index, e.key from entry e where {match} and {stood} limit %(few)s + 1)
+    select counted.n, {columns} from (select count(*) as n from found) as counted left join (
+        select log, index from found as e where {beyond} order by {order} offset %(offset)s limit %(limit)s) as p
+        on counted.n <= %(few)s
+    left join entry e on e.log = p.log and e.index = p.index order by {order}"""
 # What a word is to the index: none, one, or several where it has signs in it.
 QUERY = """
     select nullif(plainto_tsquery('simple', t.text)::text, '')
@@ -56,13 +60,18 @@ QUERY = """
 
 
 class Match(NamedTuple):
-    """Which records: a condition of this module, and its argument."""
+    """Which records: a condition that an index serves, the same for an entry at hand, and their arguments.
 
-    condition: str
+    `pace` is how many entries are looked at in the time of one that needs no looking at.
+    """
+
+    indexed: str
+    walked: str
     args: dict[str, Any]
+    pace: int = 1
 
 
-EVERY = Match(ALL, {})
+EVERY = Match("", "true", {})
 
 
 class Cursor(NamedTuple):
@@ -83,7 +92,7 @@ class Found(NamedTuple):
 def has_value(log: int, field: str, value: str) -> Match:
     """The records a field of which has this value, or has it among its values."""
     items = [orjson.dumps({str(log): {field: shape}}).decode() for shape in (value, [value])]
-    return Match(VALUE, {"value": items})
+    return Match(VALUE, HAS_VALUE, {"scoped": items, "field": field, "value": orjson.dumps(value).decode()})
 
 
 async def has_words(store: RegisterStore, log: int, question: str) -> Match | None:
@@ -99,7 +108,8 @@ async def has_words(store: RegisterStore, log: int, question: str) -> Match | No
         return None
     *whole, last = queries.values()
     parts = [*whole, [f"{query}:*" for query in last]]
-    return Match(WORDS, {"words": " & ".join([f"'log {log}'", *(f"({' | '.join(part)})" for part in parts)])})
+    query = " & ".join([f"'log {log}'", *(f"({' | '.join(part)})" for part in parts)])
+    return Match(WORDS, WORDS, {"words": query}, pace=10)
 
 
 def _variants(word: str) -> list[str]:
@@ -114,39 +124,50 @@ async def page(
     match: Match = EVERY,
 ) -> Found:  # fmt: skip
     """The records that stand at `size` and match, beyond the cursor `after`, `offset` of them skipped."""
-    beyond, by = ORDERS[order]
-    parts = {"columns": COLUMNS, "stood": STOOD, "match": match.condition, "beyond": beyond, "order": by}
     start = after or Cursor("", size)
-    args = {
-        "log": log,
-        "size": size,
-        "key": start.key,
-        "entry": start.entry,
-        "window": WINDOW,
-        "offset": offset,
-        "limit": limit + 1,
-        "few": FEW,
-    }
-    args.update(match.args)
-    total = await _few(store, parts, args) if match.condition != ALL else None
-    query = PAGE if total is None else FOUND
-    rows = await store.rows(query.format(**parts), args)
-    if len(rows) > limit:
-        return Found(rows[:limit], _cursor(order, rows[limit - 1]), total)
-    return Found(rows, None if total is not None else await _edge(store, parts, args), total)
+    args = {"log": log, "size": size, "key": start.key, "entry": start.entry, "offset": offset, "limit": limit + 1}
+    asked = _Asked(store, order, limit, args | match.args, match)
+    if match is EVERY:
+        return await asked.walk(WINDOW)
+    window = WINDOW // match.pace
+    if size > LARGE and len((walked := await asked.walk(window // 10)).rows) == limit:
+        return walked
+    return await asked.find() or await asked.walk(window)
 
 
-async def _few(store: RegisterStore, parts: dict[str, str], args: dict[str, Any]) -> int | None:
-    """How many records match; None where they are too many to be sorted."""
-    count: int = (await store.fetch(HOW_MANY.format(**parts), args))[0][0]
-    return count if count <= FEW else None
+class _Asked(NamedTuple):
+    """A page that was asked for, and the two ways to read it."""
 
+    store: RegisterStore
+    order: Order
+    limit: int
+    args: dict[str, Any]
+    match: Match
 
-async def _edge(store: RegisterStore, parts: dict[str, str], args: dict[str, Any]) -> Cursor | None:
-    """Where the window of a short page ended; None where it reached the end."""
-    rows = await store.fetch(EDGE.format(**parts), args)
-    return Cursor(rows[0][0], rows[0][1]) if rows else None
+    async def walk(self, window: int) -> Found:
+        """Looks at so many entries in their order."""
+        args = self.args | {"window": window}
+        rows = await self.store.rows(self._query(PAGE, self.match.walked), args)
+        if len(rows) > self.limit:
+            return self._page(rows, None)
+        edge = await self.store.fetch(self._query(EDGE, ""), args)
+        return Found(rows, Cursor(edge[0][0], edge[0][1]) if edge else None, None)
 
+    async def find(self) -> Found | None:
+        """Asks the index, and sorts what it finds; None where that is too much, or takes too long."""
+        query = self._query(FOUND, self.match.indexed)
+        found = await self.store.fetch_within(SECONDS, query, self.args | {"few": FEW})
+        if found is None or found[0][0] > FEW:
+            return None
+        return self._page([row(values) for _, *values in found if values[0] is not None], found[0][0])
 
-def _cursor(order: Order, row: Row) -> Cursor:
-    return Cursor(row.key, ALL_OF_IT if order == "key" else row.index)
+    def _page(self, rows: list[Row], total: int | None) -> Found:
+        """One row more than the page has was asked for."""
+        if len(rows) <= self.limit:
+            return Found(rows, None, total)
+        last = rows[self.limit - 1]
+        return Found(rows[: self.limit], Cursor(last.key, ALL_OF_IT if self.order == "key" else last.index), total)
+
+    def _query(self, query: str, match: str) -> str:
+        beyond, order = ORDERS[self.order]
+        return query.format(columns=COLUMNS, stood=STOOD, match=match, beyond=beyond, order=order)

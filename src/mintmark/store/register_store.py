@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+from psycopg.errors import QueryCanceled
 
 from mintmark.errors import MintmarkError
 from mintmark.store.log_store import LogStore
@@ -145,6 +146,17 @@ class RegisterStore(LogStore):
     async def fetch(self, query: str, args: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of any other query of this package."""
         return await self._fetch(query, args)
+
+    async def fetch_within(self, seconds: float, query: str, args: Mapping[str, Any]) -> list[tuple[Any, ...]] | None:
+        """The rows of a query that is given up after so long: None."""
+        async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:
+            try:
+                async with conn.transaction():
+                    await cursor.execute(f"set local statement_timeout = {round(seconds * 1000)}")
+                    await cursor.execute(query, args)
+                    return await cursor.fetchall()
+            except QueryCanceled:
+                return None
 
     async def latest(self, lookups: Sequence[Lookup]) -> dict[int, Row]:
         """The latest entry of each key, by its place in `lookups`; a tombstone too. Keys without one are left out."""

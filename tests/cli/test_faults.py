@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from mintmark.cli import exits
 from mintmark.cli.keys import lines
+from mintmark.cli.output import write_durably
 from mintmark.cli.place import Place
 from mintmark.cli.up_files import sole_use
 from mintmark.tlog.checkpoint import sign_checkpoint
@@ -75,6 +77,19 @@ def test_where_nothing_can_be_written(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("keygen", "log.example/a", "-o", tmp_path / "file" / "keys")
     one_sentence(result, exits.ERROR, "file/keys/a.key cannot be written: Not a directory")
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(target)
+    for data in (b"old", b"new"):
+        write_durably(link, data)
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"new")
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDWR | os.O_NONBLOCK), "rb") as reader:
+        write_durably(pipe, b"through")
+        assert reader.read(7) == b"through"
+    assert pipe.is_fifo()
 
 
 def test_what_was_in_the_directory_stays(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -43,6 +44,17 @@ def test_the_table_says_what_the_commands_are() -> None:
         command = main.cli.get_command(click.Context(main.cli), name)
         assert command is not None
         assert command.name == name
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("keygen", "log.example/a", "--json", "-o")])
+def test_a_reader_that_goes_away(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    arguments += (str(tmp_path),) if arguments[-1] == "-o" else ()
+    command = [sys.executable, "-P", "-m", "mintmark", *arguments]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (exits.BROKEN_PIPE, b"")
 
 
 def test_version(run: Run) -> None:

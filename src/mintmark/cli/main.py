@@ -123,8 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tell(error, exits.exit_code(error), as_json)
     except (KeyboardInterrupt, click.Abort):
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it ends
+    except SystemExit:  # by which click ends where a reader has gone away, and nothing else here does
         return exits.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # the edge of the process: a defect of ours, said in one line
         return _tell(error, exits.ERROR, as_json)

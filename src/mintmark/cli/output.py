@@ -97,8 +97,15 @@ def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[C
 def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
     """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
 
+    What is no file, a terminal say, is written to as it is; a link stays, and what it leads to is replaced.
+
     Raises FileExistsError where a file is and `replace` is false; Misconfigured where nothing can be written.
     """
+    if replace and path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve() if replace else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -115,6 +115,8 @@ DAMAGES = {
         "checkpoint 700",
     ),
     "the last checkpoint": ("delete from checkpoint where size = 701", "checkpoint 701"),
+    "the last checkpoint's size": ("update checkpoint set size = 5 where size = 701", "checkpoint 5"),
+    "an old checkpoint's size": ("update checkpoint set size = 5 where size = 700", "checkpoint 5"),
     "the head": ("delete from head", "head"),
     "an older head": (
         "update head set size = 700, root = decode(split_part(encode(c.note, 'escape'), E'\n', 3), 'base64'), "

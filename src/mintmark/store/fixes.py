@@ -33,7 +33,9 @@ HEAD = """
 PROGRESS = """
     insert into progress (log, size, note, pending) values (%s, %s, %s, %s)
     on conflict (log) do update set size = excluded.size, note = excluded.note, pending = excluded.pending"""
-CHECKPOINT = "update checkpoint set size = %s, note = %s where log = %s and size = %s"
+CHECKPOINT = """
+    update checkpoint set size = %(right)s, note = %(note)s where log = %(log)s and size = %(size)s
+    and not exists (select from checkpoint where log = %(log)s and size = %(right)s and size <> %(size)s)"""
 PUT_CHECKPOINT = "insert into checkpoint (log, size, note) values (%s, %s, %s) on conflict do nothing"
 DROP_CHECKPOINT = "delete from checkpoint where log = %s and size = %s"
 EVIDENCE = "update evidence set notes = %s where id = %s"

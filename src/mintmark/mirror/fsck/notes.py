@@ -129,9 +129,14 @@ class Notes:
             self.found("head", "", "root: it is not the one of its note", fix)
         if self.mirrored and head.size < self.shown:
             self.found("head", "", f"size: {head.size}, and the head of {self.shown} entries was shown", fix)
-        if self.mirrored and head.size >= self.start and head.size not in {row[0] for row, _ in self.checkpoints}:
+        if self.mirrored and head.size >= self.start and head.size not in self._sizes():
             kept = fixes.Fix(fixes.PUT_CHECKPOINT, (self.log.id, head.size, head.note))
             self.found("checkpoint", head.size, "lost", kept)
+
+    def _sizes(self) -> set[int]:
+        """Those of the checkpoints, by their notes and by what stands beside these."""
+        noted = {opened.head.size for _, opened in self.checkpoints if opened.head is not None}
+        return noted | {row[0] for row, _ in self.checkpoints}
 
     def _head_fix(self, size: int) -> Fix | None:
         right = self.known.get(size)
@@ -179,4 +184,5 @@ class Notes:
         others = {row[0] for row, _ in self.checkpoints} - {stored}
         if right is None or right.size in others:
             return fixes.Fix(fixes.DROP_CHECKPOINT, (self.log.id, stored))
-        return fixes.Fix(fixes.CHECKPOINT, (right.size, right.note, self.log.id, stored))
+        values = {"right": right.size, "note": right.note, "log": self.log.id, "size": stored}
+        return fixes.Fix(fixes.CHECKPOINT, values)

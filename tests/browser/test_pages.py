@@ -15,7 +15,7 @@ from mintmark.register.item import format_hash, item_hash
 from mintmark.tlog.note import generate_skey
 from tests.browser import site
 from tests.browser.conftest import WIDTHS
-from tests.browser.test_journeys import overflow, verify
+from tests.browser.test_verify_panel import overflow, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

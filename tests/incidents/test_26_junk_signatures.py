@@ -68,7 +68,7 @@ async def test_a_forged_line_of_the_mirrors_own_is_not_taken_for_its_signature(r
     dressed = World(world.origin, signer=world.signer)
     dressed.append(world.entries_)
     dressed.notes = [world.notes[-1] + line(MIRROR, key.key_id, bytes(8) + os.urandom(64))]
-    mirrored = Follower(read_store, world.origin, world.verifiers, key)
+    mirrored = Follower(read_store, world.origin, world.verifiers, [key])
     assert await mirrored.step(dressed, dressed.notes[0], "opaque")
     note = (await read_store.head(1)).note
     names = [signature.name for signature in parse_note(note)[1]]

@@ -53,4 +53,4 @@ def test_every_command_does_what_it_says(shell: Callable[[str], subprocess.Compl
         done = shell(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert ("exit 3" in done.stdout) == ("forged" in command and "sed" not in command), command
-        assert done.stdout or command.startswith(("cp ", "sed ")), command
+        assert done.stdout or command.startswith(("cp ", "sed ", "printf ", "mintmark export ")), command

@@ -6,6 +6,7 @@ key is never taken for another.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mintmark.cli.output import write_durably
@@ -18,7 +19,29 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.note import SecretKey, Verifier
 
-__all__ = ["lines", "make_cosigner", "make_keys", "parse_vkeys", "read_keys", "read_vkeys", "write_keys"]
+__all__ = [
+    "check_keylike",
+    "lines",
+    "make_cosigner",
+    "make_keys",
+    "parse_vkeys",
+    "read_keys",
+    "read_vkeys",
+    "write_keys",
+]
+
+# Any two of a key's parts that belong together: one changed byte leaves a pair of them.
+_KEYLIKE = re.compile(rb"\+[0-9a-f]{8}|[0-9a-f]{8}\+|\+.{8}\+", re.DOTALL)
+
+
+def check_keylike(file: Path) -> None:
+    """Raises Misconfigured for a file that was never a public key, changed or not; one that is empty may have been."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"the public key {file} cannot be read: {error.strerror}") from error
+    if data.strip() and not _KEYLIKE.search(data):
+        raise Misconfigured(f"{file} is not a public key; one is <name>+<key ID>+<key>, a line each")
 
 
 def parse_vkeys(text: str) -> tuple[Verifier, ...]:

@@ -1,6 +1,7 @@
 """`mintmark verify`: a proof, an entry and a key or a policy, without any server (C2SP tlog-proof, tlog-policy).
 
-Here every fault of the files is one answer: it does not hold (exit 3). Each key that is named must have signed, so that
+Here every fault of the files is one answer: it does not hold (exit 3); but for a key or a policy that never was one,
+which is the user's mistake (exit 1). Each key that is named must have signed, so that
 no byte of a signature goes unchecked; by a policy, those that it asks for.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mintmark.cli.keys import check_keylike
 from mintmark.cli.output import answer
 from mintmark.cli.where import dir_option, json_option, key_argument, trust_option, vkey_option
 from mintmark.errors import BadSignature, Malformed, Misconfigured, NotYet
@@ -41,6 +43,11 @@ def verify(
     if policy and (vkeys or trust):
         raise click.UsageError("a policy has its keys: give --policy, or --vkey, or --trust")
     proof, leaf = file.read_bytes(), entry.read_bytes()
+    if policy:
+        _check_policylike(policy)
+    for key in vkeys:
+        if "+" not in key or Path(key).exists():
+            check_keylike(Path(key))
     try:
         if policy:
             head, index, witnesses = _verify_by_policy(proof, leaf, policy.read_bytes())
@@ -51,6 +58,13 @@ def verify(
     result = {"origin": head.origin, "index": index, "size": head.size, "root": head.root.hex(), "witnesses": witnesses}
     seen = f", witnessed by {', '.join(witnesses)}" if witnesses else ""
     answer(as_json, result, f"entry {index} is in {head.origin} at size {head.size}{seen}")
+
+
+def _check_policylike(file: Path) -> None:
+    """Raises Misconfigured for a file that was never a policy, changed or not; one that is empty may have been."""
+    words = {line.split()[0] for line in file.read_bytes().splitlines() if line.strip()}
+    if words and not words & {b"log", b"witness", b"group", b"quorum"}:
+        raise Misconfigured(f"{file} is not a policy; the lines of one begin with log, witness, group and quorum")
 
 
 def _verify_by_policy(proof: bytes, entry: bytes, policy: bytes) -> tuple[Checkpoint, int, dict[str, int]]:

@@ -100,11 +100,18 @@ class Where:
 
     def _token(self) -> str:
         if "MINTMARK_TOKEN" in os.environ:
-            return os.environ["MINTMARK_TOKEN"]
+            return _sendable(os.environ["MINTMARK_TOKEN"], "what $MINTMARK_TOKEN holds is not a token")
         file = self.token_file or (None if self.grpc_option else self.place.token)
         if file is None or not file.exists():
             return ""
-        return file.read_text().strip()
+        return _sendable(file.read_bytes().decode(errors="replace").strip(), f"{file} is not a token file")
+
+
+def _sendable(token: str, otherwise: str) -> str:
+    """The token, if it can stand in a header. The message does not show it."""
+    if not (token.isascii() and token.isprintable()):
+        raise Misconfigured(f"{otherwise}: a bearer token is one line of ASCII characters")
+    return token
 
 
 def _first_grpc(sources: Sequence[str], config: Path) -> str:
@@ -144,7 +151,10 @@ _OPTIONS = (
         "--config", type=click.Path(path_type=Path), help="A mirror's configuration: its sources and its keys."
     ),
     click.option(
-        "--token", type=click.Path(path_type=Path), metavar="FILE", help="A bearer token (or $MINTMARK_TOKEN)."
+        "--token",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A file that holds a bearer token; $MINTMARK_TOKEN, the token itself, goes before it.",
     ),
     json_option,
 )

@@ -160,7 +160,9 @@ class App:
     def _problem(self, request: Request | None, error: Exception) -> Reply:
         known = status(error)
         if known.code >= 500:
-            _log.error("request failed", path=request.path if request else "", exc_info=error)
+            ours = isinstance(error, MintmarkError)
+            path, detail = request.path if request else "", " ".join(str(error).split())
+            _log.error("request failed", path=path, detail=detail, exc_info=None if ours else error)
         try:
             format_ = choose(request.suffix, request.accept, PROBLEM) if request else "json"
         except MintmarkError:

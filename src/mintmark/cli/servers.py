@@ -26,9 +26,19 @@ config_option = click.option(
 def _begin() -> None:
     """What servers share: they end with the `up` that started them, and log to stderr, as stdout is for results."""
     tether()
-    import structlog
+    log_to_stderr()
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+def log_to_stderr() -> None:
+    """One line an event. A traceback goes without the values of its variables: they are long, and may be secret."""
+    import structlog
+    from structlog.dev import ConsoleRenderer, plain_traceback
+
+    console = ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*structlog.get_config()["processors"][:-1], console],
+    )
 
 
 @click.command()

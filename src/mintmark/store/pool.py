@@ -9,8 +9,10 @@ where it owes an answer: no failover to another host begins before. So connectio
 
 from __future__ import annotations
 
+import logging
 import select
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 Connection = psycopg.AsyncConnection[TupleRow]
 
 WAIT = 10.0  # seconds for a connection
+AGAIN = 60.0  # seconds until a pool repeats itself
 GONE = {  # libpq's names; seconds, and milliseconds
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -88,6 +91,23 @@ def open_pool(conninfo: str, size: int) -> Pool:
         configure=_configure,
         check=_check,
     )
+
+
+class _Seldom(logging.Filter):
+    """Lets a line pass once in AGAIN seconds: a pool alone says why it cannot connect, but at each attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is new."""
+        now, line = monotonic(), record.getMessage()
+        self._said = {said: at for said, at in self._said.items() if now - at < AGAIN}
+        return self._said.setdefault(line, now) == now
+
+
+logging.getLogger("psycopg.pool").addFilter(_Seldom())
 
 
 async def direct(conn: Connection) -> bool:

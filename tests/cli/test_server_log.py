@@ -1,0 +1,93 @@
+"""What a server says on stderr when something fails: enough to mend it, once, and no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import psycopg
+import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from mintmark.cli.ports import claim
+from mintmark.cli.servers import log_to_stderr
+from tests.api.conftest import mirror, world
+from tests.register.lighthouse import ROWS
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Callable
+
+    import pytest
+
+TILE = "/lighthouse/log/tile/0/000.p/1"
+
+
+@asynccontextmanager
+async def serving(database: str, address: str) -> AsyncIterator[Process]:
+    """`mintmark serve` as a process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "mintmark", "serve"),
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"MINTMARK_API__DATABASE": database, "MINTMARK_API__LISTEN": address},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_served(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                if (await client.get(TILE)).status_code == 200:
+                    return
+            except httpx.ConnectError:
+                await asyncio.sleep(0.1)
+
+
+async def close(database: str) -> None:
+    """Nobody gets in any more, and who is in is put out."""
+    name = conninfo_to_dict(database)["dbname"]
+    async with await psycopg.AsyncConnection.connect(make_conninfo(database, dbname="postgres"), autocommit=True) as c:
+        await c.execute(f"alter database {name} with allow_connections false")
+        await c.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+
+
+async def test_a_database_that_goes_away_is_one_line_a_request(new_database: Callable[[str | None], str]) -> None:
+    database = new_database("read")
+    await mirror(database, world("lighthouse", ROWS))
+    address = claim("127.0.0.1:0", "listen")
+    async with serving(database, address) as process:
+        async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
+            await until_served(client)
+            await close(database)
+            answers = await asyncio.gather(*[client.get(TILE) for _ in range(3)])
+        assert [answer.status_code for answer in answers] == [503] * 3
+        process.terminate()
+        err = (await process.communicate())[1].decode()
+    assert err.count("request failed") == 3, err
+    assert err.count("error connecting in 'pool-") == 1, err
+    assert "Traceback" not in err
+    assert err.count("\n") < 12, err
+
+
+def test_a_traceback_in_a_servers_log_has_no_values(capfd: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    try:
+        password = "a " + "secret"
+        raise LookupError(len(password))
+    except LookupError:
+        structlog.get_logger().exception("it failed")
+    finally:
+        structlog.reset_defaults()
+    err = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert "a secret" not in err

@@ -216,6 +216,13 @@ async def test_pages_of_others_may_read(lighthouse: httpx.AsyncClient) -> None:
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
 
 
+@pytest.mark.parametrize("path", ["/", RECORD, "/lighthouse", "/lighthouse/records", "/nothing", "/openapi.json"])
+async def test_json_ends_its_line(lighthouse: httpx.AsyncClient, path: str) -> None:
+    answer = await lighthouse.get(path)
+    assert "json" in answer.headers["content-type"]
+    assert answer.content.index(b"\n") == len(answer.content) - 1
+
+
 async def test_robots_and_static_files(lighthouse: httpx.AsyncClient) -> None:
     assert (await lighthouse.get("/robots.txt")).text == "User-agent: *\nDisallow: /\n"
     page = (await lighthouse.get("/lighthouse.html")).text

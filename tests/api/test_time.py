@@ -124,6 +124,12 @@ async def test_what_is_no_time_is_refused(rooms: httpx.AsyncClient, at: str, sta
 PAIRS = [(0, 300), (6, 6), (6, 60), (50, 51), (100, 200), (evolving.ADDED, evolving.ADDED + 7), (299, 300), (0, 0)]
 
 
+async def test_a_year_is_a_size_and_the_refusal_says_how_to_write_a_time(rooms: httpx.AsyncClient) -> None:
+    year, size = [(await rooms.get(f"/room/records?at={at}")).json()["detail"] for at in (2017, 301)]
+    assert year == "room has 300 entries, not 2017 yet; for a year write 2017-01-01"
+    assert size == "room has 300 entries, not 301 yet"
+
+
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 async def test_differences_are_those_of_two_replays(rooms: httpx.AsyncClient, old: int, new: int) -> None:
     wanted = evolving.changes(ROWS, old, new)

@@ -88,7 +88,7 @@ class App:
 
     @cached_property
     def _openapi(self) -> bytes:
-        return orjson.dumps(openapi.DOCUMENT)
+        return orjson.dumps(openapi.DOCUMENT, option=orjson.OPT_APPEND_NEWLINE)
 
     @cached_property
     def _docs(self) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 KEPT = 4_096  # views of past sizes
+YEARS = range(1900, 2100)  # sizes that may be meant as times
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -135,7 +136,8 @@ class Registers:
             await self.refresh([known.log.id])  # who asks may have heard of it before we did
             known = self.register(known.log.name)
         if size > known.head.size:
-            raise NotYet(f"{known.log.name} has {known.head.size} entries, not {size} yet")
+            meant = f"; for a year write {size}-01-01" if size in YEARS else ""
+            raise NotYet(f"{known.log.name} has {known.head.size} entries, not {size} yet{meant}")
         return size
 
     async def _as_of(self, known: Known, size: int) -> View:

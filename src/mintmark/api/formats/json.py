@@ -1,4 +1,4 @@
-"""JSON (RFC 8259). An item alone is canonical: its bytes hash to its name."""
+"""JSON (RFC 8259), on one line that is ended. An item alone is canonical: its bytes, no more, hash to its name."""
 
 from __future__ import annotations
 
@@ -16,4 +16,6 @@ if TYPE_CHECKING:
 
 def render(answer: Answer) -> bytes:
     """The answer's tree."""
-    return canonical.format(answer.item) if isinstance(answer, ItemAnswer) else orjson.dumps(tree(answer))
+    if isinstance(answer, ItemAnswer):
+        return canonical.format(answer.item)
+    return orjson.dumps(tree(answer), option=orjson.OPT_APPEND_NEWLINE)

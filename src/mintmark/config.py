@@ -108,6 +108,8 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+OF_UP = Path(".mintmark/mintmark.toml")  # what `mintmark up` writes where it is run
+
 S = TypeVar("S", bound=_Section)
 
 
@@ -137,9 +139,13 @@ def _section(file: Path | None, name: str, kind: type[S]) -> S:
     section = getattr(_settings(file), name)
     if not isinstance(section, kind):
         raise Misconfigured(
-            f"{where} has no [{name}] section; give one with --config FILE, or set {_variables(name, kind)}"
+            f"{where} has no [{name}] section; give one with --config {_likely(file)}, or set {_variables(name, kind)}"
         )
     return _anchored(section, file.absolute().parent if file else Path.cwd())
+
+
+def _likely(file: Path | None) -> str:
+    return str(OF_UP) if file is None and OF_UP.exists() else "FILE"
 
 
 def _where(file: Path | None) -> str:

@@ -8,8 +8,11 @@ import pytest
 
 from mintmark.cli import exits
 from mintmark.cli.keys import lines
+from mintmark.cli.place import Place
 from mintmark.tlog.note import generate_skey
-from tests.cli.test_faults import one_sentence
+from tests.cli.conftest import spawn
+from tests.cli.test_faults import configured, one_sentence
+from tests.incidents.places import mirror_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +56,46 @@ def test_a_proof_checked_by_what_is_no_policy(run: Run, readme: Path) -> None:
     for file in (readme, key):
         result = run("verify", readme, "--entry", readme, "--policy", file)
         one_sentence(result, exits.ERROR, f"{file} is not a policy")
+
+
+@pytest.mark.parametrize("option", ["--grpc", "--http"])
+def test_a_port_alone(run: Run, tmp_path: Path, option: str) -> None:
+    result = run("up", "--dir", tmp_path / "up", "--no-samples", option, "8181")
+    one_sentence(result, exits.ERROR, "8181 is not HOST:PORT; for instance 127.0.0.1:8181", option)
+
+
+def test_where_publish_may_not_write(run: Run, tmp_path: Path) -> None:
+    """A file where a directory has to be made: root may write anywhere else."""
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "web"
+    config = mirror_config(tmp_path, "host=/nowhere", ["127.0.0.1:1"])
+    result = run("publish", "country", "--to", target.as_uri(), "--config", config)
+    one_sentence(result, exits.ERROR, f"cannot write to {target}: ")
+
+
+@pytest.mark.parametrize("url", ["http://x.example/", "https://x.example/web", "ftp://x.example/", "web"])
+def test_where_nothing_can_be_published(run: Run, tmp_path: Path, url: str) -> None:
+    config = mirror_config(tmp_path, "host=/nowhere", ["127.0.0.1:1"])
+    result = run("publish", "country", "--to", url, "--config", config)
+    one_sentence(result, exits.ERROR, f"{url} is no object store", "file:///DIR")
+
+
+@pytest.mark.parametrize("command", [("status",), ("fsck",), ("publish", "country", "--to", "file:///nowhere")])
+def test_an_up_that_does_not_run(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    place = Place(tmp_path)
+    expected = f"nothing runs in {tmp_path}; start it with `mintmark up --dir {tmp_path}`"
+    one_sentence(run(*command, "--dir", tmp_path), exits.NOT_YET, expected)
+    database = {"database": "host=/nowhere dbname=x connect_timeout=1"}
+    configured(tmp_path, "mirror", **database, sources=["127.0.0.1:1"], trust=str(place.trust))
+    one_sentence(run(*command, "--dir", tmp_path), exits.NOT_YET, expected)
+
+
+@pytest.mark.parametrize("command", [("mirror",), ("mirror", "--once"), ("catch-up", "country", "--from", "x:1")])
+async def test_a_server_s_command_beside_an_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ".mintmark" not in (await spawn(*command)).err
+    (tmp_path / ".mintmark").mkdir()
+    (tmp_path / ".mintmark" / "mintmark.toml").touch()
+    one_sentence(await spawn(*command), exits.ERROR, "--config .mintmark/mintmark.toml")

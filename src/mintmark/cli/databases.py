@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.config import MirrorSettings
+    from mintmark.store.migrate import Kind
     from mintmark.tlog.note import Verifier
 
 SECTIONS = {"mint": "mint", "read": "mirror"}  # by the kind of database
@@ -22,7 +23,7 @@ SECTIONS = {"mint": "mint", "read": "mirror"}  # by the kind of database
 class Database(NamedTuple):
     """A database, the keys of logs by origin, and those that its mirror cosigns with."""
 
-    kind: str
+    kind: Kind
     conninfo: str
     trust: Mapping[str, Sequence[Verifier]]
     cosigners: Sequence[Verifier] = ()

@@ -18,7 +18,7 @@ import click
 from mintmark.cli.output import answer, run
 from mintmark.cli.read_database import lazy_options, named_log, read_store, trusted_keys
 from mintmark.cli.where import vkey_option
-from mintmark.errors import Malformed, Misconfigured, NotYet, ProofError
+from mintmark.errors import Malformed, Misconfigured, NotYet, ProofError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _verifiers(vkeys: tuple[str, ...], load: Load, name: str) -> list[Verifier]:
         return [verifier for key in vkeys for verifier in key_argument(key)]
     try:
         return list(read_vkeys(load().trust / f"{name.rsplit('/', 1)[-1]}.vkey"))
-    except Misconfigured as error:
+    except (Misconfigured, Unavailable) as error:
         raise Misconfigured(f"{error}, or give the log's key with --vkey") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,10 @@ def fsck(
     """
     from mintmark.cli.databases import databases
 
-    runs = [_Run(database, names, since, as_json) for database in databases(config or Place(dir_).config, kind)]
+    place = Place(dir_)
+    runs = [_Run(database, names, since, as_json) for database in databases(config or place.configured(), kind)]
+    with nullcontext() if config else place.asking():
+        run(_reach_all(runs))
     run(_check_all(runs, source))
     _check_names(names, runs)
     answer(as_json, _described(runs), "\n".join(line for each in runs for line in each.lines()))
@@ -169,6 +172,14 @@ def _step(cursor: Cursor, bar: Callable[[int], None], at: int) -> Callable[[int,
             cursor.move(upto)
 
     return step
+
+
+async def _reach_all(runs: Sequence[_Run]) -> None:
+    """Raises where one is away, or has other tables: before an hour goes into the first."""
+    from mintmark.store.migrate import check
+
+    for each in runs:
+        await check(each.database.conninfo, each.database.kind)
 
 
 async def _check_all(runs: Sequence[_Run], source: str | None) -> None:

@@ -10,6 +10,7 @@ DIR/postgres  DIR/log    DIR/audit/NAME.checkpoint      the last head that `audi
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,9 +19,12 @@ from mintmark.cli.output import write_durably
 from mintmark.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mintmark.tlog.note import Verifier
+
+ELSEWHERE = "name the configuration of another database with --config"
 
 
 class Addresses(NamedTuple):
@@ -77,12 +81,28 @@ class Place:
         try:
             return Addresses(**json.loads(self.running.read_text()))
         except FileNotFoundError as error:
-            raise Unavailable(
-                f"nothing runs in {self.dir}; start it with `mintmark up --dir {self.dir}`, "
-                "or name a server with --grpc and its log's key with --vkey"
-            ) from error
+            raise self._idle("name a server with --grpc and its log's key with --vkey") from error
         except (ValueError, TypeError) as error:
             raise Misconfigured(f"{self.running} is damaged; stop mintmark and start it again") from error
+
+    def configured(self) -> Path:
+        """The configuration, for who needs a database of it. Raises Unavailable where no `up` has written it."""
+        if not self.config.exists():
+            raise self._idle(ELSEWHERE)
+        return self.config
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around questions to its databases. Raises Unavailable as `addresses` does: no Postgres runs without `up`."""
+        try:
+            yield
+        except Unavailable as error:
+            if not self.running.exists():
+                raise self._idle(ELSEWHERE) from error
+            raise
+
+    def _idle(self, otherwise: str) -> Unavailable:
+        return Unavailable(f"nothing runs in {self.dir}; start it with `mintmark up --dir {self.dir}`, or {otherwise}")
 
     def publish(self, addresses: Addresses) -> None:
         """Tells clients where to go."""

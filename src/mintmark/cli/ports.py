@@ -11,7 +11,10 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # where to
 
 def claim(address: str, option: str) -> str:
     """The address with its port settled. Raises Misconfigured, naming the option, when it cannot be listened on."""
-    host, _, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        example = f"127.0.0.1:{port if port.isdecimal() else 8080}"
+        raise Misconfigured(f"{option}: {address} is not HOST:PORT; for instance {example}")
     try:
         if not 0 <= int(port) < 65536:  # which the system's resolver would cut to one
             raise ValueError(port)

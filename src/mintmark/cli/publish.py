@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,7 +58,13 @@ def publish(names: tuple[str, ...], url: str, mint: bool, dir_: Path, config: Pa
     Only what is new since the published checkpoint is written, and the checkpoint last; a run that was cut off goes on
     where it stopped. A published checkpoint that does not fit the log here is never replaced: exit 3.
     """
-    return run(_publish(_source(config or Place(dir_).config, mint), names, url, as_json))
+    from mintmark.mirror.publish_store import open_store
+
+    place = Place(dir_)
+    store = open_store(url)
+    source = _source(config or place.configured(), mint)
+    with nullcontext() if config else place.asking():
+        return run(_publish(source, names, store, url, as_json))
 
 
 def _source(config: Path, mint: bool) -> _From:
@@ -70,14 +77,12 @@ def _source(config: Path, mint: bool) -> _From:
     return _From(of_mirror.database, "read", of_mirror.trust)
 
 
-async def _publish(source: _From, names: Iterable[str], url: str, as_json: bool) -> int:
-    from mintmark.mirror.publish_store import open_store
+async def _publish(source: _From, names: Iterable[str], place: ObjectStore, url: str, as_json: bool) -> int:
     from mintmark.store.log_store import LogStore
     from mintmark.store.migrate import migrate
     from mintmark.store.pool import open_pool
     from mintmark.store.read_store import ReadStore
 
-    place = open_store(url)
     codes = {exits.OK}
     await migrate(source.database, source.kind)
     async with open_pool(source.database, 4) as pool:

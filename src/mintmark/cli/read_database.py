@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import functools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,9 @@ def lazy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, dir_: Path, config: Path | None, **others: Any) -> Any:
         from mintmark.config import load_mirror
 
-        return command(*args, load=lambda: load_mirror(config or Place(dir_).config), **others)
+        place = Place(dir_)
+        with nullcontext() if config else place.asking():
+            return command(*args, load=lambda: load_mirror(config or place.configured()), **others)
 
     option = click.option("--config", type=click.Path(path_type=Path), help="A mirror's configuration.")
     return dir_option(option(json_option(call)))

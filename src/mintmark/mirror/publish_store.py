@@ -12,6 +12,7 @@ import gzip
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from mintmark.errors import Conflict, Misconfigured, Unavailable
 
@@ -113,16 +114,27 @@ def open_store(url: str) -> ObjectStore:
     """The object store at a URL; credentials come from where its own tools look for them. Raises Misconfigured."""
     try:
         from obstore.exceptions import BaseError
-        from obstore.store import from_url
+        from obstore.store import HTTPStore, from_url
     except ImportError as error:
         raise Misconfigured("obstore is not installed; run pip install 'mintmark[publish]'") from error
     try:
-        return from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
-    except (BaseError, ValueError) as error:
+        store = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+    except OSError as error:
         raise Misconfigured(
-            f"{url} is no object store: {_reason(error)}; "
-            "give file:///DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX"
+            f"cannot write to {unquote(urlsplit(url).path)}: {_reason(error)}; choose another place"
         ) from error
+    except (BaseError, ValueError) as error:
+        raise _no_store(url, _reason(error)) from error
+    if isinstance(store, HTTPStore):  # where only who runs the server can write
+        raise _no_store(url, "a web server takes no files")
+    return store
+
+
+def _no_store(url: str, reason: str) -> Misconfigured:
+    return Misconfigured(
+        f"{url} is no object store: {reason}; "
+        "give file:///DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX"
+    )
 
 
 @contextmanager

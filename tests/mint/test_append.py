@@ -224,6 +224,46 @@ async def test_an_erasure_in_the_same_batch_as_its_item(site: Site, mint: Client
     await site.check(LIGHTHOUSE)
 
 
+def erasure(index: int) -> pb.Item:
+    return pb.Item(key=f"erase:{index}", json=b'{"authority":"A","reason":"R"}', system=True)
+
+
+@pytest.mark.parametrize("index", [DEFINED, 290], ids=["old bundle", "last bundle"])
+async def test_what_is_erased_already_is_not_erased_again(site: Site, mint: Client, index: int) -> None:
+    await define(mint)
+    await append(mint, lights(0, 291))
+    far, id = pb.Item(key="FAR", json=FAR), secrets.token_bytes(16)
+    first = await append_items(mint, [erasure(index)], id)
+    with pytest.raises(Rejected, match=f"entry 1: item {index} is erased already") as refused:
+        await append_items(mint, [far, erasure(index)])
+    assert (refused.value.rule, refused.value.index) == ("erasure", 1)
+    with pytest.raises(Rejected, match="entry 1: item 280 is erased already"):
+        await append_items(mint, [erasure(280), erasure(280)])
+    assert (await append_items(mint, [erasure(index)], id)).first == first.first
+    old = [system(f"erase:{index}", b'{"authority":"A","reason":"R"}')]
+    await append(mint, old, legacy=True)
+    assert await site.check(LIGHTHOUSE) == 302
+
+
+async def test_of_erasures_at_once_one_is_appended_and_holds_up_nobody(site: Site, mint: Client) -> None:
+    await define(mint)
+    await append(mint, lights(0, 2))
+    sent = [[erasure(DEFINED)] for _ in range(5)] + [[erasure(DEFINED + 1)], [pb.Item(key="FAR", json=FAR)]]
+    answers = await asyncio.gather(*(append_items(mint, items) for items in sent), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert [type(answer) for answer in refused] == [Rejected] * 4
+    assert not any(isinstance(answer, BaseException) for answer in answers[5:])
+    assert await site.check(LIGHTHOUSE) == DEFINED + 5
+
+
+async def test_the_end_of_a_record_has_no_item_to_erase(site: Site, mint: Client) -> None:
+    await define(mint)
+    await append_items(mint, [pb.Item(key="FAR", json=FAR), pb.Item(key="FAR")])
+    with pytest.raises(Rejected, match=f"or entry {DEFINED + 1} ends a record"):
+        await append_items(mint, [erasure(DEFINED + 1)])
+    assert await site.check(LIGHTHOUSE) == DEFINED + 2
+
+
 async def test_a_definition_in_force_is_not_erased_and_a_replaced_one_is(site: Site, mint: Client) -> None:
     await define(mint)
     custodian = next(at for at, (row, _) in enumerate(ROWS) if row.key == "custodian")

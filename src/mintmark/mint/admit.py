@@ -42,7 +42,7 @@ class _Batch:
     now: str
     leaves: list[bytes] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)
-    erased: list[int] = field(default_factory=list)
+    erased: dict[int, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -53,7 +53,7 @@ class Admitted(NamedTuple):
     items: bytes
     hashes: bytes
     after: Admission | None  # None: an opaque log
-    erased: Sequence[int] = ()
+    erased: Mapping[int, int]  # index -> where in the batch the erasure is
     warnings: Sequence[str] = ()
 
 
@@ -65,7 +65,7 @@ def admit_opaque(request: Request, first: int) -> Admitted:
         raise Rejected(
             "only a register begins with a register's entry: create the log with --kind register", rule="kind"
         )
-    return Admitted(request.batch.entries, b"", request.batch.hashes, None)
+    return Admitted(request.batch.entries, b"", request.batch.hashes, None, {})
 
 
 def admit_entries(request: Request, before: Admission, first: int, now: str) -> Admitted:
@@ -101,7 +101,7 @@ def _admit_each(batch: _Batch, rows: Iterable[tuple[bytes, bytes]]) -> None:
         for index, (leaf, item) in enumerate(rows):
             _admit(batch, index, parse_entry(leaf), item)
     except MintmarkError as error:
-        raise _at(index, error) from None
+        raise at_entry(index, error) from None
 
 
 def _admit_drafts(batch: _Batch, drafts: Sequence[Draft]) -> None:
@@ -113,7 +113,7 @@ def _admit_drafts(batch: _Batch, drafts: Sequence[Draft]) -> None:
             batch.leaves.append(format_entry(entry))
             batch.items.append(item)
     except MintmarkError as error:
-        raise _at(index, error) from None
+        raise at_entry(index, error) from None
 
 
 def _admit(batch: _Batch, index: int, entry: Entry, item: bytes) -> None:
@@ -127,17 +127,24 @@ def _admit(batch: _Batch, index: int, entry: Entry, item: bytes) -> None:
             batch.defined[entry.key] = position
         else:
             _check_erasure(batch, erased)
-            batch.erased.append(erased)
+            batch.erased[erased] = index
 
 
 def _check_erasure(batch: _Batch, index: int) -> None:
     if not batch.request.erase:
         raise Forbidden("to erase needs the right erase; tokens.toml gives it")
+    if index in batch.erased and not batch.request.legacy:
+        raise erased_already(index)
     for key, defined in batch.defined.items():
         if defined == index:
             raise Rejected(f"entry {index} defines {key} for now; append another definition first", rule="erasure")
     if not batch.rules.salted:
         batch.warnings.append(f"item {index} has no salt: its hash, which stays, gives it away to who can guess it")
+
+
+def erased_already(index: int) -> Rejected:
+    """The refusal of an erasure that would stay in the log for good, and erase nothing."""
+    return Rejected(f"item {index} is erased already, or entry {index} ends a record and had none", rule="erasure")
 
 
 def _make(batch: _Batch, draft: Draft) -> tuple[Entry, bytes]:
@@ -152,7 +159,7 @@ def _make(batch: _Batch, draft: Draft) -> tuple[Entry, bytes]:
     return Entry(draft.key, time, draft.type, item_hash(item)), item
 
 
-def _at(index: int, error: MintmarkError) -> MintmarkError:
+def at_entry(index: int, error: MintmarkError) -> MintmarkError:
     """The same refusal, naming the entry."""
     if isinstance(error, Forbidden):
         return Forbidden(f"entry {index}: {error}")

@@ -20,7 +20,7 @@ from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
 from mintmark.mint.mark import check_mark, raise_mark, read_mark
 from mintmark.mint.pool import check_same
 from mintmark.mint.request import Appended
-from mintmark.mint.state import State, admit_all, check_stored, erased_bundles, integrate
+from mintmark.mint.state import State, admit_all, check_stored, erased_bundles, integrate, refuse_repeats
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mintmark.mint.keys import KeyDirectory
     from mintmark.mint.pool import Pool, Ticket
-    from mintmark.mint.state import Draft
+    from mintmark.mint.request import Request as Batch
     from mintmark.store.mint_store import MintStore, Request
     from mintmark.store.model import Log
     from mintmark.tlog.note import Signer
@@ -119,25 +119,21 @@ class Sequencer:
         state, now = self._state, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         began, size = monotonic(), sum(ticket.request.size for ticket in open_.values())
         draft = await _compute(size, admit_all, state, [ticket.request for ticket in open_.values()], now)
+        items = await self._store.items(self.log.id, older) if (older := erased_bundles(draft)) else {}
+        if repeats := await _trusting_memory(size, refuse_repeats, draft, items):
+            await self._refuse(state, repeats, open_)
+            return  # the others are admitted anew, without these
         if draft.refused:
-            await self._refuse(state, draft, open_)
+            await self._refuse(state, draft.refused, open_)
         if not draft.requests:
             return
-        after = await self._commit(draft, size)
+        after, commit = await _trusting_memory(size, integrate, self.log, draft, items, self._signers)
+        await self._store.commit(commit)
         self._state, first = after, state.head.size
         for request, batch in zip(draft.requests, draft.admitted, strict=True):
             open_[request.id].settle(Appended(first, request.count, after.head.note, batch.warnings))
             first += request.count
         self._pool.drained(self.log.id, first - state.head.size, monotonic() - began)
-
-    async def _commit(self, draft: Draft, size: int) -> State:
-        items = await self._store.items(self.log.id, older) if (older := erased_bundles(draft)) else {}
-        try:
-            after, commit = await _compute(size, integrate, self.log, draft, items, self._signers)
-        except (ProofError, ValueError, LookupError) as error:
-            raise _MemoryFault(str(error)) from error
-        await self._store.commit(commit)
-        return after
 
     async def _settle_known(self, tickets: Sequence[Ticket]) -> None:
         """Answers the tickets whose requests are in the log already."""
@@ -157,15 +153,17 @@ class Sequencer:
         else:
             ticket.settle(Appended(row.first, row.count, state.head.note))
 
-    async def _refuse(self, state: State, draft: Draft, tickets: dict[bytes, Ticket]) -> None:
+    async def _refuse(
+        self, state: State, refused: Sequence[tuple[Batch, Exception]], tickets: dict[bytes, Ticket]
+    ) -> None:
         """Refuses what was not admitted, once it is sure that the state it was refused by is the log's.
 
         A retry of what is in the log already may break the rules of today: it is answered, not refused.
         """
         if (await self._store.head(self.log.id)).size != state.head.size:
             raise Conflict("another mint moved this log")
-        await self._settle_known([tickets[request.id] for request, _ in draft.refused])
-        for request, error in draft.refused:
+        await self._settle_known([tickets[request.id] for request, _ in refused])
+        for request, error in refused:
             tickets[request.id].refuse(error)
 
 
@@ -183,3 +181,11 @@ async def _compute(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.k
     if size <= INLINE:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)
+
+
+async def _trusting_memory(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what can fail only where a byte changed in memory. Raises _MemoryFault then."""
+    try:
+        return await _compute(size, work, *args, **kwargs)
+    except (ProofError, ValueError, LookupError) as error:
+        raise _MemoryFault(str(error)) from error

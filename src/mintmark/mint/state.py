@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import ProofError
-from mintmark.mint.admit import Admission, Admitted, admit_entries, admit_opaque
+from mintmark.mint.admit import Admission, Admitted, admit_entries, admit_opaque, at_entry, erased_already
 from mintmark.register.rules import Rules
 from mintmark.store.mint_store import Commit, Definition
 from mintmark.store.mint_store import Request as Row
@@ -129,6 +129,30 @@ def erased_bundles(draft: Draft) -> set[int]:
     """The bundles, finished before this commit, whose items its erasures touch."""
     indices = {index // WIDTH for batch in draft.admitted for index in batch.erased}
     return {index for index in indices if index < draft.before.head.size // WIDTH}
+
+
+def refuse_repeats(draft: Draft, items: Mapping[int, bytes]) -> list[tuple[Request, Exception]]:
+    """The batches that erase what is erased already, each with its refusal; `items` as in `integrate`.
+
+    Raises Malformed, LookupError where the items are not those of their bundles.
+    """
+    refused: list[tuple[Request, Exception]] = []
+    erased: set[int] = set()
+    for request, batch in zip(draft.requests, draft.admitted, strict=True):
+        again = (index for index in batch.erased if index in erased or _is_gone(draft.before, items, index))
+        if not request.legacy and (index := next(again, None)) is not None:
+            refused.append((request, at_entry(batch.erased[index], erased_already(index))))
+        else:
+            erased.update(batch.erased)
+    return refused
+
+
+def _is_gone(before: State, items: Mapping[int, bytes], index: int) -> bool:
+    if index >= before.head.size:
+        return False
+    number, offset = divmod(index, WIDTH)
+    tail = before.tail
+    return not bundle.cut(tail.items if tail is not None and tail.index == number else items[number])[offset]
 
 
 def _rows(before: State, admitted: Sequence[Admitted]) -> list[Bundle]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
-from mintmark.store.pool import direct, settled
+from mintmark.store.pool import cancellations, direct, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -77,7 +77,7 @@ class HeadFeed:
             tasks.create_task(self._poll())
 
     async def _listen(self) -> None:
-        while True:
+        while not cancellations():
             with suppress(psycopg.OperationalError):
                 async with await psycopg.AsyncConnection.connect(settled(self._conninfo), autocommit=True) as conn:
                     if not await direct(conn):
@@ -85,9 +85,10 @@ class HeadFeed:
                     await conn.execute(f"listen {CHANNEL}")
                     self._listening = True
                     await self._look()  # what was said before we listened
-                    async for notice in conn.notifies():
-                        if notice.payload.isdecimal():
-                            self.poke(int(notice.payload))
+                    while not cancellations():  # one may be lost in the driver
+                        async for notice in conn.notifies(timeout=POLL):
+                            if notice.payload.isdecimal():
+                                self.poke(int(notice.payload))
             self._listening = False
             await asyncio.sleep(1)
 

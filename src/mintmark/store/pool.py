@@ -9,6 +9,7 @@ where it owes an answer: no failover to another host begins before. So connectio
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import select
 from contextlib import asynccontextmanager
@@ -43,10 +44,17 @@ class Pool(AsyncConnectionPool[Connection]):
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109  # theirs
-        """A connection for the time of the block."""
+        """A connection for the time of the block.
+
+        A cancellation that came with an answer is lost on its way here (Python 3.11's `wait_for`, which drivers wait
+        with, gives the answer alone): it is raised at the end of the block.
+        """
+        before = cancellations()
         try:
             async with super().connection(timeout) as conn:
                 yield conn
+                if cancellations() > before:
+                    raise asyncio.CancelledError
         except psycopg.errors.DiskFull as error:
             reason = error.diag.message_primary
             raise Unavailable(f"the database's disk is full ({reason}); make room, and it goes on by itself") from error
@@ -57,6 +65,12 @@ class Pool(AsyncConnectionPool[Connection]):
             ) from error
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise unreachable(error) from error
+
+
+def cancellations() -> int:
+    """How often the running task was told to end, and has not yet."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def unreachable(error: Exception) -> Unavailable:

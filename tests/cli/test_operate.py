@@ -11,7 +11,7 @@ from mintmark.cli import exits
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
 from tests.incidents.places import LiveWorld, add_records, mirror_config, register, worker
-from tests.world import Lie
+from tests.world import Lie, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +133,25 @@ async def test_a_log_that_is_not_followed_is_named(read_store: ReadStore, read_d
     for command in ("evidence", "resume"):
         said = await spawn(command, "nothing", "--config", config)
         assert (said.code, "mintmark status" in said.err) == (exits.ERROR, True)
+
+
+async def test_a_mirror_run_of_a_stopped_log_says_why_and_what_to_do(
+    read_store: ReadStore, read_db: str, tmp_path: Path
+) -> None:
+    world = await forked(read_store, 250)
+    async with serve(world) as address:
+        config = mirror_config(tmp_path, read_db, [address], world)
+        said = await spawn("mirror", "--once", "--deadline", "2", "--config", config)
+        (log,) = [line for line in said.out.splitlines() if line.startswith(world.origin)]
+        assert (said.code, "stopped: Fork: " in log) == (exits.LIED, True), said
+        assert "`mintmark evidence thing`" in log
+        assert "`mintmark resume thing`" in log
+
+
+async def test_resume_of_a_log_that_was_not_stopped(read_store: ReadStore, read_db: str, tmp_path: Path) -> None:
+    world = register(count=300)
+    await once(worker(read_store, [world], world), 5)
+    config = mirror_config(tmp_path, read_db, ["127.0.0.1:1"], world)
+    said = await spawn("resume", "thing", "--config", config)
+    assert (said.code, said.out) == (exits.OK, f"{world.origin} was not stopped\n")
+    assert json.loads((await spawn("resume", "thing", "--config", config, "--json")).out)["resumed"] is False

@@ -22,12 +22,12 @@ def resume(name: str, settings: MirrorSettings, as_json: bool) -> None:
 
     The evidence is kept. Nothing that was verified is given up: a source that still contradicts it stops the log again.
     """
-    log = run(_resume(settings.database, name))
-    answer(as_json, {"origin": log.origin, "resumed": True}, f"{log.origin} is followed again")
+    log, resumed = run(_resume(settings.database, name))
+    said = "is followed again" if resumed else "was not stopped"
+    answer(as_json, {"origin": log.origin, "resumed": resumed}, f"{log.origin} {said}")
 
 
-async def _resume(database: str, name: str) -> Log:
+async def _resume(database: str, name: str) -> tuple[Log, bool]:
     async with read_store(database) as store:
         log = await named_log(store, name)
-        await store.resume(log.id)
-        return log
+        return log, await store.resume(log.id)

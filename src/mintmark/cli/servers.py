@@ -84,10 +84,19 @@ def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> i
 def _tell(logs: list[Reached], as_json: bool) -> int:
     for log in logs:
         state = {"origin": log.origin, "size": log.size, "target": log.target, "done": log.done, "error": log.error}
-        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}" + (f"; {log.error}" if log.error else ""))
+        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}{_why(log)}")
     if any(log.lied for log in logs):
         return exits.LIED
     return exits.OK if all(log.done for log in logs) else exits.NOT_YET
+
+
+def _why(log: Reached) -> str:
+    """What kept a log back, and what there is to do."""
+    if not log.lied:
+        return f"; {log.error}" if log.error else ""
+    name, reason = log.origin.rsplit("/", 1)[-1], log.error or "by a source, which is not asked any more"
+    what = "stopped" if log.stopped else "contradicted"
+    return f"; {what}: {reason}; see `mintmark evidence {name}`, and once you have decided, `mintmark resume {name}`"
 
 
 @click.command()

@@ -38,6 +38,7 @@ class Reached:
     target: int
     error: str | None
     lied: bool = False
+    stopped: bool = False
 
     @property
     def done(self) -> bool:
@@ -131,4 +132,5 @@ async def _reached(worker: Worker, log: Followed, target: Checkpoint | None, err
     if target is not None and progress.shown == wanted and progress.root != target.root:
         said = said or "the verified root is not the one that was signed"
     size = progress.shown if reached else progress.size
-    return Reached(log.origin, size, wanted, said, progress.stopped is not None or bool(log.distrusted and not reached))
+    stopped = progress.stopped is not None
+    return Reached(log.origin, size, wanted, said, stopped or bool(log.distrusted and not reached), stopped)

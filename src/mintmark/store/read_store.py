@@ -72,8 +72,10 @@ BEAT = """
 FORGET_BEATS = "delete from heartbeat where at < now() - interval '1 minute'"
 BEATS = "select worker, source, error, at from heartbeat where at > now() - interval '1 minute' order by worker, source"
 RESUME = """
-    with cleared as (update evidence set resumed = now() where log = %(log)s and resumed is null)
-    update progress set stopped = null, error = null where log = %(log)s"""
+    with before as (select stopped from progress where log = %(log)s),
+         cleared as (update evidence set resumed = now() where log = %(log)s and resumed is null returning id),
+         moved as (update progress set stopped = null, error = null where log = %(log)s)
+    select exists (select from cleared) or exists (select from before where stopped is not null)"""
 DISTRUSTED = "select distinct source from evidence where log = %s and resumed is null"
 SHOWN = "select id, kind, reason, notes, source, at, resumed from evidence where log = %s order by id"
 NOTE_AT = "select note from checkpoint where log = %s and size = %s"
@@ -201,10 +203,9 @@ class ReadStore(LogStore):
         """The workers that live, and what they hear."""
         return [Heartbeat(*row) for row in await self._fetch(BEATS, ())]
 
-    async def resume(self, log: int) -> None:
-        """A human has decided: the log is followed again, and its distrusted sources are asked again."""
-        async with self.pool.connection() as conn:
-            await conn.execute(RESUME, {"log": log})
+    async def resume(self, log: int) -> bool:
+        """A human has decided: the log is followed again, and its distrusted sources are asked; whether any was not."""
+        return bool((await self._fetch(RESUME, {"log": log}))[0][0])
 
     async def distrusted(self, log: int) -> set[str]:
         """The sources that contradicted this log, and nobody has decided since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from mintmark.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Callable
 
     Run = Callable[..., "Result"]
 
@@ -47,3 +49,19 @@ async def spawn(*arguments: object, stdin: bytes = b"", **environment: str) -> R
     )
     out, err = await process.communicate(stdin)
     return Result(process.returncode or 0, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def serving(database: str, address: str) -> AsyncIterator[Process]:
+    """`mintmark serve` as a process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "mintmark", "serve"),
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"MINTMARK_API__DATABASE": database, "MINTMARK_API__LISTEN": address},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,31 +13,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from mintmark.cli.ports import claim
 from mintmark.cli.servers import log_to_stderr
 from tests.api.conftest import mirror, world
+from tests.cli.conftest import serving
 from tests.register.lighthouse import ROWS
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     import pytest
 
 TILE = "/lighthouse/log/tile/0/000.p/1"
-
-
-@asynccontextmanager
-async def serving(database: str, address: str) -> AsyncIterator[Process]:
-    """`mintmark serve` as a process."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "mintmark", "serve"),
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"MINTMARK_API__DATABASE": database, "MINTMARK_API__LISTEN": address},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def until_served(client: httpx.AsyncClient) -> None:

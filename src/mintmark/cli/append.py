@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--key", help="Append the record of this key, with --item.")
 @click.option("--item", metavar="JSON", help="The record's item; - reads it from stdin.")
 @click.option("--system", is_flag=True, help="The key is a definition's (name, custodian, field:…, register:…).")
-@click.option("--tombstone", metavar="KEY", help="End the record of this key.")
+@click.option("--tombstone", metavar="KEY", help="End the record of this key, which the read API has.")
 @click.option("--erase", type=click.IntRange(min=0), metavar="INDEX", help="Erase the item of the entry at this index.")
 @click.option("--reason", help="Why it is erased.")
 @click.option("--authority", help="By whose authority it is erased.")
@@ -53,11 +53,14 @@ def append(
         raise click.UsageError("--key goes with --item, and --erase with --reason and --authority")
     if sum((bool(entries), key is not None, tombstone is not None, erase is not None)) > 1:
         raise click.UsageError("append one thing at a time: entries, --key, --tombstone or --erase")
-    log = where.log(name)
+    log = where.log(name, to_write=True)
     if key is not None:
         text = sys.stdin.read() if item == "-" else item or ""
         call, check = _items(log, key, text.encode(), system)
     elif tombstone is not None:
+        from mintmark.cli.ending import check_stands
+
+        run(check_stands(where, log, tombstone))
         call, check = _items(log, tombstone, b"", False)
     elif erase is not None:
         call, check = _items(log, f"erase:{erase}", _erasure(reason, authority), True)

@@ -147,9 +147,7 @@ async def _look_up(where: Where, log: Log, key: str, fresh: bool) -> Seen:
     """Asks the read API, where one is known; without one the whole log is read."""
     if (http := where.http) is None:
         return _NOWHERE
-    if not http.startswith(("http://", "https://")):
-        raise Misconfigured(f"{http} is no address of a read API; give it as --http http://HOST:PORT")
-    url = f"{http.rstrip('/')}/{quote(log.name, safe='')}/records/{quote(key, safe='')}.json"
+    url = f"{register_url(http, log.name)}/records/{quote(key, safe='')}.json"
     try:
         return await asyncio.to_thread(_get, url, key, fresh)
     except HTTPError as error:
@@ -160,6 +158,13 @@ async def _look_up(where: Where, log: Log, key: str, fresh: bool) -> Seen:
         raise _Foreign(f"{url} is not a mintmark read API; give its address with --http") from error
     except OSError as error:
         raise Unavailable(f"{http} cannot be reached: {getattr(error, 'reason', error)}") from error
+
+
+def register_url(http: str, name: str) -> str:
+    """Where a read API has a register. Raises Misconfigured for what is no address of one."""
+    if not http.startswith(("http://", "https://")):
+        raise Misconfigured(f"{http} is no address of a read API; give it as --http http://HOST:PORT")
+    return f"{http.rstrip('/')}/{quote(name, safe='')}"
 
 
 def _get(url: str, key: str, fresh: bool) -> Seen:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--key", help="Append the record of this key, with --item.")
 @click.option("--item", metavar="JSON", help="The record's item; - reads it from stdin.")
 @click.option("--system", is_flag=True, help="The key is a definition's (name, custodian, field:…, register:…).")
-@click.option("--tombstone", metavar="KEY", help="End the record of this key, which the read API has.")
+@click.option("--tombstone", metavar="KEY", help="End the record of this key; a read API that is known must have it.")
 @click.option("--erase", type=click.IntRange(min=0), metavar="INDEX", help="Erase the item of the entry at this index.")
 @click.option("--reason", help="Why it is erased.")
 @click.option("--authority", help="By whose authority it is erased.")

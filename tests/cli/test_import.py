@@ -127,3 +127,27 @@ async def failing_after(batches: int, arguments: Sequence[str], monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(table_import, "send", send)
         return await asyncio.to_thread(main, arguments)
+
+
+async def test_a_register_that_is_not_defined_yet(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    async with site.running() as client:
+        await create(client)
+        for suffix, text in (("csv", f"{HEADER}\n{OLD}\n"), ("jsonl", '{"lighthouse":"FAR","name":"Farol"}\n')):
+            file = tmp_path / f"table.{suffix}"
+            file.write_text(text)
+            where = ("--grpc", client.address, "--vkey", site.signers[LIGHTHOUSE].vkey)
+            said = await spawn("import", LIGHTHOUSE, file, *where, MINTMARK_TOKEN=TOKEN)
+            assert said.code == exits.ERROR
+            assert f"{LIGHTHOUSE} is not defined yet" in said.err
+            assert "mintmark append lighthouse --system --key register:lighthouse --item" in said.err
+
+
+async def test_a_log_that_was_not_created(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    async with site.running() as client:
+        (tmp_path / "table.csv").write_text(f"{HEADER}\n{OLD}\n")
+        where = ("--grpc", client.address, "--vkey", site.signers[LIGHTHOUSE].vkey)
+        said = await spawn("import", LIGHTHOUSE, tmp_path / "table.csv", *where, MINTMARK_TOKEN=TOKEN)
+        assert (said.code, f"`mintmark create {LIGHTHOUSE}`" in said.err) == (exits.NOT_YET, True), said
+    (tmp_path / "up").mkdir()
+    said = await spawn("import", "lighthouse", tmp_path / "table.csv", "--dir", tmp_path / "up")
+    assert (said.code, "`mintmark create lighthouse`" in said.err) == (exits.ERROR, True), said

@@ -99,3 +99,10 @@ async def test_a_server_s_command_beside_an_up(
     (tmp_path / ".mintmark").mkdir()
     (tmp_path / ".mintmark" / "mintmark.toml").touch()
     one_sentence(await spawn(*command), exits.ERROR, "--config .mintmark/mintmark.toml")
+
+
+@pytest.mark.parametrize("command", [("append", "chese", "--tombstone", "x"), ("import", "chese")])
+def test_a_log_to_write_that_is_not_made(run: Run, readme: Path, command: tuple[str, ...]) -> None:
+    file = (readme, "--format", "csv") if command[0] == "import" else ()
+    result = run(*command, *file, "--dir", readme.parent)
+    one_sentence(result, exits.ERROR, "no key of chese is known", "`mintmark create chese`")

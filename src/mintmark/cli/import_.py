@@ -35,7 +35,7 @@ def import_(name: str, file: Path, format_: str | None, legacy: bool, where: Whe
         raise click.UsageError(f"{file} does not say what it is; add --format {'|'.join(FORMATS)}")
     if legacy and format_ != "rsf":
         raise click.UsageError("--legacy is for RSF files")
-    log = where.log(name)
+    log = where.log(name, to_write=True)
     (appended, present, head), warnings = run(_import(where, log, file, format_, legacy, as_json))
     tell_warnings(warnings)
     result = {

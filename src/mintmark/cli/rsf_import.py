@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.cli import download
-from mintmark.cli.upload import Imported, batches, derived_id, patiently, send
+from mintmark.cli.upload import Imported, batches, derived_id, head_to_grow, send
 from mintmark.errors import ProofError, Rejected
 from mintmark.register.entry import format_entry
 from mintmark.register.rsf import read_rsf
@@ -75,7 +75,7 @@ async def append_file(
 
     Raises Rejected where the log holds something else than the file.
     """
-    head = await patiently(lambda: download.get_head(client, log))
+    head = await head_to_grow(client, log)
     held = await _held(client, log, head, file)
     step(held)
     trusted = await download.begin(client, log, head)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.cli import download
 from mintmark.cli.overlap import Overlap
-from mintmark.cli.upload import Imported, batches, derived_id, patiently, send
+from mintmark.cli.upload import Imported, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
 from mintmark.register import canonical
 from mintmark.register.chunk import open_chunk
@@ -59,10 +59,12 @@ async def read_definitions(client: Client, log: Log, head: Checkpoint) -> dict[s
 
 async def append_table(client: Client, log: Log, path: Path, format_: str, *, step: Callable[[int], None]) -> Imported:
     """Appends those of a file's rows that are not there yet. Raises Rejected with line and reason."""
-    head = await patiently(lambda: download.get_head(client, log))
+    head = await head_to_grow(client, log)
     rules = Rules.load(await read_definitions(client, log, head), {})
+    if rules.schema.register is None and format_ != "jsonl":  # whose lines may be definitions
+        raise _undefined(log)
     overlap, count, appended = Overlap(), 0, 0
-    for row in _checked(path, format_, rules, head.size):
+    for row in _checked(log, path, format_, rules, head.size):
         overlap.add(row)
         count += 1
     await overlap.read(client, log, head)
@@ -82,13 +84,23 @@ async def _send(client: Client, trusted: Trusted, batch: Sequence[tuple[pb.Item,
     return (await send(client, trusted, lambda: client.append_items(trusted.origin, request_id, messages)))[1]
 
 
-def _checked(path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
+def _undefined(log: Log) -> Rejected:
+    define = f"mintmark append {log.name} --system --key"
+    return Rejected(
+        f"{log.origin} is not defined yet; define each field with `{define} field:NAME --item JSON`, then the register "
+        f"""with `{define} register:{log.name} --item '{{"register":"{log.name}","fields":[…]}}'`""",
+        rule="schema",
+    )
+
+
+def _checked(log: Log, path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
     """The rows of a file, each found good at its place."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number, row in enumerate(read_table(path, format_, rules.schema)):
         try:
             rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
-        except Rejected as error:
+        except Rejected as fault:
+            error = _undefined(log) if rules.schema.register is None and row.type == "user" else fault
             raise Rejected(f"line {row.line}: {error}", rule=error.rule, field=error.field, line=row.line) from None
         yield row
 

@@ -12,12 +12,13 @@ import random
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from mintmark.cli.download import accept
-from mintmark.errors import Busy, ProofError, Unavailable
+from mintmark.cli.download import accept, get_head
+from mintmark.errors import Busy, NotYet, ProofError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+    from mintmark.cli.where import Log
     from mintmark.rpc.client import Appended, Client
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import Trusted
@@ -51,6 +52,14 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
             if monotonic() + pause > until:
                 raise
             await asyncio.sleep(pause)
+
+
+async def head_to_grow(client: Client, log: Log) -> Checkpoint:
+    """The verified head that an import goes on from. Raises NotYet where the log was never made."""
+    try:
+        return await patiently(lambda: get_head(client, log))
+    except NotYet as error:
+        raise NotYet(f"{error}; `mintmark create {log.origin}` makes it") from error
 
 
 async def send(

@@ -65,13 +65,13 @@ class Where:
             return self.http_option
         return self.place.addresses().http
 
-    def log(self, name: str) -> Log:
+    def log(self, name: str, *, to_write: bool = False) -> Log:
         """The log of a short name or an origin. Raises Misconfigured when no key of it is known."""
         if self.vkeys:
             verifiers = tuple(verifier for key in self.vkeys for verifier in key_argument(key))
             origins = {verifier.name for verifier in verifiers}
         else:
-            verifiers = self._trusted(name)
+            verifiers = self._trusted(name, to_write)
             origins = {verifiers[0].name}
         log = Log(verifiers[0].name, verifiers)
         if len(origins) > 1 or name not in (log.origin, log.name):
@@ -86,10 +86,11 @@ class Where:
 
         return Client(self.grpc, token=self._token())
 
-    def _trusted(self, name: str) -> tuple[Verifier, ...]:
+    def _trusted(self, name: str, to_write: bool) -> tuple[Verifier, ...]:
         file = self.trust / f"{name.rsplit('/', 1)[-1]}.vkey"
         if not file.exists():
-            raise Misconfigured(f"no key of {name} is known: {file} is not there; {self._hint(file.stem)}")
+            new = f"; `mintmark create {name}` makes a new log" if to_write and not self.grpc_option else ""
+            raise Misconfigured(f"no key of {name} is known: {file} is not there; {self._hint(file.stem)}{new}")
         return read_vkeys(file)
 
     def _hint(self, name: str) -> str:

@@ -11,7 +11,7 @@ from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, format_note, generate_skey, parse_note, parse_vkey
 from tests.incidents.places import add_records, mirror, register
-from tests.mirror.test_fsck import checked, damage, mended
+from tests.mirror.test_fsck_read import checked, damage, mended
 
 if TYPE_CHECKING:
     from mintmark.store.read_store import ReadStore

@@ -8,8 +8,10 @@ directory has none, nor headers; there the files are on disk before the checkpoi
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gzip
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 AT_ONCE = 32  # requests
+LINGER = 0.2  # seconds
 CHECKPOINT = "checkpoint"
 TILE = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
 ENTRIES = {**TILE, "Content-Encoding": "gzip"}
@@ -127,6 +130,8 @@ def open_store(url: str) -> ObjectStore:
         raise _no_store(url, _reason(error)) from error
     if isinstance(store, HTTPStore):  # where only who runs the server can write
         raise _no_store(url, "a web server takes no files")
+    # Its threads still give back what they hold after their last answer; an interpreter that has ended by then aborts.
+    atexit.register(time.sleep, LINGER)
     return store
 
 

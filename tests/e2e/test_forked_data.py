@@ -35,9 +35,9 @@ def honest(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.fixture
 def forked(tmp_path: Path, honest: Up) -> Iterator[Up]:
-    """The same keys and origin, other data."""
+    """The same keys and origin, other data. A mint beside whose key its mark stands would refuse to sign it."""
     for part in ("mint/keys", "trust"):
-        shutil.copytree(honest.directory / part, tmp_path / "forked" / part)
+        shutil.copytree(honest.directory / part, tmp_path / "forked" / part, ignore=shutil.ignore_patterns("*.mark"))
     with up(tmp_path / "forked", "--register", FORKED) as running:
         yield running
 

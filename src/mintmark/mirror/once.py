@@ -86,7 +86,7 @@ async def _kinds(worker: Worker) -> dict[tuple[str, str], str]:
 
 
 async def _reach(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str]) -> Reached:
-    target = await _offer(worker, log, kinds)
+    target, before = await _offer(worker, log, kinds), await _size(worker, log.origin)
     error: MintmarkError | None = NotYet(f"no source offers {log.origin}") if target is None else None
     failures = 0
     while target is not None:
@@ -94,8 +94,9 @@ async def _reach(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str
             async with asyncio.timeout(max(worker.deadline - monotonic(), 0) + GRACE):
                 delay = await log.attempt()
             error, failures = None, 0
-        except TimeoutError:
-            error = Unavailable("the time is over")
+        except TimeoutError:  # no error where the run got somewhere: the next one goes on from there
+            if await _size(worker, log.origin) == before:
+                error = Unavailable("the time was over before anything was written; give it more")
             break
         except MintmarkError as trouble:
             error, failures = trouble, failures + 1
@@ -104,6 +105,14 @@ async def _reach(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str
             break
         await asyncio.sleep(delay)
     return await _reached(worker, log, target, error)
+
+
+async def _size(worker: Worker, origin: str) -> int:
+    """How far a log is verified; 0 where nothing of it is known."""
+    try:
+        return (await worker.store.progress(origin)).size
+    except MintmarkError:
+        return 0
 
 
 async def _offer(worker: Worker, log: Followed, kinds: dict[tuple[str, str], str]) -> Checkpoint | None:

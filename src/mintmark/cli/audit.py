@@ -7,7 +7,6 @@ of an audit passed. A contradiction leaves it as it was, and writes the notes th
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from urllib.parse import quote
 import click
 
 from mintmark.cli.checkpoint import describe
-from mintmark.cli.output import answer, run, write_durably
+from mintmark.cli.output import answer, run, state_directory, write_durably
 from mintmark.cli.where import client_options
 from mintmark.errors import BadSignature, Malformed, Misconfigured, Untrusted
 
@@ -59,8 +58,8 @@ def _default_state(where: Where, log: Log) -> Path:
     """Beside the `up` that is asked; for a server elsewhere, in the user's state directory, a file for each key."""
     if not where.grpc_option:
         return where.place.dir / "audit" / f"{log.name}.checkpoint"
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return home / "mintmark" / "audit" / f"{quote(log.origin, safe='')}+{log.verifiers[0].key_id.hex()}.checkpoint"
+    name = f"{quote(log.origin, safe='')}+{log.verifiers[0].key_id.hex()}.checkpoint"
+    return state_directory() / "audit" / name
 
 
 def _remembered(state: Path, log: Log) -> Checkpoint | None:

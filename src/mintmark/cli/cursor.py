@@ -6,16 +6,16 @@ The place moves only over what is sound, so that the next run finds again what t
 from __future__ import annotations
 
 import json
-import os
 from hashlib import sha256
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mintmark.cli.output import write_durably
+from mintmark.cli.output import state_directory, write_durably
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mintmark.cli.databases import Database
 
 EVERY = 2.0  # seconds between writes
@@ -23,8 +23,8 @@ EVERY = 2.0  # seconds between writes
 
 def cursor_file(database: Database, origin: str) -> Path:
     """In the user's state directory, one for each database and log."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return home / "mintmark" / "fsck" / sha256(database.conninfo.encode()).hexdigest()[:16] / quote(origin, safe="")
+    digest = sha256(database.conninfo.encode()).hexdigest()[:16]
+    return state_directory() / "fsck" / digest / quote(origin, safe="")
 
 
 class Cursor:

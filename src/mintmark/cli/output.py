@@ -123,6 +123,11 @@ def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[
         Path(temporary).unlink(missing_ok=True)
 
 
+def state_directory() -> Path:
+    """What commands remember for this user between their runs (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mintmark"
+
+
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
     """Writes a file as a whole: after a crash the old bytes are there or the new ones (see `durable`)."""
     with durable(path, mode=mode, replace=replace) as stream:

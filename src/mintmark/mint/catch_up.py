@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Misconfigured, NotYet, ProofError
 from mintmark.mint.mark import read_mark, write_mark
 from mintmark.mint.state import State, check_stored, erase_items
-from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import begins_register, erased_index
+from mintmark.register.chunk import is_of_kind, open_chunk
+from mintmark.register.entry import erased_index
 from mintmark.store.mint_store import Commit, Definition
 from mintmark.store.model import Head
 from mintmark.tlog import bundle, second_path
@@ -161,7 +161,7 @@ async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes)
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:
     """Which kind of log this is only the mirror has said; the first entry proves it."""
-    if begins_register(bundle.cut(first.bundles[0].entries)[0]) != (log.kind == "register"):
+    if not is_of_kind(first, log.kind):
         raise ProofError(f"the mirror shows {log.origin} as of kind {log.kind}; its entries are not", note)
 
 

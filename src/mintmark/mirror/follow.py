@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
 from mintmark.mirror.compare import check_known
 from mintmark.mirror.project import Counts, Projected, open_chunks
-from mintmark.register.entry import begins_register
+from mintmark.register.chunk import is_of_kind
 from mintmark.store.model import Head
 from mintmark.store.read_model import Batch, Progress
-from mintmark.tlog import bundle, tile
+from mintmark.tlog import tile
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.edge import Edge
@@ -187,7 +187,7 @@ class Follower:
 
 def _check_kind(progress: Progress, first: VerifiedChunk, pending: Checkpoint) -> None:
     """The source said which kind of log it is; the first entry proves it."""
-    if begins_register(bundle.cut(first.bundles[0].entries)[0]) != (progress.kind == "register"):
+    if not is_of_kind(first, progress.kind):
         raise ProofError(f"{progress.origin} was shown as of kind {progress.kind}; its entries are not", pending.note)
 
 

@@ -10,12 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, ProofError
+from mintmark.register.entry import begins_register
 from mintmark.register.kernel import open_rows
+from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
     from mintmark.register.entry import Row
     from mintmark.tlog.trust import VerifiedChunk
+
+
+def is_of_kind(first: VerifiedChunk, kind: str) -> bool:
+    """Whether a log that begins with this chunk is a register, or opaque, as is said of it."""
+    return begins_register(bundle.cut(first.bundles[0].entries)[0]) == (kind == "register")
 
 
 def open_chunk(chunk: VerifiedChunk) -> list[Row]:

@@ -15,10 +15,13 @@ Bundles of 256 entries have paths of the same form, `tile/entries/…`; the item
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed
 from mintmark.tlog.kernel import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Key = tuple[int, int]  # (level, index): a tile whatever its width
 
@@ -89,10 +92,7 @@ def parse_entries_path(text: str) -> tuple[int, int]:
     Raises:
         Malformed: anything that `entries_path` would not have printed.
     """
-    _, index, width = _parse(text)
-    if entries_path(index, width) != text:
-        raise Malformed(f"not the path of an entry bundle: {text!r}")
-    return index, width
+    return _parse_bundle(text, entries_path, "an entry bundle")
 
 
 def items_path(index: int, width: int = WIDTH) -> str:
@@ -110,9 +110,13 @@ def parse_items_path(text: str) -> tuple[int, int]:
     Raises:
         Malformed: anything that `items_path` would not have printed.
     """
+    return _parse_bundle(text, items_path, "a bundle of items")
+
+
+def _parse_bundle(text: str, path_of: Callable[[int, int], str], what: str) -> tuple[int, int]:
     _, index, width = _parse(text)
-    if items_path(index, width) != text:
-        raise Malformed(f"not the path of a bundle of items: {text!r}")
+    if path_of(index, width) != text:
+        raise Malformed(f"not the path of {what}: {text!r}")
     return index, width
 
 

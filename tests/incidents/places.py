@@ -20,6 +20,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
 from mintmark.store.feed import HeadFeed
+from mintmark.store.shared_reads import SharedReads
 from mintmark.tlog.note import generate_skey
 from tests.world import Announced, World, started
 
@@ -120,6 +121,7 @@ async def rows(store: LogStore, *tables: str) -> dict[str, list[tuple[Any, ...]]
 async def served(store: LogStore) -> AsyncIterator[Client]:
     """A client of the logs in a database, over real gRPC."""
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(store, HeadFeed(store.pool, store.pool.conninfo)), server)
+    service = LogService(SharedReads(store), HeadFeed(store.pool, store.pool.conninfo))
+    log_pb2_grpc.add_LogServicer_to_server(service, server)
     async with started(server) as address, Client(address) as client:
         yield client

@@ -23,15 +23,6 @@ CONNECTIONS = 8
 BACKLOG = 2_048
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
-    """The event loop for thousands of small requests: uvloop's, where it runs."""
-    try:
-        import uvloop
-    except ImportError:  # Windows
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
     """Serves the read API until cancelled. Raises Misconfigured, Unavailable."""
     async with opened(database, links) as app:

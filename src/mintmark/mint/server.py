@@ -32,6 +32,7 @@ from mintmark.store.log_store import LogStore
 from mintmark.store.migrate import migrate
 from mintmark.store.mint_store import MintStore
 from mintmark.store.pool import open_pool
+from mintmark.store.shared_reads import SharedReads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,7 +72,7 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         logs, feed = Logs(store, Pool(), directory, tell=_tell), HeadFeed(reads, database)
         server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[Door(known)])
         log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
-        log_pb2_grpc.add_LogServicer_to_server(LogService(LogStore(reads), feed), strict_server(server))
+        log_pb2_grpc.add_LogServicer_to_server(LogService(SharedReads(LogStore(reads)), feed), strict_server(server))
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
         stack.push_async_callback(logs.close)

@@ -16,6 +16,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,13 @@ class _Bucket:
         self.level -= count
 
 
+@lru_cache(4_096)
+def _match(globs: tuple[str, ...], origin: str) -> bool:
+    """Whether one of these globs matches an origin, or the name that it ends with."""
+    name = origin.rsplit("/", 1)[-1]
+    return any(fnmatchcase(origin, glob) or fnmatchcase(name, glob) for glob in globs)
+
+
 @dataclass(frozen=True)
 class Token:
     """One credential."""
@@ -67,8 +75,7 @@ class Token:
 
     def may(self, right: str, origin: str) -> bool:
         """Whether it has a right in a log."""
-        name = origin.rsplit("/", 1)[-1]
-        return right in self.rights and any(fnmatchcase(origin, glob) or fnmatchcase(name, glob) for glob in self.logs)
+        return right in self.rights and _match(self.logs, origin)
 
     def check(self, right: str, origin: str) -> None:
         """Raises Forbidden where it lacks a right in a log."""

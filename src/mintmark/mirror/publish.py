@@ -25,6 +25,7 @@ from mintmark.register.chunk import open_chunk
 from mintmark.register.entry import erased_index
 from mintmark.rpc import chunks, limits
 from mintmark.store.read_store import ReadStore
+from mintmark.store.shared_reads import SharedReads
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -159,7 +160,8 @@ class Publisher:
             edge = await self._store.edge(self._log.id, self._start)
             trusted = Trusted(self._log.origin, self._verifiers, head, edge)
             at = self._start - self._start % WIDTH
-            reading = chunks.read(self._store, self._log.id, at, head.size, head.size, lambda: limits.READ_AHEAD)
+            rows, size = SharedReads(self._store), head.size
+            reading = chunks.read(rows, self._log.id, at, size, size, lambda: limits.READ_AHEAD)
             if self._start < head.size:
                 async with aclosing(reading):
                     async for chunk in reading:

@@ -29,6 +29,7 @@ from mintmark.store.feed import HeadFeed
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
+from mintmark.store.shared_reads import SharedReads
 from mintmark.tlog.cosignature import KINDS as COSIGNERS
 from mintmark.tlog.keys import public_key
 
@@ -188,7 +189,7 @@ async def _serving(store: ReadStore, database: str, listen: str | None) -> Async
         return
     feed = HeadFeed(store.pool, database)
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(store, feed), strict_server(server))
+    log_pb2_grpc.add_LogServicer_to_server(LogService(SharedReads(store), feed), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")
     await server.start()

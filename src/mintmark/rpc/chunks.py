@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Rows(Protocol):
     """Where the rows of a log are read, each batch in one query."""
 
-    async def tiles(self, log: int, keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """The hashes of these tiles, as wide as they are stored."""
+    async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]:
+        """The hashes of these tiles, as wide as a tree of `size` has them, or wider."""
 
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
         """Bundles [first, stop): as many as fit in `most` bytes, one at least."""
@@ -40,7 +40,7 @@ async def read(
         found = await rows.bundles(log, at // WIDTH, -(-end // WIDTH), most())
         spans = plan(found, at, end)
         plans = [prove.subtree_spans(lo, hi, size) for lo, hi in spans]
-        tiles = await rows.tiles(log, prove.needed([span for proof in plans for span in proof]))
+        tiles = await rows.tiles(log, prove.needed([span for proof in plans for span in proof]), size)
         for (lo, hi), proof in zip(spans, plans, strict=True):
             yield make(lo, hi, found[(lo - at) // WIDTH :], prove.prove(proof, tiles))
         at = spans[-1][1]

@@ -59,7 +59,7 @@ class Reader(Protocol):
     async def log(self, origin: str) -> Log: ...
     async def head(self, log: int) -> Head: ...
     async def heads(self, logs: Collection[int]) -> Mapping[int, Head]: ...
-    async def tiles(self, log: int, keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]: ...
+    async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]: ...
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int: ...
 
@@ -156,7 +156,7 @@ class LogService(log_pb2_grpc.LogServicer):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
             if ref.index * WIDTH + ref.width > head.size >> 8 * ref.level:
                 raise NotYet(f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}")
-        found = await self._reader.tiles(log.id, {(ref.level, ref.index) for ref in request.tiles})
+        found = await self._reader.tiles(log.id, {(ref.level, ref.index) for ref in request.tiles}, head.size)
         return pb.GetTilesResponse(hashes=[found[r.level, r.index][: r.width * HASH] for r in request.tiles])
 
     @unary
@@ -172,7 +172,7 @@ class LogService(log_pb2_grpc.LogServicer):
             index = await self._reader.leaf_index(log.id, request.leaf_hash, size)
         if not 0 <= index < size:
             raise NotYet(f"no entry {index} in the tree of size {size}")
-        proof = await self._prove(log.id, prove.inclusion_spans(index, size))
+        proof = await self._prove(log.id, prove.inclusion_spans(index, size), size)
         note = head.note if size == head.size else b""
         return pb.GetInclusionProofResponse(index=index, size=size, proof=proof, note=note)
 
@@ -185,7 +185,8 @@ class LogService(log_pb2_grpc.LogServicer):
         if not 0 <= request.old_size <= request.size:
             raise Malformed(f"consistency of {request.old_size} with {request.size}: ask for 0 <= old_size <= size")
         _within(request.size, head)
-        proof = await self._prove(log.id, prove.consistency_spans(request.old_size, request.size))
+        spans = prove.consistency_spans(request.old_size, request.size)
+        proof = await self._prove(log.id, spans, request.size)
         return pb.GetConsistencyProofResponse(proof=proof)
 
     def _read_ahead(self) -> int:
@@ -196,8 +197,8 @@ class LogService(log_pb2_grpc.LogServicer):
         log = await self._reader.log(origin)
         return log, await self._reader.head(log.id)
 
-    async def _prove(self, log: int, spans: Sequence[merkle.Span]) -> list[bytes]:
-        return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans)))
+    async def _prove(self, log: int, spans: Sequence[merkle.Span], size: int) -> list[bytes]:
+        return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans), size))
 
 
 def _within(size: int, head: Head) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from psycopg.rows import TupleRow, class_row
 
 from mintmark.errors import MintmarkError, NotYet
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
+    from mintmark.store.tile_cache import Address
+
     Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 LOGS = "select id, origin, name, kind, salted from log"
@@ -30,6 +33,12 @@ HEADS = "select log, size, root, note from head where log = any(%s)"
 TILES = """
     select level, index, hashes
     from tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
+# Of many logs, each by the index of tiles, whatever the planner thinks of so many. They come as one JSON text: psycopg
+# takes longer to print arrays than Postgres to answer.
+TILES_AT = """
+    select k.at, t.hashes from jsonb_to_recordset(%(asked)s::jsonb) as k(at int, log int, level int, index bigint)
+    cross join lateral (select hashes from {table} t where t.log = k.log and t.level = k.level and t.index = k.index
+                        limit 1) as t"""
 # The window sums lengths alone: bundles past the limit are never read from disk.
 BUNDLES = """
     select index, width, entries, items from (
@@ -88,6 +97,10 @@ class LogStore:
             raise MintmarkError(f"tile {min(lost)} of log {log} is lost; run mintmark fsck")
         return found
 
+    async def tiles_at(self, addresses: Sequence[Address]) -> dict[int, bytes]:
+        """Tiles of any logs, by their places in `addresses`, as wide as they are stored; none for one that is lost."""
+        return await self._tiles_at("tile", addresses)
+
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
         """Bundles [first, stop): as many as fit in `most` bytes, one at least. Raises MintmarkError if one is lost."""
         rows = await self._fetch(BUNDLES, {"log": log, "first": first, "stop": stop, "most": most})
@@ -103,6 +116,10 @@ class LogStore:
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
         """The first index below `size` of a leaf hash. Raises NotYet where it is not, or where no index is kept."""
         raise NotYet("a mint keeps no index of leaf hashes; ask by index, or ask a mirror that keeps one")
+
+    async def _tiles_at(self, table: str, addresses: Sequence[Address]) -> dict[int, bytes]:
+        asked = [{"at": at, "log": log, "level": lv, "index": index} for at, (log, lv, index) in enumerate(addresses)]
+        return dict(await self._fetch(TILES_AT.format(table=table), {"asked": orjson.dumps(asked).decode()}))
 
     async def _fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any]) -> list[TupleRow]:
         async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:

@@ -74,11 +74,6 @@ GROWTH = """
         select index, timestamp, live from entry
         where log = %(log)s and type = 'user' and number = n.number and index < %(size)s limit 1) as e
     order by e.index"""
-# Each by the index of tiles, whatever the planner thinks of so many.
-TILES = """
-    select k.at, t.hashes from jsonb_to_recordset(%(asked)s::jsonb) as k(at int, log int, level int, index bigint)
-    cross join lateral (select hashes from {table} t where t.log = k.log and t.level = k.level and t.index = k.index
-                        limit 1) as t"""
 NOTE = """
     select size, note from checkpoint where log = %(log)s and size >= %(least)s and size <= %(most)s
     order by size limit 1"""
@@ -208,17 +203,9 @@ class RegisterStore(LogStore):
         rows = await self._fetch(NOTE, {"log": log, "least": least, "most": most})
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def log_tiles(self, addresses: Sequence[Address]) -> dict[int, bytes]:
-        """Tiles of the logs' own trees, by their places in `addresses`."""
-        return await self._tiles("tile", addresses)
-
     async def v1_tiles(self, addresses: Sequence[Address]) -> dict[int, bytes]:
-        """Tiles of the trees over the user entries in their v1 form."""
-        return await self._tiles("v1_tile", addresses)
-
-    async def _tiles(self, table: str, addresses: Sequence[Address]) -> dict[int, bytes]:
-        asked = [{"at": at, "log": log, "level": lv, "index": index} for at, (log, lv, index) in enumerate(addresses)]
-        return dict(await self._fetch(TILES.format(table=table), {"asked": orjson.dumps(asked).decode()}))
+        """Tiles of the trees over the user entries in their v1 form, as `tiles_at` gives those of the logs."""
+        return await self._tiles_at("v1_tile", addresses)
 
     async def _one(self, query: str, **args: Any) -> Row | None:
         rows = await self._fetch(query, args)

@@ -33,7 +33,7 @@ class Readers:
 
     def __init__(self, store: RegisterStore) -> None:
         self.latest: Grouped[Lookup, Row] = Grouped(store.latest)
-        self.tiles = TileCache(store.log_tiles)
+        self.tiles = TileCache(store.tiles_at)
         self.v1_tiles = TileCache(store.v1_tiles)
         self._existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._exist)
         self._known: dict[Lookup, bool] = {}

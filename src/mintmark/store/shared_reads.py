@@ -1,0 +1,45 @@
+"""A log store for many callers at once: what they ask for meanwhile is one query, and tiles that were read are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mintmark.errors import NotYet
+from mintmark.store.grouped import Grouped
+from mintmark.store.tile_cache import TileCache
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from mintmark.store.log_store import LogStore
+    from mintmark.store.model import Head, TileKey
+
+
+class SharedReads:
+    """What the service `Log` reads. A head is never kept: it is read after it was asked for."""
+
+    def __init__(self, store: LogStore) -> None:
+        self.logs, self.log, self.bundles, self.leaf_index = store.logs, store.log, store.bundles, store.leaf_index
+        self._store = store
+        self._heads: Grouped[int, Head] = Grouped(self._ask)
+        self._tiles = TileCache(store.tiles_at)
+
+    async def head(self, log: int) -> Head:
+        """The head of a log; raises NotYet before its first checkpoint."""
+        if (head := await self._heads.get(log)) is None:
+            raise NotYet("this log has no checkpoint yet")
+        return head
+
+    async def heads(self, logs: Collection[int]) -> dict[int, Head]:
+        """The heads of those logs that have one, by log id."""
+        heads = await asyncio.gather(*map(self._heads.get, logs))
+        return {log: head for log, head in zip(logs, heads, strict=True) if head is not None}
+
+    async def tiles(self, log: int, keys: Collection[TileKey], size: int) -> dict[TileKey, bytes]:
+        """These tiles, as wide as a tree of `size` has them, or wider. Raises MintmarkError if one is lost."""
+        return await self._tiles.get(log, keys, size)
+
+    async def _ask(self, logs: Sequence[int]) -> dict[int, Head]:
+        heads = await self._store.heads(set(logs))
+        return {at: heads[log] for at, log in enumerate(logs) if log in heads}

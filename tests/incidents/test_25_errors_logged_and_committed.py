@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from mintmark.errors import MintmarkError
-from mintmark.mirror.follow import COMMIT_ENTRIES
+from mintmark.mirror.batches import COMMIT_ENTRIES
 from tests.incidents.places import follower, mirror, rows, worker
 from tests.world import World
 

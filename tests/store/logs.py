@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mintmark.mirror.project import Counts, Projected, open_chunks
+from mintmark.mirror.project import Counts, Projected
+from mintmark.register.chunk import open_chunk
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
@@ -53,7 +54,9 @@ class Written:
         head = trusted.accept(self.world.notes[-1], proof)
         received = self.world.entries(self.origin, before, head.size, head.size)
         chunks = [trusted.chunk(chunk) async for chunk in received]
-        rows = Projected(log, self.counts, open_chunks(chunks)) if self.kind == "register" else None
+        rows = None
+        if self.kind == "register":
+            rows = Projected(log, self.counts, [row for chunk in chunks for row in open_chunk(chunk)])
         shown = Head(head.size, head.root, head.note)
         return Batch(log, before, chunks, rows, head.note, head.size, "test", shown)
 

@@ -2,7 +2,7 @@
 
     note -> Trusted.accept -> chunks -> Trusted.chunk -> batches -> ReadStore.integrate -> head
 
-The next batch is received and verified while the last one is written. All that a follower remembers between steps is a
+The next batch is received and verified while the last two are written. All that a follower remembers between steps is a
 copy of what the database says; after any trouble it forgets it and reads again.
 """
 
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, ProofError, Unavailable, Untrusted
+from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, Untrusted
+from mintmark.mirror.batches import Verified, batches
 from mintmark.mirror.compare import check_known
-from mintmark.mirror.project import Counts, Projected, open_chunks
-from mintmark.register.chunk import is_of_kind
+from mintmark.mirror.project import Counts, Projected
+from mintmark.mirror.writing import Writing
 from mintmark.store.model import Head
 from mintmark.store.read_model import Batch, Progress
 from mintmark.tlog import tile
@@ -27,24 +28,22 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from mintmark.mirror.source import Source
     from mintmark.store.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Signer, Verifier
-    from mintmark.tlog.trust import VerifiedChunk
-
-COMMIT_ENTRIES, COMMIT_BYTES = 16_384, 8 * 2**20  # a batch ends at the first chunk that reaches either
 
 
 @dataclass
 class _State:
-    """What the database says (its size is what was committed), and what has been verified beyond it."""
+    """What the database says once all that is on its way is committed, and what has been verified beyond it."""
 
     progress: Progress
     trusted: Trusted
-    counts: Counts
+    counts: Counts  # of what was there
+    last: Projected | None = None  # what was projected since
 
 
 class Follower:
@@ -115,65 +114,48 @@ class Follower:
         head = state.trusted.head
         if head is None:
             raise AssertionError("accept sets a head")
-        if state.progress.size == head.size > state.progress.shown:
-            await self._commit(state, source, [])
-        async with aclosing(self._batches(state.trusted, source, head, deadline)) as batches:  # type: ignore[type-var]  # a generator
-            ahead = asyncio.ensure_future(anext(batches, None))
-            try:
-                while (batch := await ahead) is not None:
-                    ahead = asyncio.ensure_future(anext(batches, None))
-                    await self._commit(state, source, batch)
-            finally:
-                ahead.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await ahead
+        async with Writing(self.store) as writing:
+            if state.progress.size == head.size > state.progress.shown:
+                await writing.put(self._next(state, source, Verified()))
+            found = batches(state.trusted, source, head, state.progress.kind, deadline)
+            await self._write(state, source, writing, found)
+            if await writing.finish():
+                state.progress = replace(state.progress, shown=state.progress.size, root=head.root)
         if state.progress.shown < state.progress.size == head.size:
             lost = await self.store.unexplained(state.progress.id)
             raise NotYet(f"the item of entry {lost} was withheld by {source.address}, and no erasure explains it")
         return state.progress.size == head.size
 
-    async def _batches(
-        self, trusted: Trusted, source: Source, head: Checkpoint, deadline: float
-    ) -> AsyncIterator[list[VerifiedChunk]]:
-        """Batches up to the head, or until the deadline: what has been verified by then is still given, and written."""
-        batch: list[VerifiedChunk] = []
-        entries = size = 0
-        async for chunk in self._verified(trusted, source, head):
-            batch.append(chunk)
-            entries += chunk.end - chunk.start
-            size += sum(len(row.entries) + len(row.items) for row in chunk.bundles)
-            late = monotonic() > deadline
-            if entries >= COMMIT_ENTRIES or size >= COMMIT_BYTES or chunk.end == head.size or late:
-                yield batch
-                batch, entries, size = [], 0, 0
-                if late:
-                    return
+    async def _write(
+        self, state: _State, source: Source, writing: Writing, verified: AsyncGenerator[Verified, None]
+    ) -> None:
+        """Writes batches while the next one is received and verified."""
+        async with aclosing(verified):
+            ahead = asyncio.ensure_future(anext(verified, None))
+            try:
+                while (batch := await ahead) is not None:
+                    ahead = asyncio.ensure_future(anext(verified, None))
+                    if state.progress.kind == "register":
+                        await writing.finish()  # its rows supersede, and count on from, those before
+                    await writing.put(self._next(state, source, batch))
+            finally:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await ahead
 
-    async def _verified(self, trusted: Trusted, source: Source, head: Checkpoint) -> AsyncIterator[VerifiedChunk]:
-        if trusted.edge.size == head.size:
-            return
-        async with aclosing(source.entries(self.origin, trusted.edge.size, head.size, head.size)) as chunks:  # type: ignore[type-var]
-            while trusted.edge.size < head.size:
-                if (chunk := await anext(chunks, None)) is None:
-                    raise Unavailable(f"{source.address} ended at entry {trusted.edge.size} of {head.size}")
-                yield trusted.chunk(chunk)
-
-    async def _commit(self, state: _State, source: Source, chunks: list[VerifiedChunk]) -> None:
-        pending = state.trusted.head
+    def _next(self, state: _State, source: Source, verified: Verified) -> Batch:
+        """The next batch to write; from then on `state` is what the database will say."""
+        pending, before = state.trusted.head, state.progress
         if pending is None:
             raise AssertionError("accept sets a head")
-        before = state.progress
-        if before.size == 0 and chunks:
-            _check_kind(before, chunks[0], pending)
-        rows = _projected(before, state.counts, chunks, pending) if before.kind == "register" and chunks else None
+        chunks, rows = verified.chunks, None
+        if before.kind == "register" and chunks:
+            counts = state.counts if state.last is None else state.last.after
+            rows = state.last = Projected(before.id, counts, verified.rows)
         size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
-        batch = Batch(before.id, before.size, chunks, rows, pending.note, pending.size, source.address, head)
         state.progress = replace(before, size=size, note=pending.note, pending=pending.size)
-        if await self.store.integrate(batch):
-            state.progress = replace(state.progress, shown=size, root=pending.root)
-        if rows is not None:
-            state.counts = rows.after
+        return Batch(before.id, before.size, chunks, rows, pending.note, pending.size, source.address, head)
 
     def _cosigned(self, pending: Checkpoint) -> bytes:
         """The note with our cosignatures. They leave in the transaction that makes its last entry durable, never
@@ -183,16 +165,3 @@ class Follower:
         for cosigner in self._cosigners:
             note = cosign(note, cosigner, now)
         return note
-
-
-def _check_kind(progress: Progress, first: VerifiedChunk, pending: Checkpoint) -> None:
-    """The source said which kind of log it is; the first entry proves it."""
-    if not is_of_kind(first, progress.kind):
-        raise ProofError(f"{progress.origin} was shown as of kind {progress.kind}; its entries are not", pending.note)
-
-
-def _projected(progress: Progress, before: Counts, chunks: list[VerifiedChunk], pending: Checkpoint) -> Projected:
-    try:
-        return Projected(progress.id, before, open_chunks(chunks))
-    except ProofError as lie:
-        raise ProofError(str(lie), pending.note) from lie

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mintmark.register import kernel
-from mintmark.register.chunk import open_chunk
 from mintmark.register.entry import erased_index
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mintmark.register.entry import Row
-    from mintmark.tlog.trust import VerifiedChunk
 
     Key = tuple[str, str]
 
@@ -31,11 +29,6 @@ class Counts:
     number: int = 0
     live: int = 0
     v1: Edge = field(default_factory=Edge)
-
-
-def open_chunks(chunks: Sequence[VerifiedChunk]) -> list[Row]:
-    """The entries of verified chunks that follow one another. Raises ProofError for an item that lies."""
-    return [row for chunk in chunks for row in open_chunk(chunk)]
 
 
 class Projected:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.store.write import PUT_TILES
+from mintmark.store.log_rows import PUT_TILES
 from mintmark.tlog.kernel import HASH
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg import sql
 from psycopg.rows import class_row
 
-from mintmark.store import write
+from mintmark.store import projection
 from mintmark.store.model import Log
 from mintmark.tlog.kernel import HASH
 from mintmark.tlog.trust import Bundle
@@ -171,12 +171,12 @@ class FsckStore:
         end = start + len(hashes) // HASH
         async with self.connection() as conn:
             await conn.execute(CLEAR_LEAVES, (log, start, end))
-            await write.copy_leaves(conn, log, [(start, hashes)])
+            await projection.copy_leaves(conn, log, [(start, hashes)])
 
     async def put_rows(self, log: int, rows: Rows) -> None:
         """Writes rows of a register, which follow those that are there."""
         async with self.connection() as conn:
-            await write.register_rows(conn, log, rows)
+            await projection.register_rows(conn, log, rows)
 
     async def logs(self) -> list[Log]:
         """Every log, by name."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mintmark.store.model import Head, TileKey
-    from mintmark.store.write import PriorKey
+    from mintmark.store.projection import PriorKey
     from mintmark.tlog.trust import VerifiedChunk
 
 

@@ -1,8 +1,6 @@
 """A read database as its mirror sees it: what is followed, how far it is verified, and the one transaction of a step.
 
-Crash order: nothing is written but in `integrate`, whose first statement moves `progress.size` from the value that its
-caller verified from. A worker that lost its lease, or an answer that never came, ends there in Conflict, with nothing
-written.
+Crash order: no row of a log is written but in `integrate`.
 """
 
 from __future__ import annotations
@@ -13,14 +11,14 @@ from typing import TYPE_CHECKING
 from psycopg import errors as pg
 from psycopg.rows import class_row
 
-from mintmark.errors import Conflict, Misconfigured, NotYet, Untrusted
-from mintmark.store import write
+from mintmark.errors import Misconfigured, NotYet, Untrusted
+from mintmark.store.integrate import integrate
 from mintmark.store.log_store import LogStore
 from mintmark.store.model import short_name
 from mintmark.store.read_model import Evidence, Heartbeat, Progress, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Collection, Mapping
 
     from mintmark.store.model import TileKey
     from mintmark.store.read_model import Batch
@@ -33,11 +31,6 @@ PROGRESS = """
     select log.id, log.origin, log.name, log.kind, p.size, p.note, p.pending, p.stopped, coalesce(h.size, -1) as shown,
         h.root
     from log join progress p on p.log = log.id left join head h on h.log = log.id where log.origin = %s"""
-MOVE = """
-    update progress
-    set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
-    where log = %(log)s and size = %(old)s and stopped is null"""
-SETTLE = "update log set kind = %s where id = %s"
 UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
 CLAIM = """
     with taken as (
@@ -109,10 +102,12 @@ class ReadStore(LogStore):
         try:
             async with self.pool.connection() as conn:
                 await conn.execute(FOLLOW, {"origin": origin, "name": short_name(origin), "kind": kind})
-        except pg.UniqueViolation:
-            raise Misconfigured(
-                f"{origin} cannot be followed: another log here is named {short_name(origin)!r}; exclude one of them"
-            ) from None
+        except pg.UniqueViolation:  # of the name: by another log, or by this one, begun at the same moment
+            if (found := await self._progress(origin)) is None:
+                raise Misconfigured(
+                    f"{origin} cannot be followed: another log here is named {short_name(origin)!r}; exclude one of them"
+                ) from None
+            return found
         return await self.progress(origin)
 
     async def progress(self, origin: str) -> Progress:
@@ -126,37 +121,16 @@ class ReadStore(LogStore):
             await cursor.execute(PROGRESS, (origin,))
             return await cursor.fetchone()
 
-    async def integrate(self, batch: Batch) -> bool:
+    async def integrate(self, batch: Batch, before: Awaitable[object] | None = None) -> bool:
         """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.
 
         True when the head moved. It does not move over an item that was withheld and that no erasure explains. Raises
         Conflict, with nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
+
+        `before` is the transaction that writes the batch before, of an opaque log: the rows are sent meanwhile.
         """
-        async with self.pool.connection() as conn, conn.transaction():
-            moved = await conn.execute(
-                MOVE,
-                {
-                    "size": batch.size,
-                    "note": batch.note,
-                    "pending": batch.pending,
-                    "source": batch.source,
-                    "log": batch.log,
-                    "old": batch.old_size,
-                },
-            )
-            if moved.rowcount != 1:
-                raise Conflict("another worker moved this log, or it was stopped")
-            if batch.old_size == 0 and batch.chunks:
-                await conn.execute(SETTLE, ("opaque" if batch.rows is None else "register", batch.log))
-            await write.log_rows(conn, batch.log, batch.chunks)
-            if batch.rows is None:
-                await write.leaf_rows(conn, batch.log, batch.chunks)
-            else:
-                await write.register_rows(conn, batch.log, batch.rows)
-            if batch.head is None or await (await conn.execute(UNEXPLAINED, (batch.log,))).fetchone():
-                return False
-            await write.head(conn, batch.log, batch.head)
-            return True
+        async with self.pool.connection() as conn:
+            return await integrate(conn, batch, before)
 
     async def unexplained(self, log: int) -> int | None:
         """The first item that a source withheld and no erasure entry explains."""

@@ -1,0 +1,104 @@
+"""The transaction that writes a verified batch.
+
+Crash order: it moves `progress.size` from the value that its caller verified from, or writes nothing. A worker that
+lost its lease, or an answer that never came, ends there in Conflict. The move comes first; where the batch before is
+still on its way, the new rows go first, and then, as soon as that one is committed, the move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from psycopg import errors as pg
+
+from mintmark.errors import Conflict
+from mintmark.store import log_rows, projection
+from mintmark.store.log_rows import LogRows
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from psycopg import AsyncConnection
+    from psycopg.rows import TupleRow
+
+    from mintmark.store.read_model import Batch
+
+    Connection = AsyncConnection[TupleRow]
+
+PATIENCE = 10.0  # seconds that a transaction waits for the one before it
+
+MOVE = """
+    update progress
+    set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
+    where log = %(log)s and size = %(old)s and stopped is null"""
+SETTLE = "update log set kind = %s where id = %s"
+UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
+HEAD = """
+    insert into head (log, size, root, note) values (%(log)s, %(size)s, %(root)s, %(note)s)
+    on conflict (log) do update set size = excluded.size, root = excluded.root, note = excluded.note, at = now()"""
+CHECKPOINT = """
+    insert into checkpoint (log, size, note) values (%(log)s, %(size)s, %(note)s)
+    on conflict (log, size) do update set note = excluded.note"""
+NOTIFY = "select pg_notify('mintmark_head', %s)"
+
+
+async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | None = None) -> bool:
+    """As `ReadStore.integrate`, on a connection."""
+    rows = LogRows.of(batch.chunks)
+    if before is None:
+        async with conn.transaction():
+            await _move(conn, batch)
+            await log_rows.grow(conn, batch.log, rows)
+            await _new_rows(conn, batch, rows)
+            return await _show(conn, batch)
+    try:
+        async with conn.transaction():
+            await _new_rows(conn, batch, rows)
+            await _committed(before)
+            await _move(conn, batch)
+            await log_rows.grow(conn, batch.log, rows)
+            return await _show(conn, batch)
+    except (pg.UniqueViolation, pg.DeadlockDetected) as error:
+        raise Conflict("another worker writes this log") from error
+
+
+async def _move(conn: Connection, batch: Batch) -> None:
+    values = {"size": batch.size, "note": batch.note, "pending": batch.pending, "source": batch.source}
+    moved = await conn.execute(MOVE, {**values, "log": batch.log, "old": batch.old_size})
+    if moved.rowcount != 1:
+        raise Conflict("another worker moved this log, or it was stopped")
+    if batch.old_size == 0 and batch.chunks:
+        await conn.execute(SETTLE, ("opaque" if batch.rows is None else "register", batch.log))
+
+
+async def _new_rows(conn: Connection, batch: Batch, rows: LogRows) -> None:
+    await log_rows.put_new(conn, batch.log, rows)
+    if batch.rows is not None:
+        await projection.register_rows(conn, batch.log, batch.rows)
+    elif batch.chunks:
+        await projection.copy_leaves(conn, batch.log, [(chunk.start, chunk.hashes) for chunk in batch.chunks])
+
+
+async def _show(conn: Connection, batch: Batch) -> bool:
+    """Shows everything below the new head to readers, and tells who listens."""
+    if batch.head is None or await (await conn.execute(UNEXPLAINED, (batch.log,))).fetchone():
+        return False
+    values = {"log": batch.log, "size": batch.head.size, "root": batch.head.root, "note": batch.head.note}
+    await conn.execute(HEAD, values)
+    await conn.execute(CHECKPOINT, values)
+    await conn.execute(NOTIFY, (str(batch.log),))
+    return True
+
+
+async def _committed(before: Awaitable[object]) -> None:
+    """Waits for the transaction before this one, and raises what it did.
+
+    Not for ever: another worker's transaction may be what that one waits for, and wait for our rows itself. No database
+    sees such a circle.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.shield(before)
+    except TimeoutError:
+        raise Conflict("another worker writes this log") from None

@@ -1,0 +1,103 @@
+"""A log's own rows, as a mirror writes them: those that are new, and those that grow; the caller holds the transaction.
+
+New rows are the batch's alone, and can be sent while the batch before is being committed. Those that grow, the last
+bundle and the unfinished tiles, are written after it: two transactions that wait for each other's would not end.
+
+The last bundle grows at its end (`entries || new`): what was stored of it, an erased item's absence included, is never
+taken from a source a second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mintmark.errors import MintmarkError
+from mintmark.tlog import bundle as bundles
+from mintmark.tlog.kernel import HASH, WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from psycopg import AsyncConnection
+    from psycopg.rows import TupleRow
+
+    from mintmark.store.model import TileKey
+    from mintmark.tlog.trust import Bundle, VerifiedChunk
+
+    Connection = AsyncConnection[TupleRow]
+    Tiles = Mapping[TileKey, bytes]
+
+# By COPY: as parameters, arrays of megabytes are built twice.
+COPY_BUNDLES = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
+COPY_TILES = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
+PUT_TILES = """
+    insert into {table} (log, level, index, width, hashes)
+    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
+    on conflict (log, level, index) do update set width = excluded.width, hashes = excluded.hashes"""
+GROW_BUNDLE = """
+    update bundle set width = %s, entries = entries || %b, items = items || %b
+    where log = %s and index = %s and width = %s"""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRows:
+    """The tiles and bundles of verified chunks that follow one another."""
+
+    new_tiles: Tiles
+    new_bundles: Sequence[Bundle]
+    grown_tiles: Tiles
+    grown_bundle: Bundle | None
+    held: int  # entries of that bundle which are there
+
+    @classmethod
+    def of(cls, chunks: Sequence[VerifiedChunk]) -> Self:
+        """Those of these chunks."""
+        start = chunks[0].start if chunks else 0
+        tiles = {key: hashes for chunk in chunks for key, hashes in chunk.tiles.items()}
+        rows = [row for chunk in chunks for row in chunk.bundles]
+        grown = {key: hashes for key, hashes in tiles.items() if key[1] * WIDTH < start >> 8 * key[0]}
+        new = {key: hashes for key, hashes in tiles.items() if key not in grown}
+        held = start % WIDTH
+        return cls(new, rows[1:] if held else rows, grown, rows[0] if held else None, held)
+
+
+async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
+    """Writes the rows that are new."""
+    if rows.new_tiles:
+        async with conn.cursor() as cursor, cursor.copy(COPY_TILES) as copy:
+            copy.set_types(["int4", "int2", "int8", "int2", "bytea"])
+            for (level, index), hashes in rows.new_tiles.items():
+                await copy.write_row((log, level, index, len(hashes) // HASH, hashes))
+    if rows.new_bundles:
+        async with conn.cursor() as cursor, cursor.copy(COPY_BUNDLES) as copy:
+            copy.set_types(["int4", "int8", "int2", "bytea", "bytea"])
+            for row in rows.new_bundles:
+                await copy.write_row((log, row.index, row.width, row.entries, row.items))
+
+
+async def grow(conn: Connection, log: int, rows: LogRows) -> None:
+    """Widens the rows that are there.
+
+    Raises MintmarkError where the last bundle is not as wide as the commit before left it.
+    """
+    await put_tiles(conn, "tile", log, rows.grown_tiles)
+    if (row := rows.grown_bundle) is not None:
+        entries, items = _tail(row.entries, rows.held), _tail(row.items, rows.held)
+        grown = await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, rows.held))
+        if grown.rowcount != 1:
+            had = f"bundle {row.index} of log {log} has not the {rows.held} entries it had"
+            raise MintmarkError(f"{had}; run mintmark fsck")
+
+
+def _tail(bundle: bytes, count: int) -> bytes:
+    return bundle[len(bundles.take(bundle, count)) :] if bundle else b""
+
+
+async def put_tiles(conn: Connection, table: str, log: int, tiles: Tiles) -> None:
+    """Writes tiles, new or there, each at its new width."""
+    if tiles:
+        levels, indices = [key[0] for key in tiles], [key[1] for key in tiles]
+        widths, hashes = [len(h) // HASH for h in tiles.values()], list(tiles.values())
+        await conn.execute(PUT_TILES.format(table=table), (log, levels, indices, widths, hashes), binary=True)

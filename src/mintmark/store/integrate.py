@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Connection = AsyncConnection[TupleRow]
 
+RACE = "another worker writes this log"
 PATIENCE = 10.0  # seconds that a transaction waits for the one before it
 
 MOVE = """
@@ -46,21 +47,20 @@ NOTIFY = "select pg_notify('mintmark_head', %s)"
 async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | None = None) -> bool:
     """As `ReadStore.integrate`, on a connection."""
     rows = LogRows.of(batch.chunks)
-    if before is None:
-        async with conn.transaction():
-            await _move(conn, batch)
-            await log_rows.grow(conn, batch.log, rows)
-            await _new_rows(conn, batch, rows)
-            return await _show(conn, batch)
     try:
         async with conn.transaction():
-            await _new_rows(conn, batch, rows)
-            await _committed(before)
-            await _move(conn, batch)
-            await log_rows.grow(conn, batch.log, rows)
+            if before is None:
+                await _move(conn, batch)
+                await log_rows.grow(conn, batch.log, rows)
+                await _new_rows(conn, batch, rows)
+            else:
+                await _new_rows_early(conn, batch, rows)
+                await _committed(before)
+                await _move(conn, batch)
+                await log_rows.grow(conn, batch.log, rows)
             return await _show(conn, batch)
-    except (pg.UniqueViolation, pg.DeadlockDetected) as error:
-        raise Conflict("another worker writes this log") from error
+    except pg.DeadlockDetected as error:
+        raise Conflict(RACE) from error
 
 
 async def _move(conn: Connection, batch: Batch) -> None:
@@ -78,6 +78,14 @@ async def _new_rows(conn: Connection, batch: Batch, rows: LogRows) -> None:
         await projection.register_rows(conn, batch.log, batch.rows)
     elif batch.chunks:
         await projection.copy_leaves(conn, batch.log, [(chunk.start, chunk.hashes) for chunk in batch.chunks])
+
+
+async def _new_rows_early(conn: Connection, batch: Batch, rows: LogRows) -> None:
+    """Before the move nothing says yet that no other worker wrote them; after it, rows that are there are damage."""
+    try:
+        await _new_rows(conn, batch, rows)
+    except pg.UniqueViolation as error:
+        raise Conflict(RACE) from error
 
 
 async def _show(conn: Connection, batch: Batch) -> bool:
@@ -101,4 +109,4 @@ async def _committed(before: Awaitable[object]) -> None:
         async with asyncio.timeout(PATIENCE):
             await asyncio.shield(before)
     except TimeoutError:
-        raise Conflict("another worker writes this log") from None
+        raise Conflict(RACE) from None

@@ -42,8 +42,7 @@ class _State:
 
     progress: Progress
     trusted: Trusted
-    counts: Counts  # of what was there
-    last: Projected | None = None  # what was projected since
+    counts: Counts | Projected
 
 
 class Follower:
@@ -119,7 +118,10 @@ class Follower:
                 await writing.put(self._next(state, source, Verified()))
             found = batches(state.trusted, source, head, state.progress.kind, deadline)
             await self._write(state, source, writing, found)
-            if await writing.finish():
+            shown = await writing.finish()
+            if isinstance(state.counts, Projected):
+                state.counts = state.counts.after  # its rows are not held
+            if shown:
                 state.progress = replace(state.progress, shown=state.progress.size, root=head.root)
         if state.progress.shown < state.progress.size == head.size:
             lost = await self.store.unexplained(state.progress.id)
@@ -135,8 +137,6 @@ class Follower:
             try:
                 while (batch := await ahead) is not None:
                     ahead = asyncio.ensure_future(anext(verified, None))
-                    if state.progress.kind == "register":
-                        await writing.finish()  # its rows supersede, and count on from, those before
                     await writing.put(self._next(state, source, batch))
             finally:
                 ahead.cancel()
@@ -150,8 +150,7 @@ class Follower:
             raise AssertionError("accept sets a head")
         chunks, rows = verified.chunks, None
         if before.kind == "register" and chunks:
-            counts = state.counts if state.last is None else state.last.after
-            rows = state.last = Projected(before.id, counts, verified.rows)
+            rows = state.counts = Projected(before.id, state.counts, verified.rows)
         size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
         state.progress = replace(before, size=size, note=pending.note, pending=pending.size)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mintmark.register.entry import Row
+    from mintmark.store.model import TileKey
 
     Key = tuple[str, str]
 
@@ -32,21 +33,29 @@ class Counts:
 
 
 class Projected:
-    """The projection of one batch: entries that follow one another, and the counts before them."""
+    """The projection of one batch: entries that follow one another, and the counts before them.
 
-    def __init__(self, log: int, before: Counts, rows: list[Row]) -> None:
-        self._log, self._before, self._rows = log, before, rows
-        hashes = kernel.v1_hashes(before.number, self._rows)
-        self._v1, self.v1_tiles = before.v1.extend(hashes)
-        self._number = before.number + len(hashes) // HASH
-        self._live = before.live
+    `number` and `v1` are those after the batch; so is `live`, once `finish` was called. A batch may be made before the
+    one that it follows is finished.
+    """
+
+    def __init__(self, log: int, before: Counts | Projected, rows: list[Row]) -> None:
+        self._log, self._rows = log, rows
+        self._before: Counts | Projected = before
+        self._first = before.number
+        hashes = kernel.v1_hashes(self._first, self._rows)
+        v1, tiles = before.v1.extend(hashes)
+        self.v1: Edge = v1
+        self.v1_tiles: dict[TileKey, bytes] = tiles
+        self.number: int = self._first + len(hashes) // HASH
+        self.live = 0
         self.missing = [row.index for row in self._rows if row.missing]
         self.erased = _erased(self._rows)
 
     @property
     def after(self) -> Counts:
         """The counts after this batch; true once `finish` was called."""
-        return Counts(self._number, self._live, self._v1)
+        return Counts(self.number, self.live, self.v1)
 
     def first_keys(self) -> dict[Key, int]:
         """(type, key) -> index of the batch's first entry of that key."""
@@ -60,6 +69,7 @@ class Projected:
         """COPY rows, given (type, key, stood) of the keys that had an entry before this batch."""
         stands = {key for type_, key, stood in prior if stood and type_ == "user"}
         live, standing = self._before.live, []
+        self._before = Counts(live=live)  # the batches before are not held
         for _, _, entry, _, _ in self._rows:
             if entry is not None and entry.type == "user":
                 if entry.item_hash is not None:
@@ -69,8 +79,8 @@ class Projected:
                     live -= 1
                     stands.remove(entry.key)
             standing.append(live)
-        self._live = live
-        return kernel.copy_rows(self._log, self._rows, self._superseding(), self._before.number, standing)
+        self.live = live
+        return kernel.copy_rows(self._log, self._rows, self._superseding(), self._first, standing)
 
     def _superseding(self) -> list[int | None]:
         """For each row, the index of the next entry of its key within the batch."""

@@ -51,13 +51,14 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
         async with conn.transaction():
             if before is None:
                 await _move(conn, batch)
-                await log_rows.grow(conn, batch.log, rows)
                 await _new_rows(conn, batch, rows)
             else:
                 await _new_rows_early(conn, batch, rows)
                 await _committed(before)
                 await _move(conn, batch)
-                await log_rows.grow(conn, batch.log, rows)
+            await log_rows.grow(conn, batch.log, rows)
+            if batch.rows is not None:  # they supersede those of batches before
+                await projection.register_rows(conn, batch.log, batch.rows)
             return await _show(conn, batch)
     except pg.DeadlockDetected as error:
         raise Conflict(RACE) from error
@@ -74,9 +75,7 @@ async def _move(conn: Connection, batch: Batch) -> None:
 
 async def _new_rows(conn: Connection, batch: Batch, rows: LogRows) -> None:
     await log_rows.put_new(conn, batch.log, rows)
-    if batch.rows is not None:
-        await projection.register_rows(conn, batch.log, batch.rows)
-    elif batch.chunks:
+    if batch.rows is None and batch.chunks:
         await projection.copy_leaves(conn, batch.log, [(chunk.start, chunk.hashes) for chunk in batch.chunks])
 
 

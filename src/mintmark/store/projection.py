@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from mintmark.store.log_rows import put_tiles
 from mintmark.tlog import bundle as bundles
 from mintmark.tlog import kernel
@@ -25,10 +27,10 @@ COPY_ENTRIES = """
     copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)
     from stdin (format binary)"""
 
-# One probe a key: its last entry, however many it has had.
+# One probe a key: its last entry, however many it has had. As JSON: psycopg takes five times as long to print arrays.
 SUPERSEDE = """
     update entry e set superseded_by = k.at
-    from unnest(%(types)s::text[], %(keys)s::text[], %(at)s::bigint[]) as k(type, key, at)
+    from jsonb_to_recordset(%(asked)s::jsonb) as k(type text, key text, at bigint)
     cross join lateral (select index from entry where log = %(log)s and type = k.type and key = k.key and index < k.at
                         order by index desc limit 1) as last
     where e.log = %(log)s and e.index = last.index
@@ -66,8 +68,8 @@ async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
     first = rows.first_keys()
     prior: list[PriorKey] = []
     if first:
-        types, keys, at = [k[0] for k in first], [k[1] for k in first], list(first.values())
-        cursor = await conn.execute(SUPERSEDE, {"types": types, "keys": keys, "at": at, "log": log})
+        asked = [{"type": type_, "key": key, "at": at} for (type_, key), at in first.items()]
+        cursor = await conn.execute(SUPERSEDE, {"asked": orjson.dumps(asked).decode(), "log": log})
         prior = [PriorKey(*row) for row in await cursor.fetchall()]
     async with conn.cursor() as cursor, cursor.copy(COPY_ENTRIES) as copy:
         await copy.write(COPY_HEADER + rows.finish(prior) + COPY_END)

@@ -104,9 +104,8 @@ class ReadStore(LogStore):
                 await conn.execute(FOLLOW, {"origin": origin, "name": short_name(origin), "kind": kind})
         except pg.UniqueViolation:  # of the name: by another log, or by this one, begun at the same moment
             if (found := await self._progress(origin)) is None:
-                raise Misconfigured(
-                    f"{origin} cannot be followed: another log here is named {short_name(origin)!r}; exclude one of them"
-                ) from None
+                named = f"another log here is named {short_name(origin)!r}"
+                raise Misconfigured(f"{origin} cannot be followed: {named}; exclude one of them") from None
             return found
         return await self.progress(origin)
 
@@ -127,7 +126,7 @@ class ReadStore(LogStore):
         True when the head moved. It does not move over an item that was withheld and that no erasure explains. Raises
         Conflict, with nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
 
-        `before` is the transaction that writes the batch before, of an opaque log: the rows are sent meanwhile.
+        `before` is the transaction that writes the batch before: what is new in this one is sent meanwhile.
         """
         async with self.pool.connection() as conn:
             return await integrate(conn, batch, before)

@@ -35,8 +35,8 @@ class Counts:
 class Projected:
     """The projection of one batch: entries that follow one another, and the counts before them.
 
-    `number` and `v1` are those after the batch; so is `live`, once `finish` was called. A batch may be made before the
-    one that it follows is finished.
+    `first_keys` are (type, key) -> index of the batch's first entry of that key; `number` and `v1` are those after the
+    batch; so is `live`, once `finish` was called. A batch may be made before the one that it follows is finished.
     """
 
     def __init__(self, log: int, before: Counts | Projected, rows: list[Row]) -> None:
@@ -51,19 +51,12 @@ class Projected:
         self.live = 0
         self.missing = [row.index for row in self._rows if row.missing]
         self.erased = _erased(self._rows)
+        self.first_keys, self._following = _keys(self._rows)
 
     @property
     def after(self) -> Counts:
         """The counts after this batch; true once `finish` was called."""
         return Counts(self.number, self.live, self.v1)
-
-    def first_keys(self) -> dict[Key, int]:
-        """(type, key) -> index of the batch's first entry of that key."""
-        first: dict[Key, int] = {}
-        for row in self._rows:
-            if row.entry is not None:
-                first.setdefault((row.entry.type, row.entry.key), row.index)
-        return first
 
     def finish(self, prior: Collection[tuple[str, str, bool]]) -> bytes:
         """COPY rows, given (type, key, stood) of the keys that had an entry before this batch."""
@@ -80,19 +73,23 @@ class Projected:
                     stands.remove(entry.key)
             standing.append(live)
         self.live = live
-        return kernel.copy_rows(self._log, self._rows, self._superseding(), self._first, standing)
+        return kernel.copy_rows(self._log, self._rows, self._following, self._first, standing)
 
-    def _superseding(self) -> list[int | None]:
-        """For each row, the index of the next entry of its key within the batch."""
-        following: list[int | None] = [None] * len(self._rows)
-        last: dict[Key, int] = {}
-        for at, row in enumerate(self._rows):
-            if row.entry is not None:
-                key = (row.entry.type, row.entry.key)
-                if (before := last.get(key)) is not None:
-                    following[before] = row.index
-                last[key] = at
-        return following
+
+def _keys(rows: Sequence[Row]) -> tuple[dict[Key, int], list[int | None]]:
+    """The index of each key's first entry among these; and for each row, that of the next entry of its key."""
+    first: dict[Key, int] = {}
+    last: dict[Key, int] = {}
+    following: list[int | None] = [None] * len(rows)
+    for at, row in enumerate(rows):
+        if row.entry is not None:
+            key = (row.entry.type, row.entry.key)
+            if (before := last.get(key)) is None:
+                first[key] = row.index
+            else:
+                following[before] = row.index
+            last[key] = at
+    return first, following
 
 
 def _erased(rows: Sequence[Row]) -> dict[int, int]:

@@ -65,10 +65,9 @@ async def register_rows(conn: Connection, log: int, rows: Rows) -> None:
 
     Items are erased last, when the rows and bundles that may hold them are there, those of this same batch included.
     """
-    first = rows.first_keys()
     prior: list[PriorKey] = []
-    if first:
-        asked = [{"type": type_, "key": key, "at": at} for (type_, key), at in first.items()]
+    if rows.first_keys:
+        asked = [{"type": type_, "key": key, "at": at} for (type_, key), at in rows.first_keys.items()]
         cursor = await conn.execute(SUPERSEDE, {"asked": orjson.dumps(asked).decode(), "log": log})
         prior = [PriorKey(*row) for row in await cursor.fetchall()]
     async with conn.cursor() as cursor, cursor.copy(COPY_ENTRIES) as copy:

@@ -81,6 +81,7 @@ class Evidence:
 class Rows(Protocol):
     """What a batch writes beside the log itself; made by the mirror's projection, which knows registers."""
 
+    @property
     def first_keys(self) -> Mapping[tuple[str, str], int]:
         """(type, key) -> index of the batch's first entry of that key."""
 

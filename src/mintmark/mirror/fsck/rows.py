@@ -90,7 +90,7 @@ class RowsCheck:
         """Compares the rows of a register, which follow those before; items at `unknown` indices are not known."""
         projected = Projected(self.log.id, self.counts, [row._replace(item=None) for row in rows])
         start, end = rows[0].index, rows[-1].index + 1
-        prior = await self._prior(projected.first_keys(), start)
+        prior = await self._prior(projected.first_keys, start)
         expected = projected.finish([(*truth.key, truth.stood) for truth in prior])
         stored = await self.store.entries(self.log.id, start, end)
         if stored != expected:

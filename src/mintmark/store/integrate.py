@@ -34,14 +34,17 @@ MOVE = """
     set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
     where log = %(log)s and size = %(old)s and stopped is null"""
 SETTLE = "update log set kind = %s where id = %s"
-UNEXPLAINED = "select index from missing where log = %s and by is null order by index limit 1"
-HEAD = """
-    insert into head (log, size, root, note) values (%(log)s, %(size)s, %(root)s, %(note)s)
-    on conflict (log) do update set size = excluded.size, root = excluded.root, note = excluded.note, at = now()"""
-CHECKPOINT = """
-    insert into checkpoint (log, size, note) values (%(log)s, %(size)s, %(note)s)
-    on conflict (log, size) do update set note = excluded.note"""
-NOTIFY = "select pg_notify('mintmark_head', %s)"
+# The head does not move over an item that was withheld and that no erasure explains.
+SHOW = """
+    with shown as (
+        insert into head (log, size, root, note) select %(log)s, %(size)s, %(root)b, %(note)b
+        where not exists (select from missing where log = %(log)s and by is null)
+        on conflict (log) do update set size = excluded.size, root = excluded.root, note = excluded.note, at = now()
+        returning log, size, note),
+    accepted as (
+        insert into checkpoint (log, size, note) select log, size, note from shown
+        on conflict (log, size) do update set note = excluded.note)
+    select pg_notify('mintmark_head', log::text) from shown"""
 
 
 async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | None = None) -> bool:
@@ -88,14 +91,11 @@ async def _new_rows_early(conn: Connection, batch: Batch, rows: LogRows) -> None
 
 
 async def _show(conn: Connection, batch: Batch) -> bool:
-    """Shows everything below the new head to readers, and tells who listens."""
-    if batch.head is None or await (await conn.execute(UNEXPLAINED, (batch.log,))).fetchone():
+    """Shows everything below the new head to readers, and tells who listens; whether it could."""
+    if batch.head is None:
         return False
     values = {"log": batch.log, "size": batch.head.size, "root": batch.head.root, "note": batch.head.note}
-    await conn.execute(HEAD, values)
-    await conn.execute(CHECKPOINT, values)
-    await conn.execute(NOTIFY, (str(batch.log),))
-    return True
+    return await (await conn.execute(SHOW, values)).fetchone() is not None
 
 
 async def _committed(before: Awaitable[object]) -> None:

@@ -18,6 +18,7 @@ from mintmark.mirror.once import once
 from mintmark.mirror.worker import KINDS, Worker
 from mintmark.rpc.client import Client
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.store.read_store import ReadStore
 from mintmark.tlog.note import generate_skey, parse_vkey
 from tests.incidents.places import LiveWorld, add_records, register, until_shown, worker
 from tests.world import Announced, Lie, Listed, World, started
@@ -25,7 +26,7 @@ from tests.world import Announced, Lie, Listed, World, started
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.read_model import Progress
     from mintmark.tlog.trust import Chunk
 
 
@@ -345,6 +346,42 @@ async def test_logs_and_sources_change_without_a_restart(read_store: ReadStore) 
             wanted = {"one": before, "two": two.size}
             while {s.name: s.head for s in await read_store.status()} != wanted:  # noqa: ASYNC110  # a database
                 await asyncio.sleep(0.05)
+
+
+class Looking(ReadStore):
+    """A store that counts how often a log is looked at."""
+
+    looks = 0
+
+    async def follow(self, origin: str, kind: str) -> Progress:
+        self.looks += origin.endswith("one")
+        return await super().follow(origin, kind)
+
+
+async def test_a_log_more_is_no_work_for_those_that_were_there(read_store: ReadStore) -> None:
+    one, two = register("world.example/one"), register("world.example/two")
+    store = Looking(read_store.pool)
+    async with working(worker(store, [one, two], one)) as mirror:
+        await until_shown(store, one)
+        before = store.looks
+        mirror.follow({one.origin: one.verifiers, two.origin: two.verifiers}, [one, two])
+        await until_shown(store, one, two)
+    assert store.looks == before
+
+
+async def test_a_stream_that_begins_anew_may_show_an_older_head(read_store: ReadStore) -> None:
+    """As behind a balancer. In the same stream it would contradict itself."""
+    one, two = register("world.example/one"), register("world.example/two")
+    add_records(one, 5)
+    async with working(worker(read_store, [one, two], one)) as mirror:
+        await until_shown(read_store, one)
+        one.lie = Lie.STALE
+        mirror.follow({one.origin: one.verifiers, two.origin: two.verifiers}, [one, two])
+        await until_shown(read_store, one, two)
+        one.lie = Lie.NOTHING
+        add_records(one, 5)
+        await until_shown(read_store, one, two)
+    assert not await read_store.evidence(1)
 
 
 async def test_a_key_that_changes_is_used_at_once(read_store: ReadStore) -> None:

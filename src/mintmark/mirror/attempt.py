@@ -20,7 +20,7 @@ from mintmark.mirror.follow import Follower
 from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mintmark.mirror.peer import Peer
     from mintmark.mirror.worker import Worker
@@ -57,6 +57,7 @@ class Followed:
         self._newest: dict[str, bytes] = {}  # by source: the note that was looked at last
         self._heads: dict[str, Checkpoint] = {}  # by source: its newest head, signature verified
         self._kinds: dict[str, str] = {}  # by source: what kind it says the log is
+        self._renewed: set[str] = set()  # sources whose next head may be older than their last
         self._unknown: set[str] = set()  # sources whose head was not compared with what is here
         self._progress: Progress | None = None
         self._follower: Follower | None = None
@@ -64,7 +65,9 @@ class Followed:
 
     def offer(self, address: str, note: bytes, kind: str) -> None:
         """A source announced a head. One that it showed before is nothing new, however often it is sent."""
-        if address not in self.distrusted and note != self._newest.get(address):
+        if note == self._newest.get(address):
+            self._renewed.discard(address)
+        elif address not in self.distrusted:
             self._offers[address] = Offer(note[:MOST_NOTE], kind)
             self.moved.set()
 
@@ -72,6 +75,10 @@ class Followed:
         """A source's stream ended: what it shows next may be older, as behind a balancer."""
         for known in (self._offers, self._newest, self._heads):
             known.pop(address, None)
+
+    def renewed(self, addresses: Iterable[str]) -> None:
+        """These sources' streams begin anew, as we asked: a thousand logs need not be looked at for that."""
+        self._renewed.update(addresses)
 
     def retrust(self, verifiers: Sequence[Verifier]) -> None:
         """Other keys from now on: what was opened with the old ones is opened again."""
@@ -128,13 +135,14 @@ class Followed:
             try:
                 head = open_checkpoint(note, self.origin, self.verifiers)
                 before = self._heads.get(address)
-                if before is not None and head.size < before.size:
+                if before is not None and head.size < before.size and address not in self._renewed:
                     raise Rollback(f"{address} went back from {before.size} entries to {head.size}", before.note, note)
             except (Untrusted, Malformed) as lie:
                 await self._contradicted(address, lie, stop=False)
             else:
                 self._heads[address], self._newest[address], self._kinds[address] = head, note, kind
                 self._unknown.add(address)
+                self._renewed.discard(address)
             if self._offers.get(address) == (note, kind):
                 del self._offers[address]
 

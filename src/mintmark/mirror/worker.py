@@ -18,7 +18,7 @@ from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Busy, MintmarkError
+from mintmark.errors import Busy, MintmarkError, Unavailable
 from mintmark.mirror.attempt import STOPPED, Followed
 from mintmark.mirror.peer import Peer
 
@@ -100,6 +100,8 @@ class Worker:
         """A stream for each source, for the logs that are trusted now."""
         for task in self._watching:
             task.cancel()
+        for log in self._logs.values():
+            log.renewed(self.peers)
         if self._tasks is not None:
             self._watching = [self._tasks.create_task(self._watch(peer)) for peer in self.peers.values() if self.trust]
 
@@ -110,24 +112,26 @@ class Worker:
             began = monotonic()
             try:
                 await self._stream(peer)
-                peer.heard = "ended its stream"
             except Exception as error:  # noqa: BLE001  # no source ends a worker
-                peer.heard = str(error) or type(error).__name__
+                self._unheard(peer, error)
             failures = 1 if monotonic() - began > STEADY else failures + 1
             delay = POLL if await self._poll(peer) else backoff(failures)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
 
     async def _stream(self, peer: Peer) -> None:
-        try:
-            async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
-                async for announced in heads:
-                    peer.heard = None
-                    self._offer(peer, announced.origin, announced.note, announced.kind)
-                    await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
-        finally:
-            if peer.heard is None:
-                for log in self._logs.values():
-                    log.lost(peer.address)
+        async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
+            async for announced in heads:
+                peer.heard = None
+                self._offer(peer, announced.origin, announced.note, announced.kind)
+                await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
+        raise Unavailable("ended its stream")
+
+    def _unheard(self, peer: Peer, why: Exception) -> None:
+        """Its stream ended, or did not begin."""
+        if peer.heard is None:
+            for log in self._logs.values():
+                log.lost(peer.address)
+        peer.heard = str(why) or type(why).__name__
 
     async def _poll(self, peer: Peer) -> bool:
         """Asks for the heads of the logs that a source names; whether it answered."""

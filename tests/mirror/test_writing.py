@@ -122,6 +122,28 @@ async def test_a_connection_that_breaks_midway_leaves_whole_batches(read_db: str
     assert await check_log(read_db, world.origin, world.verifiers) == ENTRIES
 
 
+class Breaking(World):
+    """Another view of a world: it breaks off after so many entries."""
+
+    def __init__(self, world: World, most: int) -> None:
+        self.__dict__.update(world.__dict__)
+        self.most = most
+
+    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
+        async for chunk in super().entries(origin, start, end, size):
+            if chunk.start - start >= self.most:
+                raise Unavailable("broken off")
+            yield chunk
+
+
+@pytest.mark.parametrize("most", [16_384, 20_480, 32_768])
+async def test_what_a_source_sent_before_it_broke_off_is_kept(read_store: ReadStore, world: World, most: int) -> None:
+    follower = Follower(read_store, world.origin, world.verifiers)
+    with pytest.raises(Unavailable):
+        await follower.step(Breaking(world, most), world.notes[-1], "opaque")
+    assert (await read_store.progress(world.origin)).size == most // COMMIT_ENTRIES * COMMIT_ENTRIES
+
+
 async def test_a_step_that_is_cancelled_leaves_no_transaction_open(
     read_store: ReadStore, read_db: str, world: World
 ) -> None:

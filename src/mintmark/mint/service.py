@@ -52,6 +52,7 @@ class MintService(log_pb2_grpc.MintServicer):
     @unary
     async def Append(self, request: pb.AppendRequest, context: Context) -> pb.AppendResponse:  # noqa: N802
         """Appends entries, all or none."""
+        check_origin(request.origin)
         token = self._tokens.authorize(context.invocation_metadata(), "append", request.origin)
         if request.legacy:
             token.check("legacy", request.origin)
@@ -66,6 +67,7 @@ class MintService(log_pb2_grpc.MintServicer):
     @unary
     async def AppendItems(self, request: pb.AppendItemsRequest, context: Context) -> pb.AppendResponse:  # noqa: N802
         """Appends register entries whose leaves are made here."""
+        check_origin(request.origin)
         token = self._tokens.authorize(context.invocation_metadata(), "append", request.origin)
         check_id(request.request_id)
         check_count(len(request.items))

@@ -17,11 +17,16 @@ DEPTH = 2  # transactions at once
 
 
 class Writing:
-    """The open transactions of one log, oldest first. `async with`: those that are left at its end are rolled back."""
+    """The open transactions of one log, oldest first.
+
+    `async with`: at its end they are committed, and a source's trouble changes nothing of that, for all of it was
+    verified. They are rolled back where one of them failed, and where the block was cancelled.
+    """
 
     def __init__(self, store: ReadStore) -> None:
         self._store = store
         self._open: deque[asyncio.Task[bool]] = deque()
+        self._failed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -29,8 +34,9 @@ class Writing:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._open:
-            task.cancel()
+        if self._failed or (error is not None and not isinstance(error, Exception)):
+            for task in self._open:
+                task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
     async def put(self, batch: Batch) -> None:
@@ -51,5 +57,8 @@ class Writing:
         task = self._open[0]
         try:
             return await task
+        except Exception:
+            self._failed = True
+            raise
         finally:
             self._open.popleft()

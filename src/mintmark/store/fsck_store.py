@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FROZEN = "set transaction isolation level repeatable read, read only"
 SNAPSHOT = "select pg_export_snapshot()"
-# Every transaction that writes a log's rows moves one of these first, in this order.
+# Every transaction that writes rows below the verified size moves one of these first, in this order.
 LOCKS = {True: ("progress", "head"), False: ("head",)}  # by whether it is a read database
 LOCK = "select from {table} where log = %s for update"
 CLEAR = "delete from {table} where log = %s and (index < 0 or index >= %s)"

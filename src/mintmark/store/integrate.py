@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Connection = AsyncConnection[TupleRow]
 
 RACE = "another worker writes this log"
-PATIENCE = 10.0  # seconds that a transaction waits for the one before it
+PATIENCE = 60.0  # seconds that a transaction waits for the one before it
 
 MOVE = """
     update progress
@@ -63,7 +63,7 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
             if batch.rows is not None:  # they supersede those of batches before
                 await projection.register_rows(conn, batch.log, batch.rows)
             return await _show(conn, batch)
-    except pg.DeadlockDetected as error:
+    except (pg.DeadlockDetected, pg.SerializationFailure) as error:
         raise Conflict(RACE) from error
 
 

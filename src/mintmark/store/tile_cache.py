@@ -1,11 +1,13 @@
 """Tiles that were read, kept: a tile is only ever widened, so one that is wide enough for a size stays right for it.
 
-Those high in a tree are part of every proof; those at its foot are read for many proofs at once.
+Those high in a tree are part of every proof; those at its foot are read for many proofs at once. For a minute: a tile
+that was damaged when it was read, and mended since, is right again by then.
 """
 
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     Address = tuple[int, int, int]  # log, level, index
 
-KEPT = 1_024  # tiles, of 8 KB at most
+KEPT, FRESH = 1_024, 60.0  # tiles, of 8 KB at most; seconds
 
 
 class TileCache:
@@ -29,9 +31,13 @@ class TileCache:
     def __init__(self, fetch: Callable[[Sequence[Address]], Awaitable[dict[int, bytes]]]) -> None:
         self._read: Grouped[Address, bytes] = Grouped(fetch)
         self._kept: dict[Address, bytes] = {}
+        self._since = monotonic()
 
     async def get(self, log: int, keys: Collection[TileKey], size: int) -> dict[TileKey, bytes]:
         """These tiles, as wide as a tree of `size` has them, or wider. Raises MintmarkError if one is lost."""
+        if monotonic() - self._since > FRESH or len(self._kept) > KEPT:
+            self._kept.clear()
+            self._since = monotonic()
         found = {key: self._kept.get((log, *key), b"") for key in keys}
         short = [key for key, hashes in found.items() if len(hashes) < tile_width(*key, size) * HASH]
         for key, hashes in zip(
@@ -39,7 +45,5 @@ class TileCache:
         ):
             if hashes is None:
                 raise MintmarkError(f"tile {key} of log {log} is lost; run mintmark fsck")
-            if len(self._kept) >= KEPT:
-                self._kept.clear()
             self._kept[log, *key] = found[key] = hashes
         return found

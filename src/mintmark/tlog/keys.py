@@ -179,7 +179,7 @@ def check_name(name: str) -> None:
     except UnicodeEncodeError:
         raise Malformed(f"{name!r} names no key: it is not Unicode") from None
     if not 1 <= size <= MAX_NAME:
-        raise Malformed(f"the name of a key is 1 to {MAX_NAME} bytes, not {size}")
+        raise Malformed(f"an origin, which names a key, is 1 to {MAX_NAME} bytes, not {size}")
 
 
 def check_origin(origin: str) -> None:

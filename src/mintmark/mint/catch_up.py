@@ -79,6 +79,8 @@ async def catch_up(
         if held.state.head.size > head.size:
             raise NotYet(f"{source.address} holds {head.size} entries, and this database {held.state.head.size}")
         await _follow(writer, held, head, source, verifiers, step)
+    store.notices.tell(held.log.id)
+    await store.notices.told()
     write_mark(keys.file(origin, "mark"), head.note)
     return head
 

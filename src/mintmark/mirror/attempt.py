@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -182,10 +183,11 @@ class Followed:
             if monotonic() > self._leased - LEASE_LEFT and (wait := await self._lease()):
                 return wait
             follower = self._follower = self._follower or Follower(
-                self._store, self.origin, self.verifiers, self._worker.cosigners
+                self._store, self.origin, self.verifiers, self._worker.cosigners, self._worker.lull
             )
             deadline = min(monotonic() + SLICE, self._worker.deadline)
-            done = await follower.step(peer, head.note, self._known().kind, deadline)
+            with self._worker.lull.broken() if near else nullcontext():
+                done = await follower.step(peer, head.note, self._known().kind, deadline)
         self._progress = follower.progress
         if done:
             self._unknown.discard(peer.address)

@@ -30,6 +30,7 @@ from mintmark.tlog.trust import Trusted
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from mintmark.mirror.lull import Lull
     from mintmark.mirror.source import Source
     from mintmark.store.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
@@ -49,10 +50,15 @@ class Follower:
     """One log in one read database. Not for two tasks at once; two workers at once do no harm."""
 
     def __init__(
-        self, store: ReadStore, origin: str, verifiers: Sequence[Verifier], cosigners: Sequence[Signer] = ()
+        self,
+        store: ReadStore,
+        origin: str,
+        verifiers: Sequence[Verifier],
+        cosigners: Sequence[Signer] = (),
+        lull: Lull | None = None,
     ) -> None:
         self.store, self.origin = store, origin
-        self._verifiers, self._cosigners = verifiers, cosigners
+        self._verifiers, self._cosigners, self._lull = verifiers, cosigners, lull
         self._state: _State | None = None
 
     @property
@@ -137,6 +143,8 @@ class Follower:
             try:
                 while (batch := await ahead) is not None:
                     ahead = asyncio.ensure_future(anext(verified, None))
+                    if self._lull is not None and batch.full:
+                        await self._lull.wait()
                     await writing.put(self._next(state, source, batch))
             finally:
                 ahead.cancel()

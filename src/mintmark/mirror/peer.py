@@ -27,7 +27,7 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds for one answer, or one chunk of many
 FIRST = 15.0  # seconds for the first head of a stream: one that brings nothing may be stuck in a proxy
 AVOIDED = 30.0  # seconds that a source is asked last
-SHORT_LANES, LONG_LANES = 8, 2
+SHORT_LANES, LONG_LANES = 32, 2
 
 
 class Peer:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mintmark.rpc.client import Client
     from mintmark.tlog.note import Signer, Verifier
 
-CONNECTIONS = 12
+CONNECTIONS = 24
 RELOAD = 2.0  # seconds between looks at the files
 EVENTS = Counter("mintmark_mirror_events_total", "Troubles and contradictions that a worker met", ["event", "origin"])
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Busy, MintmarkError, Unavailable
 from mintmark.mirror.attempt import STOPPED, Followed
+from mintmark.mirror.lull import Lull
 from mintmark.mirror.peer import Peer
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Worker:
         self.trust = trust
         self.peers = {source.address: Peer(source) for source in sources}
         self._logs: dict[str, Followed] = {}
+        self.lull = Lull()
         self._surplus = 0  # leases that others should have
         self._tasks: asyncio.TaskGroup | None = None
         self._watching: list[asyncio.Task[None]] = []
@@ -77,6 +79,7 @@ class Worker:
         try:
             async with asyncio.timeout(1):
                 await self.store.release(self.name)
+                await self.store.notices.told()
         except (MintmarkError, TimeoutError):
             self.tell("trouble", "", "leases were not given back; they end by themselves")
 

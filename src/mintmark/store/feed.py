@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
+from mintmark.store.notices import CHANNEL
 from mintmark.store.pool import cancellations, direct, settled
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from mintmark.store.log_store import Pool
 
-CHANNEL = "mintmark_head"
 SIZES = "select log, size from head"
 POLL, POLL_ALONE = 5.0, 0.5  # seconds: beside notices, and without them
 

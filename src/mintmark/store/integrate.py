@@ -40,11 +40,9 @@ SHOW = """
         insert into head (log, size, root, note) select %(log)s, %(size)s, %(root)b, %(note)b
         where not exists (select from missing where log = %(log)s and by is null)
         on conflict (log) do update set size = excluded.size, root = excluded.root, note = excluded.note, at = now()
-        returning log, size, note),
-    accepted as (
-        insert into checkpoint (log, size, note) select log, size, note from shown
-        on conflict (log, size) do update set note = excluded.note)
-    select pg_notify('mintmark_head', log::text) from shown"""
+        returning log, size, note)
+    insert into checkpoint (log, size, note) select log, size, note from shown
+    on conflict (log, size) do update set note = excluded.note"""
 
 
 async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | None = None) -> bool:
@@ -91,11 +89,11 @@ async def _new_rows_early(conn: Connection, batch: Batch, rows: LogRows) -> None
 
 
 async def _show(conn: Connection, batch: Batch) -> bool:
-    """Shows everything below the new head to readers, and tells who listens; whether it could."""
+    """Shows everything below the new head to readers; whether it could."""
     if batch.head is None:
         return False
     values = {"log": batch.log, "size": batch.head.size, "root": batch.head.root, "note": batch.head.note}
-    return await (await conn.execute(SHOW, values)).fetchone() is not None
+    return (await conn.execute(SHOW, values)).rowcount == 1
 
 
 async def _committed(before: Awaitable[object]) -> None:

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow, class_row
 
 from mintmark.errors import MintmarkError, NotYet
 from mintmark.store.model import Head, Log, TileKey
+from mintmark.store.notices import Notices
 from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import Bundle
@@ -53,6 +54,7 @@ class LogStore:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self.notices = Notices(pool)
         self._logs: dict[str, Log] = {}  # but for the kind of one that is empty, a log's row never changes
 
     async def logs(self) -> list[Log]:

@@ -180,6 +180,7 @@ class MintStore(LogStore):
             raise Conflict("another mint took the same request") from error
         except psycopg.Error as error:
             raise Unavailable(f"the database refused a commit: {str(error).strip()}") from error
+        self.notices.tell(commit.log)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writer]:

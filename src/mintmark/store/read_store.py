@@ -129,7 +129,10 @@ class ReadStore(LogStore):
         `before` is the transaction that writes the batch before: what is new in this one is sent meanwhile.
         """
         async with self.pool.connection() as conn:
-            return await integrate(conn, batch, before)
+            shown = await integrate(conn, batch, before)
+        if shown:
+            self.notices.tell(batch.log)
+        return shown
 
     async def unexplained(self, log: int) -> int | None:
         """The first item that a source withheld and no erasure entry explains."""

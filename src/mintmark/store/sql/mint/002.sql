@@ -39,6 +39,5 @@ begin
         insert into clock (log, type, timestamp) select in_log, * from unnest(types, timestamps)
             on conflict (log, type) do update set timestamp = excluded.timestamp;
     end if;
-    perform pg_notify('mintmark_head', in_log::text);
     return true;
 end $$;

@@ -13,6 +13,8 @@ from mintmark.store.shared_reads import SharedReads
 from tests.store.logs import Written, users
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mintmark.store.read_store import ReadStore
 
 
@@ -26,6 +28,31 @@ async def test_a_head_is_the_newest_when_it_is_asked_for(read_store: ReadStore) 
         assert list(await reads.heads(range(1, 100))) == [1]
     with pytest.raises(NotYet):
         await reads.head(2)
+
+
+async def test_a_head_that_covers_what_is_asked_for_may_be_an_older_one(read_store: ReadStore) -> None:
+    log, reads = Written(read_store, "opaque"), SharedReads(read_store)
+    await log.write(users(0, 10))
+    assert (await reads.head(1)).size == 10
+    await log.write(users(10, 20))
+    assert [(await reads.head(1, size)).size for size in (5, 10, 11, 5, 0)] == [10, 10, 20, 20, 20]
+
+
+async def test_upper_tiles_outlive_those_at_the_foot(read_store: ReadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, asked = Written(read_store, "opaque"), []
+    await log.write(users(0, 1024))
+    monkeypatch.setattr(tile_cache, "KEPT", 4)
+
+    async def fetch(addresses: Sequence[tuple[int, int, int]]) -> dict[int, bytes]:
+        asked.extend(addresses)
+        return await read_store.tiles_at(addresses)
+
+    cache = tile_cache.TileCache(fetch)
+    for turn in range(12):
+        keys = [(0, turn % 4), (1, 0)]
+        assert await cache.get(1, keys, 1024) == await read_store.tiles(1, keys)
+    assert asked.count((1, 1, 0)) == 1
+    assert len(asked) > 5
 
 
 async def test_a_tile_is_as_wide_as_the_size_asks_for(read_store: ReadStore) -> None:

@@ -57,7 +57,7 @@ class Reader(Protocol):
 
     async def logs(self) -> Sequence[Log]: ...
     async def log(self, origin: str) -> Log: ...
-    async def head(self, log: int) -> Head: ...
+    async def head(self, log: int, size: int = 0) -> Head: ...
     async def heads(self, logs: Collection[int]) -> Mapping[int, Head]: ...
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]: ...
@@ -129,7 +129,7 @@ class LogService(log_pb2_grpc.LogServicer):
         self, request: pb.GetEntriesRequest, context: Context
     ) -> AsyncIterator[pb.GetEntriesResponse]:
         """Whole bundles from the one that holds `start`, each message a valid subtree with its proof."""
-        log, head = await self._open(request.origin)
+        log, head = await self._open(request.origin, request.size)
         start, end, size = request.start, request.end, request.size
         if not 0 <= start < end <= size:
             raise Malformed(f"entries [{start}, {end}) of size {size}: ask for 0 <= start < end <= size")
@@ -164,7 +164,7 @@ class LogService(log_pb2_grpc.LogServicer):
         self, request: pb.GetInclusionProofRequest, context: Context
     ) -> pb.GetInclusionProofResponse:
         """RFC 6962 audit path of one entry, by index or by leaf hash."""
-        log, head = await self._open(request.origin)
+        log, head = await self._open(request.origin, request.size)
         size = request.size or head.size
         _within(size, head)
         index = request.index
@@ -181,7 +181,7 @@ class LogService(log_pb2_grpc.LogServicer):
         self, request: pb.GetConsistencyProofRequest, context: Context
     ) -> pb.GetConsistencyProofResponse:
         """RFC 6962 consistency proof between two sizes; empty from 0, and between equal sizes."""
-        log, head = await self._open(request.origin)
+        log, head = await self._open(request.origin, request.size)
         if not 0 <= request.old_size <= request.size:
             raise Malformed(f"consistency of {request.old_size} with {request.size}: ask for 0 <= old_size <= size")
         _within(request.size, head)
@@ -193,9 +193,10 @@ class LogService(log_pb2_grpc.LogServicer):
         """Bytes of one read: what is read ahead is held for as long as the client takes to read it."""
         return min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
 
-    async def _open(self, origin: str) -> tuple[Log, Head]:
+    async def _open(self, origin: str, size: int = 0) -> tuple[Log, Head]:
+        """A log, and its head; one that covers `size` entries will do, where that is given."""
         log = await self._reader.log(origin)
-        return log, await self._reader.head(log.id)
+        return log, await self._reader.head(log.id, size)
 
     async def _prove(self, log: int, spans: Sequence[merkle.Span], size: int) -> list[bytes]:
         return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans), size))

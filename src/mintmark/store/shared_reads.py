@@ -20,16 +20,22 @@ FEW = 16  # logs
 
 
 class SharedReads:
-    """What the service `Log` reads. A head is never kept: it is read after it was asked for."""
+    """What the service `Log` reads."""
 
     def __init__(self, store: LogStore) -> None:
         self.logs, self.log, self.bundles, self.leaf_index = store.logs, store.log, store.bundles, store.leaf_index
         self._store = store
         self._heads: Grouped[int, Head] = Grouped(self._ask)
+        self._last: dict[int, Head] = {}  # as they were read last
         self._tiles = TileCache(store.tiles_at)
 
-    async def head(self, log: int) -> Head:
-        """The head of a log; raises NotYet before its first checkpoint."""
+    async def head(self, log: int, size: int = 0) -> Head:
+        """The head of a log; raises NotYet before its first checkpoint.
+
+        It is read after it was asked for, but where one that covers `size` entries is known: heads only grow.
+        """
+        if size and (last := self._last.get(log)) is not None and last.size >= size:
+            return last
         if (head := await self._heads.get(log)) is None:
             raise NotYet("this log has no checkpoint yet")
         return head
@@ -47,4 +53,5 @@ class SharedReads:
 
     async def _ask(self, logs: Sequence[int]) -> dict[int, Head]:
         heads = await self._store.heads(set(logs))
+        self._last.update(heads)
         return {at: heads[log] for at, log in enumerate(logs) if log in heads}

@@ -35,9 +35,7 @@ class TileCache:
 
     async def get(self, log: int, keys: Collection[TileKey], size: int) -> dict[TileKey, bytes]:
         """These tiles, as wide as a tree of `size` has them, or wider. Raises MintmarkError if one is lost."""
-        if monotonic() - self._since > FRESH or len(self._kept) > KEPT:
-            self._kept.clear()
-            self._since = monotonic()
+        self._forget()
         found = {key: self._kept.get((log, *key), b"") for key in keys}
         short = [key for key, hashes in found.items() if len(hashes) < tile_width(*key, size) * HASH]
         for key, hashes in zip(
@@ -47,3 +45,12 @@ class TileCache:
                 raise MintmarkError(f"tile {key} of log {log} is lost; run mintmark fsck")
             self._kept[log, *key] = found[key] = hashes
         return found
+
+    def _forget(self) -> None:
+        """When there are too many, those at the foot go: 256 of them are asked for as often as the one above."""
+        if monotonic() - self._since > FRESH:
+            self._kept.clear()
+            self._since = monotonic()
+        elif len(self._kept) > KEPT:
+            upper = {address: hashes for address, hashes in self._kept.items() if address[1]}
+            self._kept = upper if len(upper) < KEPT // 2 else {}

@@ -34,7 +34,9 @@ def second_tree() -> SecondTree:
     try:
         from pymerkle import InmemoryTree
     except ImportError as error:
-        raise Misconfigured("pymerkle is not installed; run pip install 'mintmark[second-opinion]'") from error
+        raise Misconfigured(
+            "pymerkle is not installed; run pip install 'mintmark[second-opinion]', or pip install pymerkle"
+        ) from error
     tree: SecondTree = InmemoryTree(algorithm="sha256")  # type: ignore[no-untyped-call]
     return tree
 

@@ -78,7 +78,7 @@ async def serve_mirror(
         _serving(worker.store, database, listen) as feed,
         asyncio.TaskGroup() as tasks,
     ):
-        _warn(worker.trust)
+        _say(worker.trust)
         tasks.create_task(worker.run())
         tasks.create_task(_reload(worker, clients, trusting))
         if feed is not None:
@@ -146,8 +146,11 @@ def _tell(event: str, origin: str, detail: str) -> None:
     (_log.error if event == "contradiction" else _log.warning)(event, origin=origin, detail=detail)
 
 
-def _warn(trust: Mapping[str, Sequence[Verifier]]) -> None:
-    if not trust:
+def _say(trust: Mapping[str, Sequence[Verifier]]) -> None:
+    """What is followed from now on, for whoever reads the log."""
+    if trust:
+        _log.info("following", logs=len(trust))
+    else:
         _log.warning(NOTHING)
 
 
@@ -173,7 +176,7 @@ async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None
         except MintmarkError as error:
             _log.error("configuration not reloaded", detail=str(error))
         else:
-            _warn(following.trust)
+            _say(following.trust)
             worker.follow(following.trust, clients.of(following.sources))
             await clients.keep(following.sources)
 

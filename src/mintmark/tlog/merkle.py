@@ -48,7 +48,8 @@ def check_subtree(start: int, end: int, size: int, subtree_root: bytes, root: by
     if {len(subtree_root), len(root)} != {HASH}:
         raise ProofError(f"a root is {HASH} bytes")
     if roots(start, end, size, subtree_root, proof) != (subtree_root, root):
-        raise ProofError(f"entries [{start}, {end}) are not shown to be part of the signed tree of {size}")
+        which = f"entry {start} is" if end == start + 1 else f"entries [{start}, {end}) are"
+        raise ProofError(f"{which} not shown to be part of the signed tree of {size}")
 
 
 def roots(start: int, end: int, size: int, seed: bytes, proof: Sequence[bytes]) -> tuple[bytes, bytes]:

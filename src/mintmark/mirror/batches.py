@@ -54,9 +54,9 @@ async def batches(
     async with aclosing(_chunks(trusted, source, head)) as chunks:
         async for chunk in chunks:
             if chunk.end - chunk.start <= INLINE:
-                verified, rows = _verify(trusted, chunk, kind)
+                verified, rows = _verify(trusted, chunk, kind, head)
             else:
-                verified, rows = await asyncio.to_thread(_verify, trusted, chunk, kind)
+                verified, rows = await asyncio.to_thread(_verify, trusted, chunk, kind, head)
             batch.add(verified, rows)
             late = monotonic() > deadline
             if batch.full or verified.end == head.size or late:
@@ -77,7 +77,7 @@ async def _chunks(trusted: Trusted, source: Source, head: Checkpoint) -> AsyncGe
             yield chunk
 
 
-def _verify(trusted: Trusted, received: Chunk, kind: str) -> tuple[VerifiedChunk, list[Row]]:
+def _verify(trusted: Trusted, received: Chunk, kind: str, head: Checkpoint) -> tuple[VerifiedChunk, list[Row]]:
     """A chunk, verified, and its entries. Raises Malformed; ProofError, with the note that it does not fit."""
     chunk = trusted.chunk(received)
     try:
@@ -85,4 +85,4 @@ def _verify(trusted: Trusted, received: Chunk, kind: str) -> tuple[VerifiedChunk
             raise ProofError(f"{trusted.origin} was shown as of kind {kind}; its entries are not")
         return chunk, open_chunk(chunk) if kind == "register" else []
     except ProofError as lie:
-        raise ProofError(str(lie), trusted.head.note if trusted.head is not None else b"") from lie
+        raise ProofError(str(lie), head.note) from lie

@@ -75,8 +75,8 @@ class Follower:
         try:
             state = self._state or await self._load(kind)
             self._state = state
-            await self._accept(state, source, note)
-            return await self._catch_up(state, source, deadline)
+            head = await self._accept(state, source, note)
+            return await self._catch_up(state, source, head, deadline)
         except BaseException:
             self._state = None
             raise
@@ -102,28 +102,24 @@ class Follower:
         keys = tile.edge_keys(number)
         return Counts(number, live, Edge.load(number, await self.store.v1_tiles(progress.id, keys)))
 
-    async def _accept(self, state: _State, source: Source, note: bytes) -> None:
+    async def _accept(self, state: _State, source: Source, note: bytes) -> Checkpoint:
         """Moves the trusted head to `note`, or raises. An older head that fits ours is stale, not a lie (NotYet)."""
         seen = open_checkpoint(note, self.origin, self._verifiers)
         trusted = state.trusted.head
         if trusted is None or seen.size == trusted.size:
-            state.trusted.accept(note, [])
-        elif seen.size > trusted.size:
-            state.trusted.accept(note, await source.consistency(self.origin, trusted.size, seen.size))
-        else:
-            if seen.size <= state.progress.size:
-                await check_known(self.store, state.progress, seen)
-            raise NotYet(f"{source.address} is behind: {seen.size} entries, {trusted.size} are known")
+            return state.trusted.accept(note, [])
+        if seen.size > trusted.size:
+            return state.trusted.accept(note, await source.consistency(self.origin, trusted.size, seen.size))
+        if seen.size <= state.progress.size:
+            await check_known(self.store, state.progress, seen)
+        raise NotYet(f"{source.address} is behind: {seen.size} entries, {trusted.size} are known")
 
-    async def _catch_up(self, state: _State, source: Source, deadline: float) -> bool:
-        head = state.trusted.head
-        if head is None:
-            raise AssertionError("accept sets a head")
+    async def _catch_up(self, state: _State, source: Source, head: Checkpoint, deadline: float) -> bool:
         async with Writing(self.store) as writing:
             if state.progress.size == head.size > state.progress.shown:
-                await writing.put(self._next(state, source, Verified()))
+                await writing.put(self._next(state, source, head, Verified()))
             found = batches(state.trusted, source, head, state.progress.kind, deadline)
-            await self._write(state, source, writing, found)
+            await self._write(state, source, head, writing, found)
             shown = await writing.finish()
             if isinstance(state.counts, Projected):
                 state.counts = state.counts.after  # its rows are not held
@@ -135,7 +131,12 @@ class Follower:
         return state.progress.size == head.size
 
     async def _write(
-        self, state: _State, source: Source, writing: Writing, verified: AsyncGenerator[Verified, None]
+        self,
+        state: _State,
+        source: Source,
+        head: Checkpoint,
+        writing: Writing,
+        verified: AsyncGenerator[Verified, None],
     ) -> None:
         """Writes batches while the next one is received and verified."""
         async with aclosing(verified):
@@ -145,18 +146,15 @@ class Follower:
                     ahead = asyncio.ensure_future(anext(verified, None))
                     if self._lull is not None and batch.full:
                         await self._lull.wait()
-                    await writing.put(self._next(state, source, batch))
+                    await writing.put(self._next(state, source, head, batch))
             finally:
                 ahead.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await ahead
 
-    def _next(self, state: _State, source: Source, verified: Verified) -> Batch:
+    def _next(self, state: _State, source: Source, pending: Checkpoint, verified: Verified) -> Batch:
         """The next batch to write; from then on `state` is what the database will say."""
-        pending, before = state.trusted.head, state.progress
-        if pending is None:
-            raise AssertionError("accept sets a head")
-        chunks, rows = verified.chunks, None
+        before, chunks, rows = state.progress, verified.chunks, None
         if before.kind == "register" and chunks:
             rows = state.counts = Projected(before.id, state.counts, verified.rows)
         size = chunks[-1].end if chunks else before.size

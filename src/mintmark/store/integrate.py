@@ -19,12 +19,8 @@ from mintmark.store.log_rows import LogRows
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from psycopg import AsyncConnection
-    from psycopg.rows import TupleRow
-
+    from mintmark.store.pool import Connection
     from mintmark.store.read_model import Batch
-
-    Connection = AsyncConnection[TupleRow]
 
 RACE = "another worker writes this log"
 PATIENCE = 60.0  # seconds that a transaction waits for the one before it

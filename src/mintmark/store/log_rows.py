@@ -17,16 +17,13 @@ from mintmark.tlog import bundle as bundles
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Self
-
-    from psycopg import AsyncConnection
-    from psycopg.rows import TupleRow
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import LiteralString, Self
 
     from mintmark.store.model import TileKey
+    from mintmark.store.pool import Connection
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
-    Connection = AsyncConnection[TupleRow]
     Tiles = Mapping[TileKey, bytes]
 
 # By COPY: as parameters, arrays of megabytes are built twice.
@@ -66,15 +63,18 @@ class LogRows:
 async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
     """Writes the rows that are new."""
     if rows.new_tiles:
-        async with conn.cursor() as cursor, cursor.copy(COPY_TILES) as copy:
-            copy.set_types(["int4", "int2", "int8", "int2", "bytea"])
-            for (level, index), hashes in rows.new_tiles.items():
-                await copy.write_row((log, level, index, len(hashes) // HASH, hashes))
+        tiles = ((log, *key, len(hashes) // HASH, hashes) for key, hashes in rows.new_tiles.items())
+        await _copy(conn, COPY_TILES, ["int4", "int2", "int8", "int2", "bytea"], tiles)
     if rows.new_bundles:
-        async with conn.cursor() as cursor, cursor.copy(COPY_BUNDLES) as copy:
-            copy.set_types(["int4", "int8", "int2", "bytea", "bytea"])
-            for row in rows.new_bundles:
-                await copy.write_row((log, row.index, row.width, row.entries, row.items))
+        whole = ((log, row.index, row.width, row.entries, row.items) for row in rows.new_bundles)
+        await _copy(conn, COPY_BUNDLES, ["int4", "int8", "int2", "bytea", "bytea"], whole)
+
+
+async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    async with conn.cursor() as cursor, cursor.copy(query) as copy:
+        copy.set_types(types)
+        for row in rows:
+            await copy.write_row(row)
 
 
 async def grow(conn: Connection, log: int, rows: LogRows) -> None:

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 LOGS = "select id, origin, name, kind, salted from log"
 HEAD = "select size, root, note from head where log = %s"
 HEADS = "select log, size, root, note from head where log = any(%s)"
-TILES = """
-    select level, index, hashes
-    from tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
 # Of many logs, each by the index of tiles, whatever the planner thinks of so many. They come as one JSON text: psycopg
 # takes longer to print arrays than Postgres to answer.
 TILES_AT = """
@@ -90,11 +87,7 @@ class LogStore:
 
     async def tiles(self, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
         """The hashes of these tiles, as wide as they are stored. Raises MintmarkError if one is lost."""
-        if not keys:
-            return {}
-        levels, indices = zip(*keys, strict=True)
-        rows = await self._fetch(TILES, (list(levels), list(indices), log))
-        found = {(level, index): hashes for level, index, hashes in rows}
+        found = await self._tiles("tile", log, keys)
         if lost := set(keys) - found.keys():
             raise MintmarkError(f"tile {min(lost)} of log {log} is lost; run mintmark fsck")
         return found
@@ -118,6 +111,11 @@ class LogStore:
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
         """The first index below `size` of a leaf hash. Raises NotYet where it is not, or where no index is kept."""
         raise NotYet("a mint keeps no index of leaf hashes; ask by index, or ask a mirror that keeps one")
+
+    async def _tiles(self, table: str, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
+        asked = list(keys)
+        found = await self._tiles_at(table, [(log, *key) for key in asked]) if asked else {}
+        return {asked[at]: hashes for at, hashes in found.items()}
 
     async def _tiles_at(self, table: str, addresses: Sequence[Address]) -> dict[int, bytes]:
         asked = [{"at": at, "log": log, "level": lv, "index": index} for at, (log, lv, index) in enumerate(addresses)]

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import errors as pg
 
 from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotYet, Rejected, Unavailable
-from mintmark.store.log_store import TILES, LogStore
+from mintmark.store.log_store import LogStore
 from mintmark.store.model import Head, Log, short_name
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.edge import Edge
@@ -35,8 +35,11 @@ CREATE = """
     with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %(name)s, %(kind)s, %(salted)s)
                   on conflict do nothing returning id),
         begun as (insert into head (log, size, root, note) select id, 0, %(root)b, %(note)b from made returning log)
-    select log, pg_notify('mintmark_head', log::text) from begun"""
+    select log from begun"""
 HEAD = "select size, root, note from head where log = %s"
+TILES = """
+    select level, index, hashes
+    from tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
 TAIL = "select index, width, entries, items from bundle where log = %s and index = %s"
 DEFINITIONS = "select key, index, item from definition where log = %s"
 CLOCKS = "select type, timestamp from clock where log = %s"
@@ -114,9 +117,11 @@ class MintStore(LogStore):
         Raises Rejected where it is there as another kind of log, or another log has its name.
         """
         async with self.writing() as writer:
-            if (made := await writer.create(origin, kind, salted, head)) is not None:
-                self._logs[origin] = made
-                return made
+            made = await writer.create(origin, kind, salted, head)
+        if made is not None:
+            self._logs[origin] = made
+            self.notices.tell(made.id)
+            return made
         try:
             log = await self.log(origin)
         except NotYet:

@@ -14,12 +14,8 @@ from mintmark.tlog.kernel import WIDTH
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from psycopg import AsyncConnection
-    from psycopg.rows import TupleRow
-
+    from mintmark.store.pool import Connection
     from mintmark.store.read_model import Rows
-
-    Connection = AsyncConnection[TupleRow]
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 COPY_LEAVES = "copy entry (log, index, leaf_hash) from stdin (format binary)"

@@ -75,9 +75,6 @@ NOTE_AT = "select note from checkpoint where log = %s and size = %s"
 LEAF_INDEXED = "select to_regclass('entry_leaf') is not null"
 LEAF = "select index from entry where log = %s and leaf_hash = %s and index < %s order by index limit 1"
 PROJECTED = "select number, live from entry where log = %s and index = %s"
-V1_TILES = """
-    select level, index, hashes
-    from v1_tile join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
 STATUS = """
     select log.origin, log.name, log.kind, p.size, p.pending, coalesce(h.size, 0) as head, p.source, p.stopped, p.error,
            h.at as head_at, extract(epoch from now() - p.at)::float8 as quiet,
@@ -211,8 +208,7 @@ class ReadStore(LogStore):
 
     async def v1_tiles(self, log: int, keys: Collection[TileKey]) -> dict[TileKey, bytes]:
         """Tiles of the tree over the user entries in their v1 form."""
-        levels, indices = [k[0] for k in keys], [k[1] for k in keys]
-        return {(level, index): hashes for level, index, hashes in await self._fetch(V1_TILES, (levels, indices, log))}
+        return await self._tiles("v1_tile", log, keys)
 
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int:
         """The first index below `size` that has this leaf hash.

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
 from mintmark.mint.pool import Pool
-from mintmark.mint.request import digest, joined_request
+from mintmark.mint.request import joined_request
 from mintmark.mint.server import running_mint
 from mintmark.mint.tokens import RIGHTS, format_token
 from mintmark.rpc.client import Client
 from mintmark.store.mint_store import MintStore
 from mintmark.store.pool import open_pool
 from mintmark.tlog import bundle
+from mintmark.tlog.bundle import digest
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.kernel import leaf_hash
 from mintmark.tlog.merkle import check_inclusion

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from mintmark.rpc.client import digest
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.tlog import bundle
+from mintmark.tlog.bundle import digest
 from tests.incidents.minting import ORIGIN, TOKEN, Keys
 from tests.incidents.places import register
 from tests.world import flip

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from mintmark.errors import Forbidden, Malformed, NotYet, Rejected
 from mintmark.mint.request import MAX_ENTRIES, joined_request
 from mintmark.register.entry import format_entry
-from mintmark.rpc.client import digest
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog import bundle
+from mintmark.tlog.bundle import digest
 from mintmark.tlog.note import generate_skey
 from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, WEAK, create, put
 from tests.mint.register import DEFINED, append, append_items, define, joined, light, lights

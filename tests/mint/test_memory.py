@@ -12,9 +12,9 @@ from mintmark.errors import ProofError, Unavailable
 from mintmark.mint import sequencer
 from mintmark.mint.request import joined_request
 from mintmark.mint.state import State, admit_all, integrate
-from mintmark.rpc.client import digest
 from mintmark.store.model import Head, Log
 from mintmark.tlog import bundle
+from mintmark.tlog.bundle import digest
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import generate_skey

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,8 +115,9 @@ async def test_a_connection_that_breaks_midway_leaves_whole_batches(read_db: str
         async def cut() -> None:
             wire.arm(chance.randrange(30), deliver=bool(seed % 2))
 
-        with pytest.raises(Unavailable):
+        with suppress(Unavailable):  # none where the cut met a notice, which nobody waits for
             await follower.step(Halting(world, 4_096 * chance.randrange(1, 8), cut), world.notes[-1], "opaque")
+        assert wire.cut
         size = (await store.progress(world.origin)).size
         assert await last_rows(store) == {size}
         assert await Follower(store, world.origin, world.verifiers).step(world, world.notes[-1], "opaque")

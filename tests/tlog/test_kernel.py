@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,22 @@ def test_fold_wants_whole_hashes(kernel: ModuleType, hashes: bytes) -> None:
         kernel.fold(hashes)
 
 
+@given(st.integers(0, 700))
+def test_tiles_fold_to_the_hashes_a_level_higher(kernel: ModuleType, count: int) -> None:
+    hashes = sha256(b"seed").digest() + bytes(range(256)) * (count // 8 + 1)
+    hashes = hashes[: count * 32]
+    folded = kernel.fold_tiles(hashes)
+    assert folded == b"".join(kernel.fold(hashes[at : at + 8192]) for at in range(0, len(hashes), 8192))
+    if count:
+        assert kernel.fold(folded) == kernel.fold(hashes)
+
+
+@pytest.mark.parametrize("hashes", [b"x", bytes(31), bytes(8193)])
+def test_tiles_are_whole_hashes(kernel: ModuleType, hashes: bytes) -> None:
+    with pytest.raises(Malformed, match="whole hashes"):
+        kernel.fold_tiles(hashes)
+
+
 @pytest.mark.parametrize("bundle", [b"\0", b"\0\1", b"\0\0\0", b"\0\1a\0", b"\0\2a", b"\xff\xff" + bytes(65_534)])
 def test_a_truncated_bundle_is_refused(kernel: ModuleType, bundle: bytes) -> None:
     with pytest.raises(Malformed, match="truncated"):
@@ -104,6 +121,28 @@ def test_any_bytes_are_entries_or_malformed(kernel: ModuleType, data: bytes) -> 
         return
     assert b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries) == data
     assert kernel.leaf_hashes(data) == b"".join(kernel.leaf_hash(entry) for entry in entries)
+
+
+@given(st.lists(st.binary(max_size=5), max_size=6), st.integers(0, 6), st.integers(0, 8), st.binary(max_size=1))
+def test_skipping_ends_where_entries_do(
+    kernel: ModuleType, entries: list[bytes], before: int, most: int, rest: bytes
+) -> None:
+    def joined(count: int) -> bytes:
+        return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries[:count])
+
+    at, whole = len(joined(before)), len(entries) - min(before, len(entries))
+    if rest and most > whole:
+        with pytest.raises(Malformed, match="truncated"):
+            kernel.skip(joined(len(entries)) + rest, at, most)
+    else:
+        end = (len(joined(before + most)), min(most, whole))
+        assert kernel.skip(joined(len(entries)) + rest, at, most) == end
+
+
+@pytest.mark.parametrize(("at", "most"), [(6, 0), (6, 1), (0, 2), (3, 1)])
+def test_there_is_nothing_to_skip_behind_the_end(kernel: ModuleType, at: int, most: int) -> None:
+    with pytest.raises(Malformed, match="truncated"):
+        kernel.skip(b"\0\1a\0\1", at, most)
 
 
 def test_copy_rows_are_what_postgres_reads(kernel: ModuleType) -> None:

@@ -36,7 +36,7 @@ async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, i
     from mintmark.store.pool import open_pool
     from mintmark.store.read_store import ReadStore
 
-    async with open_pool(database.conninfo, 2) as pool:
+    async with open_pool(database.conninfo, 3) as pool:
         store = ReadStore(pool)
         log = await named_log(store, name)
         if log.origin not in database.trust:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed
-from mintmark.rpc.client import digest
+from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, leaf_hashes
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def joined_request(id: bytes, entries: bytes, items: bytes, claimed: bytes, *, e
             the client computed: a byte changed on the way.
     """
     check_id(id)
-    if not hmac.compare_digest(digest(entries, items), claimed):
+    if not hmac.compare_digest(bundle.digest(entries, items), claimed):
         raise Malformed("the entries do not have the digest sent with them: a byte changed on the way; send them again")
     hashes = leaf_hashes(entries)
     count = len(hashes) // HASH

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mintmark.store.read_model import Batch
     from mintmark.store.read_store import ReadStore
 
-DEPTH = 2  # transactions at once
+DEPTH = 3  # transactions at once
 
 
 class Writing:

@@ -5,7 +5,6 @@ It verifies nothing: what it returns is hostile until `tlog.trust.Trusted` has a
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +16,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import message, raised
 from mintmark.rpc.strict import strict_channel
+from mintmark.tlog import bundle
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Client:
             request_id=request_id,
             entries=entries,
             items=items,
-            digest=digest(entries, items),
+            digest=bundle.digest(entries, items),
             legacy=legacy,
         )
         return await self._append(self._mint.Append, request)
@@ -172,8 +172,3 @@ class Client:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 mapped.args = (f"{self.address} cannot be reached: {mapped}",)
             raise mapped from error
-
-
-def digest(entries: bytes, items: bytes) -> bytes:
-    """What an append carries to be checked against: SHA-256(SHA-256(entries) || SHA-256(items))."""
-    return hashlib.sha256(hashlib.sha256(entries).digest() + hashlib.sha256(items).digest()).digest()

@@ -41,6 +41,23 @@ cut(PyObject *Py_UNUSED(module), PyObject *arg)
     return entries;
 }
 
+static PyObject *
+skip(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer view;
+    Py_ssize_t at, most, taken = 0;
+    if (!PyArg_ParseTuple(args, "y*nn", &view, &at, &most)) {
+        return NULL;
+    }
+    int whole = at >= 0 && at <= view.len;
+    while (whole && taken < most && at < view.len) {
+        whole = next_entry(view.buf, view.len, &at) >= 0;
+        taken++;
+    }
+    PyBuffer_Release(&view);
+    return whole ? Py_BuildValue("nn", at, taken) : truncated();
+}
+
 static void
 node(const unsigned char *pair, unsigned char *out)
 {
@@ -126,6 +143,34 @@ fold(PyObject *Py_UNUSED(module), PyObject *arg)
 }
 
 static PyObject *
+fold_tiles(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    PyObject *roots = NULL;
+    Py_ssize_t count = view.len / HASH, tiles = count / WIDTH + (count % WIDTH != 0);
+    if (view.len % HASH) {
+        PyErr_Format(Malformed, "%zd bytes are not one or more whole hashes", view.len);
+    }
+    else if ((roots = PyBytes_FromStringAndSize(NULL, tiles * HASH)) != NULL) {
+        unsigned char *out = (unsigned char *)PyBytes_AS_STRING(roots);
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t tile = 0; tile < tiles; tile++, count -= WIDTH) {
+            unsigned char hashes[WIDTH * HASH];
+            Py_ssize_t width = count < WIDTH ? count : WIDTH;
+            memcpy(hashes, (const unsigned char *)view.buf + tile * (Py_ssize_t)sizeof hashes, (size_t)(width * HASH));
+            fold_in_place(hashes, width);
+            memcpy(out + tile * HASH, hashes, HASH);
+        }
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    return roots;
+}
+
+static PyObject *
 copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
 {
     int log;
@@ -159,8 +204,10 @@ copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef methods[] = {
     {"cut", cut, METH_O, "The entries of a bundle."},
+    {"skip", skip, METH_VARARGS, "Where the next entries end, and how many they are."},
     {"leaf_hashes", leaf_hashes, METH_O, "32 bytes an entry: the level-0 tile of a bundle."},
     {"fold", fold, METH_O, "The root over consecutive nodes."},
+    {"fold_tiles", fold_tiles, METH_O, "The root over each 256 of consecutive nodes."},
     {"copy_rows", copy_rows, METH_VARARGS, "Binary COPY rows (log, index, leaf_hash)."},
     {NULL, NULL, 0, NULL},
 };

@@ -6,6 +6,7 @@ known how long an entry may be.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
@@ -42,13 +43,24 @@ def cut(bundle: bytes, count: int | None = None) -> list[bytes]:
     return entries
 
 
+def check(bundle: bytes, count: int) -> None:
+    """Raises Malformed unless these are `count` whole entries."""
+    if kernel.skip(bundle, 0, count + 1) != (len(bundle), count):
+        raise Malformed(f"a bundle of {kernel.skip(bundle, 0, len(bundle))[1]} entries where {count} belong")
+
+
+def digest(entries: bytes, items: bytes) -> bytes:
+    """What a batch is checked against when it is appended: SHA-256(SHA-256(entries) || SHA-256(items))."""
+    return sha256(sha256(entries).digest() + sha256(items).digest()).digest()
+
+
 def take(bundle: bytes, count: int) -> bytes:
     """The first `count` entries, still joined.
 
     Raises:
         Malformed: there are fewer.
     """
-    end, taken = _skip(bundle, 0, count)
+    end, taken = kernel.skip(bundle, 0, count)
     if taken != count:
         raise Malformed(f"a bundle of {taken} entries where {count} belong")
     return bundle[:end]
@@ -64,18 +76,7 @@ def split_bundle(joined: bytes, first: int) -> list[tuple[int, bytes]]:
     """
     pieces, at = [], 0
     while at < len(joined):
-        end, taken = _skip(joined, at, WIDTH - first % WIDTH)
+        end, taken = kernel.skip(joined, at, WIDTH - first % WIDTH)
         pieces.append((first // WIDTH, joined[at:end]))
         at, first = end, first + taken
     return pieces
-
-
-def _skip(bundle: bytes, at: int, most: int) -> tuple[int, int]:
-    """Where the next `most` entries end, or all that are left; and how many they are."""
-    taken = 0
-    while taken < most and at < len(bundle):
-        at += 2 + int.from_bytes(bundle[at : at + 2], "big")
-        taken += 1
-    if at > len(bundle):
-        raise Malformed("truncated entry bundle")
-    return at, taken

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH, fold
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH, fold, fold_tiles
 from mintmark.tlog.tile import levels, tile_width
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ class Edge:
             raise Malformed(f"size {size}: it is 0 to 2^63 - 1")
         return cls(size, tuple(_cut(tiles, level, size) for level in range(levels(size))))
 
-    def extend(self, hashes: bytes) -> tuple[Edge, dict[Key, bytes]]:
+    def extend(self, hashes: bytes, roots: bytes | None = None) -> tuple[Edge, dict[Key, bytes]]:
         """The edge after these leaf hashes, and every tile that they touched, as wide as it is then.
+
+        `roots` are those of the level-0 tiles that fill up, where they are known.
 
         Raises:
             Malformed: not whole hashes, or more entries than a log can have.
@@ -55,12 +57,11 @@ class Edge:
         touched: dict[Key, bytes] = {}
         while hashes:
             data = tiles[level] + hashes if level < len(tiles) else hashes
-            rows = [data[at : at + _FULL] for at in range(0, len(data), _FULL)]
-            first = self.size >> 8 * (level + 1)
-            touched.update({(level, first + i): row for i, row in enumerate(rows)})
-            rest = rows.pop() if len(rows[-1]) < _FULL else b""
-            tiles[level : level + 1] = [rest]
-            hashes, level = b"".join([fold(row) for row in rows]), level + 1
+            rows, first = range(0, len(data), _FULL), self.size >> 8 * (level + 1)
+            touched.update({(level, first + i): data[at : at + _FULL] for i, at in enumerate(rows)})
+            full = len(data) - len(data) % _FULL
+            tiles[level : level + 1] = [data[full:]]
+            hashes, roots, level = fold_tiles(data[:full]) if roots is None else roots, None, level + 1
         return Edge(size, tuple(tiles)), touched
 
     def root(self) -> bytes:

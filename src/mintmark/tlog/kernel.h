@@ -8,7 +8,7 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-enum { HASH = 32, LENGTH = 2 };
+enum { HASH = 32, WIDTH = 256, LENGTH = 2 };
 
 /* One entry at *at; its length, or -1 where the bundle ends too early. Moves *at to the next. */
 static inline Py_ssize_t

@@ -53,6 +53,21 @@ def cut(bundle: bytes) -> list[bytes]:
     return entries
 
 
+def skip(bundle: bytes, at: int, most: int) -> tuple[int, int]:
+    """Where the next `most` entries from `at` on end, or all that are left; and how many they are.
+
+    Raises:
+        Malformed: the bundle ends before `at`, or within an entry of them.
+    """
+    taken = 0
+    while taken < most and at < len(bundle):
+        at += 2 + int.from_bytes(bundle[at : at + 2], "big")
+        taken += 1
+    if at > len(bundle):
+        raise Malformed("truncated entry bundle")
+    return at, taken
+
+
 def leaf_hashes(bundle: bytes) -> bytes:
     """The leaf hashes of a bundle, 32 bytes an entry: exactly its level-0 tile.
 
@@ -75,6 +90,15 @@ def fold(hashes: bytes) -> bytes:
         pairs = range(0, size - _PAIR + 1, _PAIR)
         hashes = b"".join([sha256(b"\1" + hashes[at : at + _PAIR]).digest() for at in pairs]) + odd
     return hashes
+
+
+def fold_tiles(hashes: bytes) -> bytes:
+    """The hashes a level higher: the root over each 256 of these, and over the rest.
+
+    Raises:
+        Malformed: not whole hashes.
+    """
+    return b"".join([fold(hashes[at : at + WIDTH * HASH]) for at in range(0, len(hashes), WIDTH * HASH)])
 
 
 def copy_rows(log: int, first: int, hashes: bytes) -> bytes:
@@ -111,4 +135,5 @@ def native(module: str) -> ModuleType | None:
 
 
 if NATIVE := (_native := native("mintmark.tlog._kernel")) is not None:
-    cut, leaf_hashes, fold, copy_rows = _native.cut, _native.leaf_hashes, _native.fold, _native.copy_rows
+    cut, skip, leaf_hashes = _native.cut, _native.skip, _native.leaf_hashes
+    fold, fold_tiles, copy_rows = _native.fold, _native.fold_tiles, _native.copy_rows

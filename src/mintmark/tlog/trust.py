@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Malformed, ProofError, Rollback
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH, fold, leaf_hashes
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH, fold, fold_tiles, leaf_hashes
 from mintmark.tlog.merkle import check_consistency, check_subtree
 
 if TYPE_CHECKING:
@@ -158,11 +158,12 @@ def _verify(chunk: Chunk, edge: Edge, head: Checkpoint) -> VerifiedChunk:
     if chunk.start != edge.size - held or not edge.size < chunk.end <= head.size:
         raise ProofError(f"[{chunk.start}, {chunk.end}) is not what comes after {edge.size} of {head.size} entries")
     bundles, hashes = _open(chunk)
-    check_subtree(chunk.start, chunk.end, head.size, fold(hashes), head.root, chunk.proof)
+    roots = fold_tiles(hashes)
+    check_subtree(chunk.start, chunk.end, head.size, fold(roots), head.root, chunk.proof)
     known, new = hashes[: held * HASH], hashes[held * HASH :]
     if held and known != edge.tiles[0]:
         raise ProofError(f"bundle {bundles[0].index} does not begin with the {held} entries verified before")
-    after, tiles = edge.extend(new)
+    after, tiles = edge.extend(new, roots[: len(hashes) // (WIDTH * HASH) * HASH])
     _check_agreement(after, head)
     return VerifiedChunk(edge.size, chunk.end, bundles, new, tiles, after, _MADE_HERE)
 
@@ -172,15 +173,13 @@ def _open(chunk: Chunk) -> tuple[tuple[Bundle, ...], bytes]:
     count = -(-(chunk.end - chunk.start) // WIDTH)
     if len(chunk.entries) != count or len(chunk.items) not in (0, count):
         raise Malformed(f"{len(chunk.entries)} bundles and {len(chunk.items)} of items where {count} belong")
-    bundles, hashes = [], []
+    bundles = []
     for at, entries, items in zip(
         range(chunk.start, chunk.end, WIDTH), chunk.entries, chunk.items or [b""] * count, strict=True
     ):
         width = min(WIDTH, chunk.end - at)
-        hashes.append(leaf_hashes(entries))
-        if len(hashes[-1]) != width * HASH:
-            raise Malformed(f"bundle {at // WIDTH} has {len(hashes[-1]) // HASH} entries where {width} belong")
+        bundle.check(entries, width)
         if chunk.items:
-            bundle.cut(items, width)
+            bundle.check(items, width)
         bundles.append(Bundle(at // WIDTH, width, entries, items))
-    return tuple(bundles), b"".join(hashes)
+    return tuple(bundles), leaf_hashes(b"".join(chunk.entries))

@@ -5,11 +5,14 @@ The parts are in the order of trust: notes, then the tree below them, then what 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError
+from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.damage import Damage, Findings
 from mintmark.mirror.fsck.items import ItemsCheck
 from mintmark.mirror.fsck.mint import MintCheck
@@ -137,9 +140,10 @@ class _Walk:
         else:
             size = self._tree.size
             self._mint = await MintCheck.begin(self._store, self._log, size, self._start, self._found)
-        async for read in self._tree.walk():
-            await self._take(read)
-            step(read.end, not self._found.damages and not self.items.unexplained)
+        async with aclosing(ahead(self._tree.walk())) as reads:
+            async for read in reads:
+                await self._take(read)
+                step(read.end, not self._found.damages and not self.items.unexplained)
         if self.upto == self._tree.size:
             await self._finish()
 
@@ -158,7 +162,7 @@ class _Walk:
         if self._mint is not None:
             if sum(row.width for row in read.sound) != read.end - read.start:
                 return
-            self._mint.bundles(read.sound)
+            await asyncio.to_thread(self._mint.bundles, read.sound)
         self.upto = read.end
 
     async def _take_register(self, read: Read) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed
 from mintmark.store import fixes
 from mintmark.tlog import bundle, tile
-from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
+from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes, skip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,12 +141,21 @@ class LeavesCheck:
 
 
 def hashed(rows: Sequence[Bundle]) -> dict[int, Hashed]:
-    """Bundles by index, with their leaf hashes, if they have any."""
-    return {row.index: (row, _leaf_hashes(row.entries)) for row in rows}
+    """Bundles by index, with their leaf hashes, if they have any: all hashed at once."""
+    counts = [_count(row.entries) for row in rows]
+    whole = [row.entries for row, count in zip(rows, counts, strict=True) if isinstance(count, int)]
+    hashes, at = leaf_hashes(b"".join(whole)), 0
+    found: dict[int, Hashed] = {}
+    for row, count in zip(rows, counts, strict=True):
+        if isinstance(count, Malformed):
+            found[row.index] = (row, count)
+        else:
+            found[row.index], at = (row, hashes[at : at + count * HASH]), at + count * HASH
+    return found
 
 
-def _leaf_hashes(entries: bytes) -> bytes | Malformed:
+def _count(entries: bytes) -> int | Malformed:
     try:
-        return leaf_hashes(entries)
+        return skip(entries, 0, len(entries))[1]
     except Malformed as error:
         return error

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from mintmark.mirror.fsck.requests import Request, laid
 from mintmark.register.entry import erased_index
 from mintmark.register.item import SALT
-from mintmark.rpc.client import digest
 from mintmark.store import fixes
 from mintmark.store import fsck_store as sql
 from mintmark.tlog import bundle
@@ -88,7 +87,7 @@ class MintCheck:
                 self._check_digest(request)
 
     def _check_digest(self, request: Request) -> None:
-        right = digest(b"".join(self._parts), b"")
+        right = bundle.digest(b"".join(self._parts), b"")
         if right != request.digest:
             fix = _fix(self.log, request._replace(digest=right))
             self.found("request", request.id.hex(), "digest: it is not that of its entries", fix)

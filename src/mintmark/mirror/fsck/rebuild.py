@@ -7,16 +7,18 @@ read; where one is damaged, nothing is written.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError, ProofError
+from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.check import open_tree
 from mintmark.mirror.fsck.damage import Findings
 from mintmark.mirror.fsck.notes import Notes
 from mintmark.mirror.fsck.opening import Opener
 from mintmark.mirror.project import Counts, Projected
 from mintmark.register.kernel import open_rows
-from mintmark.store.fsck_store import writing
+from mintmark.store.fsck_store import reading, writing
 from mintmark.tlog.kernel import WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
@@ -38,39 +40,38 @@ async def rebuild(
 ) -> int:
     """Makes the rows of a log in a read database again; how many entries it has. `step` hears of entries.
 
+    The pool gives three connections.
+
     Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Nothing was written then.
     """
-    async with writing(pool, log.id) as store:
-        return await rebuild_rows(store, log, verifiers, step)
+    async with writing(pool, log.id) as store, reading(pool) as reader:
+        return await rebuild_rows(store, reader, log, verifiers, step)
 
 
 async def rebuild_rows(
-    store: FsckStore, log: Log, verifiers: Sequence[Verifier], step: Callable[[int], None] = lambda entries: None
-) -> int:
-    """The same, within a transaction that is there already."""
+    store: FsckStore, reader: FsckStore, log: Log, verifiers: Sequence[Verifier],
+    step: Callable[[int], None] = lambda entries: None,
+) -> int:  # fmt: skip
+    """The same, within a transaction that is there already; `reader` reads what it sees of bundles and tiles."""
     found, counts = Findings(log.origin), Counts()
     notes = Notes(log, Opener(log.origin, verifiers, tries=0), found, mirrored=True)
-    await notes.read(store, ())
-    tree = await open_tree(store, log, notes, found)
+    await notes.read(reader, ())
+    tree = await open_tree(reader, log, notes, found)
     await store.clear_rows(log.id, tree.size if log.kind == "opaque" else 0)
-    async for read in tree.walk():
-        if found.damages:
-            break
-        if log.kind == "opaque":
-            await _put_leaves(store, log, read)
-        else:
-            projected = Projected(log.id, counts, _opened(log, read))
-            await store.put_rows(log.id, projected)
-            counts = projected.after
-        step(read.end - read.start)
+    async with aclosing(ahead(tree.walk())) as reads:
+        async for read in reads:
+            if found.damages:
+                break
+            if log.kind == "register":
+                projected = Projected(log.id, counts, _opened(log, read))
+                await store.put_rows(log.id, projected)
+                counts = projected.after
+            elif await reader.leaves(log.id, read.start, read.end) != read.hashes:
+                await store.put_leaves(log.id, read.start, read.hashes)
+            step(read.end - read.start)
     if found.damages:
         raise MintmarkError(f"{found.damages[0]}; {MEND}")
     return tree.size
-
-
-async def _put_leaves(store: FsckStore, log: Log, read: Read) -> None:
-    if await store.leaves(log.id, read.start, read.end) != read.hashes:
-        await store.put_leaves(log.id, read.start, read.hashes)
 
 
 def _opened(log: Log, read: Read) -> list[Row]:

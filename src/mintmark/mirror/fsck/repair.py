@@ -107,4 +107,4 @@ async def _mend(
     later = NOTES if found.bundles else set()
     await store.fix([damage.fix for damage in found.damages if damage.fix and damage.table not in later])
     if found.many and not TREE & {damage.table for damage in found.damages}:
-        await rebuild_rows(store, found.log, verifiers)
+        await rebuild_rows(store, store, found.log, verifiers)

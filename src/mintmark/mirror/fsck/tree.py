@@ -3,23 +3,24 @@
     bundle ── leaf hashes ══ tile 0 ── fold ══ a hash of the tile above ── … ══ signed root
 
 A bundle and its tile are judged by `leaves`. The walk goes on with what is right, so that each damage is found once,
-where it is. The next bundles are read and hashed, in threads of their own, while these are looked at.
+where it is. While some bundles are looked at, the next are hashed in a thread, and those after them read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.leaves import LeavesCheck, hashed
 from mintmark.store import fixes
 from mintmark.tlog import tile
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from mintmark.mirror.fsck.damage import Findings
     from mintmark.mirror.fsck.leaves import Hashed
@@ -45,6 +46,15 @@ class Read:
     sound: Sequence[Bundle]
 
 
+class Stored(NamedTuple):
+    """Bundles [first, stop) as they are, and their tiles."""
+
+    first: int
+    stop: int
+    rows: Sequence[Bundle]
+    tiles: Mapping[TileKey, StoredTile]
+
+
 class TreeCheck:
     """A walk over the entries of one log from the size of `edge` on; `size` is how many entries the rows hold."""
 
@@ -57,47 +67,41 @@ class TreeCheck:
         self._store, self._log, self._found = store, log, found
         self._marks = sorted((mark for mark in marks if mark.size >= edge.size), key=lambda mark: mark.size)
 
-    async def walk(self) -> AsyncIterator[Read]:
+    async def walk(self) -> AsyncGenerator[Read, None]:
         """To the end, run by run."""
-        ahead = asyncio.create_task(self._fetch(self.edge.size))
-        try:
-            while (start := self.edge.size) < self.size:
-                stop, rows, tiles = await ahead
-                ahead = asyncio.create_task(self._fetch(min(stop * WIDTH, self.size)))
-                read = await self._read(start, stop, rows, tiles)
+        async with aclosing(ahead(self._hashed())) as runs:
+            async for stored, rows in runs:
+                read = await self._read(stored, rows)
                 await self._extend(read.hashes)
                 yield read
-        finally:
-            ahead.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await ahead
         self._compare()
         self.leaves.doubt()
         await self._edge_tiles()
         await self._strays()
 
-    async def _fetch(self, start: int) -> tuple[int, dict[int, Hashed], Mapping[TileKey, StoredTile]]:
-        """The next bundles as they are, with their hashes, and their tiles; and where they end."""
-        first = start // WIDTH
-        if start >= self.size:
-            return first, {}, {}
-        # The unfinished bundle comes alone: the edge that judges it ends where it begins.
-        stop = max(min(self.size // WIDTH, first + AT_ONCE), first + 1)
-        found = await self._store.bundles(self._log.id, first, stop, MOST)
-        stop = found[-1].index + 1 if found else stop
-        tiles = await self._store.tiles("tile", self._log.id, [(0, index) for index in range(first, stop)])
-        return stop, await asyncio.to_thread(hashed, found), tiles
+    async def _hashed(self) -> AsyncGenerator[tuple[Stored, Mapping[int, Hashed]], None]:
+        async with aclosing(ahead(self._stored(self.edge.size // WIDTH))) as runs:
+            async for stored in runs:
+                yield stored, await asyncio.to_thread(hashed, stored.rows)
 
-    async def _read(
-        self, start: int, stop: int, rows: Mapping[int, Hashed], tiles: Mapping[TileKey, StoredTile]
-    ) -> Read:
+    async def _stored(self, first: int) -> AsyncGenerator[Stored, None]:
+        while first * WIDTH < self.size:
+            # The unfinished bundle comes alone: the edge that judges it ends where it begins.
+            stop = max(min(self.size // WIDTH, first + AT_ONCE), first + 1)
+            found = await self._store.bundles(self._log.id, first, stop, MOST)
+            stop = found[-1].index + 1 if found else stop
+            tiles = await self._store.tiles("tile", self._log.id, [(0, index) for index in range(first, stop)])
+            yield Stored(first, stop, found, tiles)
+            first = stop
+
+    async def _read(self, stored: Stored, rows: Mapping[int, Hashed]) -> Read:
         hashes, sound = [], []
-        for index in range(start // WIDTH, stop):
+        for index in range(stored.first, stored.stop):
             row = rows.get(index)
-            hashes.append(await self.leaves.judge(index, row, tiles.get((0, index)), self.edge))
+            hashes.append(await self.leaves.judge(index, row, stored.tiles.get((0, index)), self.edge))
             if row is not None and index not in self.leaves.bundles and index not in self.leaves.doubted:
                 sound.append(row[0])
-        return Read(start, min(stop * WIDTH, self.size), b"".join(hashes), sound)
+        return Read(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
 
     async def _extend(self, hashes: bytes) -> None:
         """Goes on by these leaves, stopping at each size that has a root; then compares the tiles that are full."""

@@ -1,0 +1,33 @@
+"""Making the next item while the last is looked at: where making waits for a database or a thread, both go on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+T = TypeVar("T")
+
+
+async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same items, one made ahead. Ended early, it closes `items` first; close it with `aclosing`."""
+    async with aclosing(items):
+        coming = asyncio.create_task(_next(items))
+        try:
+            while item := await coming:
+                coming = asyncio.create_task(_next(items))
+                yield item[0]
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await coming
+
+
+async def _next(items: AsyncGenerator[T, None]) -> tuple[T] | None:
+    """The next item, if there is one."""
+    async for item in items:
+        return (item,)
+    return None

@@ -2,7 +2,8 @@
 
 Crash order: it moves `progress.size` from the value that its caller verified from, or writes nothing. A worker that
 lost its lease, or an answer that never came, ends there in Conflict. The move comes first; where the batch before is
-still on its way, the new rows go first, and then, as soon as that one is committed, the move.
+still on its way, the new rows go first, and then, as soon as that one is committed, the move. A few entries are sent
+with their move in one go: each answer that is waited for is a good part of the time until they are seen.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from mintmark.store.log_rows import LogRows
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from mintmark.store.pool import Connection
+    from mintmark.store.pool import Connection, Cursor
     from mintmark.store.read_model import Batch
 
 RACE = "another worker writes this log"
 PATIENCE = 60.0  # seconds that a transaction waits for the one before it
+FEW = 1_024  # entries that INSERT takes sooner than COPY
 
 MOVE = """
     update progress
@@ -46,14 +48,17 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
     rows = LogRows.of(batch.chunks)
     try:
         async with conn.transaction():
-            if before is None:
-                await _move(conn, batch)
-                await _new_rows(conn, batch, rows)
-            else:
-                await _new_rows_early(conn, batch, rows)
+            if batch.size - batch.old_size <= FEW:
                 await _committed(before)
-                await _move(conn, batch)
-            await log_rows.grow(conn, batch.log, rows)
+                await _in_one_go(conn, batch, rows)
+            else:
+                if before is not None:
+                    await _new_rows_early(conn, batch, rows)
+                await _committed(before)
+                _check_moved(await _move(conn, batch))
+                if before is None:
+                    await _new_rows(conn, batch, rows)
+                rows.check_grown(batch.log, await log_rows.grow(conn, batch.log, rows))
             if batch.rows is not None:  # they supersede those of batches before
                 await projection.register_rows(conn, batch.log, batch.rows)
             return await _show(conn, batch)
@@ -61,19 +66,43 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
         raise Conflict(RACE) from error
 
 
-async def _move(conn: Connection, batch: Batch) -> None:
+async def _in_one_go(conn: Connection, batch: Batch, rows: LogRows) -> None:
+    moved = grown = None
+    try:
+        async with conn.pipeline():
+            moved = await _move(conn, batch)
+            await log_rows.put_few(conn, batch.log, rows)
+            if batch.rows is None:
+                await projection.put_few_leaves(conn, batch.log, _leaves(batch))
+            grown = await log_rows.grow(conn, batch.log, rows)
+    except pg.UniqueViolation:  # rows that are there are damage, but where the move says that another was faster
+        _check_moved(moved)
+        raise
+    _check_moved(moved)
+    rows.check_grown(batch.log, grown)
+
+
+async def _move(conn: Connection, batch: Batch) -> Cursor:
     values = {"size": batch.size, "note": batch.note, "pending": batch.pending, "source": batch.source}
     moved = await conn.execute(MOVE, {**values, "log": batch.log, "old": batch.old_size})
-    if moved.rowcount != 1:
-        raise Conflict("another worker moved this log, or it was stopped")
     if batch.old_size == 0 and batch.chunks:
         await conn.execute(SETTLE, ("opaque" if batch.rows is None else "register", batch.log))
+    return moved
+
+
+def _check_moved(moved: Cursor | None) -> None:
+    if moved is None or moved.rowcount != 1:
+        raise Conflict("another worker moved this log, or it was stopped")
 
 
 async def _new_rows(conn: Connection, batch: Batch, rows: LogRows) -> None:
     await log_rows.put_new(conn, batch.log, rows)
-    if batch.rows is None and batch.chunks:
-        await projection.copy_leaves(conn, batch.log, [(chunk.start, chunk.hashes) for chunk in batch.chunks])
+    if batch.rows is None:
+        await projection.copy_leaves(conn, batch.log, _leaves(batch))
+
+
+def _leaves(batch: Batch) -> list[tuple[int, bytes]]:
+    return [(chunk.start, chunk.hashes) for chunk in batch.chunks]
 
 
 async def _new_rows_early(conn: Connection, batch: Batch, rows: LogRows) -> None:
@@ -92,12 +121,14 @@ async def _show(conn: Connection, batch: Batch) -> bool:
     return (await conn.execute(SHOW, values)).rowcount == 1
 
 
-async def _committed(before: Awaitable[object]) -> None:
-    """Waits for the transaction before this one, and raises what it did.
+async def _committed(before: Awaitable[object] | None) -> None:
+    """Waits for the transaction before this one, if there is one, and raises what it did.
 
     Not for ever: another worker's transaction may be what that one waits for, and wait for our rows itself. No database
     sees such a circle.
     """
+    if before is None:
+        return
     try:
         async with asyncio.timeout(PATIENCE):
             await asyncio.shield(before)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import LiteralString, Self
 
     from mintmark.store.model import TileKey
-    from mintmark.store.pool import Connection
+    from mintmark.store.pool import Connection, Cursor
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
     Tiles = Mapping[TileKey, bytes]
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # By COPY: as parameters, arrays of megabytes are built twice.
 COPY_BUNDLES = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
 COPY_TILES = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
+PUT_BUNDLE = "insert into bundle (log, index, width, entries, items) values (%s, %s, %s, %b, %b)"
 PUT_TILES = """
     insert into {table} (log, level, index, width, hashes)
     select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
@@ -59,6 +60,12 @@ class LogRows:
         held = start % WIDTH
         return cls(new, rows[1:] if held else rows, grown, rows[0] if held else None, held)
 
+    def check_grown(self, log: int, grown: Cursor | None) -> None:
+        """Raises MintmarkError where the last bundle was not as wide as the commit before left it."""
+        if (row := self.grown_bundle) is not None and (grown is None or grown.rowcount != 1):
+            had = f"bundle {row.index} of log {log} has not the {self.held} entries it had"
+            raise MintmarkError(f"{had}; run mintmark fsck")
+
 
 async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
     """Writes the rows that are new."""
@@ -77,18 +84,20 @@ async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], ro
             await copy.write_row(row)
 
 
-async def grow(conn: Connection, log: int, rows: LogRows) -> None:
-    """Widens the rows that are there.
+async def put_few(conn: Connection, log: int, rows: LogRows) -> None:
+    """The same, each row by a request that need not be waited for."""
+    await put_tiles(conn, "tile", log, rows.new_tiles)
+    for row in rows.new_bundles:
+        await conn.execute(PUT_BUNDLE, (log, row.index, row.width, row.entries, row.items))
 
-    Raises MintmarkError where the last bundle is not as wide as the commit before left it.
-    """
+
+async def grow(conn: Connection, log: int, rows: LogRows) -> Cursor | None:
+    """Widens the rows that are there; see `LogRows.check_grown` for what comes back."""
     await put_tiles(conn, "tile", log, rows.grown_tiles)
-    if (row := rows.grown_bundle) is not None:
-        entries, items = _tail(row.entries, rows.held), _tail(row.items, rows.held)
-        grown = await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, rows.held))
-        if grown.rowcount != 1:
-            had = f"bundle {row.index} of log {log} has not the {rows.held} entries it had"
-            raise MintmarkError(f"{had}; run mintmark fsck")
+    if (row := rows.grown_bundle) is None:
+        return None
+    entries, items = _tail(row.entries, rows.held), _tail(row.items, rows.held)
+    return await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, rows.held))
 
 
 def _tail(bundle: bytes, count: int) -> bytes:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 Connection = psycopg.AsyncConnection[TupleRow]
+Cursor = psycopg.AsyncCursor[TupleRow]
 
 WAIT = 10.0  # seconds for a connection
 AGAIN = 60.0  # seconds until a pool repeats itself

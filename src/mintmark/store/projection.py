@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 COPY_LEAVES = "copy entry (log, index, leaf_hash) from stdin (format binary)"
+PUT_LEAVES = """
+    insert into entry (log, index, leaf_hash)
+    select %(log)s, %(start)s + at, substr(%(hashes)b, 32 * at + 1, 32)
+    from generate_series(0, octet_length(%(hashes)b) / 32 - 1) as at"""
 COPY_ENTRIES = """
     copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)
     from stdin (format binary)"""
@@ -54,6 +58,12 @@ async def copy_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, by
         for start, hashes in leaves:
             await copy.write(kernel.copy_rows(log, start, hashes))
         await copy.write(COPY_END)
+
+
+async def put_few_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, bytes]]) -> None:
+    """The same, by requests that need not be waited for."""
+    for start, hashes in leaves:
+        await conn.execute(PUT_LEAVES, {"log": log, "start": start, "hashes": hashes})
 
 
 async def register_rows(conn: Connection, log: int, rows: Rows) -> None:

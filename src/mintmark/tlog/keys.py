@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -52,6 +53,7 @@ _PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44P
     MLDSA44: mldsa.MLDSA44PrivateKey.from_seed_bytes,
 }
 
+KEPT = 2  # signatures of a key that verified, and need not be verified again
 SEED = 32  # bytes, of Ed25519 and of ML-DSA-44 alike
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # what such a text begins with
 
@@ -142,7 +144,8 @@ def parse_vkey(text: str) -> Verifier:
     check = _LOADERS[kind](material)
     if _key_id(name, kind, material) != key_id:
         raise Malformed(f"the key ID {key_id.hex()} of {name} is not this key's: the text was changed")
-    return Verifier(name, kind, key_id, text, check)
+    # The same note is opened where it is offered, accepted and shown. Only what verifies is kept.
+    return Verifier(name, kind, key_id, text, lru_cache(maxsize=KEPT)(check))
 
 
 def public_key(vkey: str) -> bytes:

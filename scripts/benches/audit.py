@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benches.report import Options, Usage
 
 ABOUT = "audit --full, fsck and rebuild of an opaque log, beside the speed of their source and of the hashes"
-ENTRIES = 2_000_000
+ENTRIES = 4_000_000
 COMMANDS = {  # what it does, and what it reads from
     "audit --full": "mint alone",
     "fsck, mint": "mint's bundles alone",

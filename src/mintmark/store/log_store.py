@@ -37,7 +37,8 @@ TILES_AT = """
     select k.at, t.hashes from jsonb_to_recordset(%(asked)s::jsonb) as k(at int, log int, level int, index bigint)
     cross join lateral (select hashes from {table} t where t.log = k.log and t.level = k.level and t.index = k.index
                         limit 1) as t"""
-# The window sums lengths alone: bundles past the limit are never read from disk.
+# The window sums lengths alone: bundles past the limit are never read from disk. It sums all that it is shown.
+AT_ONCE = 256  # bundles
 BUNDLES = """
     select index, width, entries, items from (
         select index, width, entries, items,
@@ -98,6 +99,7 @@ class LogStore:
 
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
         """Bundles [first, stop): as many as fit in `most` bytes, one at least. Raises MintmarkError if one is lost."""
+        stop = min(stop, first + AT_ONCE)
         rows = await self._fetch(BUNDLES, {"log": log, "first": first, "stop": stop, "most": most})
         found = [Bundle(*row) for row in rows]
         if [b.index for b in found] != list(range(first, first + max(len(found), 1))):

@@ -77,6 +77,7 @@ async def test_a_follower_that_is_gone_leaves_no_heartbeat_and_a_head_that_ages(
     assert alive[1]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    assert not await read_store.beats(), "one that ends says so"
     world.append([b"nobody comes for this"])
     assert not await read_store.evidence(1)
     async with read_store.pool.connection() as conn:  # an hour passes

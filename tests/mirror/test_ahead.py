@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +60,32 @@ async def test_ended_early_it_closes_its_source() -> None:
         assert await anext(items) == 0
     assert source.closed
     assert source.made <= 2
+
+
+async def test_a_cancellation_while_it_closes_is_raised_when_all_is_closed() -> None:
+    closed = []
+
+    async def slow() -> AsyncGenerator[int, None]:
+        try:
+            yield 0
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.1)
+            closed.append(True)
+
+    async def take() -> None:
+        with suppress(ValueError):
+            async with aclosing(ahead(slow())) as items:
+                async for _ in items:
+                    await asyncio.sleep(0.01)
+                    raise ValueError
+
+    task = asyncio.create_task(take())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert closed
 
 
 async def test_a_cancellation_is_not_lost() -> None:

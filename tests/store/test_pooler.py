@@ -14,6 +14,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from mintmark.mirror.follow import Follower
+from mintmark.mirror.fsck.rebuild import rebuild
+from mintmark.store import fsck_store
 from mintmark.store.feed import HeadFeed
 from mintmark.store.migrate import migrate
 from mintmark.store.pool import direct, open_pool
@@ -21,9 +24,12 @@ from mintmark.store.read_store import ReadStore
 from tests.oracle import check_log
 from tests.store.logs import Written, erasures, users
 from tests.store.wire import Wire
+from tests.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from mintmark.store.pool import Connection
 
 PGBOUNCER = shutil.which("pgbouncer") or next((p for p in ("/usr/sbin/pgbouncer",) if Path(p).exists()), None)
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
@@ -116,3 +122,26 @@ async def test_moves_are_found_by_polling_where_no_notice_can_come(pooled: str) 
             assert await subscription.moved() == {1}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_rebuild_and_a_mirror_of_the_same_log_both_end(pooled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror comes when the log is locked, and would take every session that is left."""
+    world, locked, frozen = World("world.example/log"), asyncio.Event(), fsck_store._frozen
+    world.append([os.urandom(8) for _ in range(300)])
+
+    async def later(connections: Sequence[Connection]) -> fsck_store.FsckStore:
+        locked.set()
+        await asyncio.sleep(1)
+        return await frozen(connections)
+
+    async with open_pool(pooled, 4) as mirror, open_pool(pooled, 3) as pool:
+        store = ReadStore(mirror)
+        follower = Follower(store, world.origin, world.verifiers)
+        assert await follower.step(world, world.notes[-1], "opaque")
+        log = await store.log(world.origin)
+        world.append([os.urandom(8) for _ in range(60_000)])
+        monkeypatch.setattr(fsck_store, "_frozen", later)
+        rebuilding = asyncio.create_task(rebuild(pool, log, world.verifiers))
+        await locked.wait()
+        assert await follower.step(world, world.notes[-1], "opaque")
+        assert await rebuilding == 300

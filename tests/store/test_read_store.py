@@ -8,9 +8,11 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotYet, Unavailable
+from mintmark.store import projection
 from mintmark.store.integrate import FEW
 from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
@@ -139,6 +141,39 @@ async def test_a_last_bundle_that_was_lost_is_noticed_and_nothing_is_written(log
         await log.store.integrate(batch)
     assert (await log.store.progress(log.origin)).size == 10
     assert (await log.store.head(1)).size == 10
+
+
+@pytest.mark.parametrize("table", ["entry", "bundle", "tile"])
+async def test_a_row_that_is_there_already_is_damage_and_nothing_is_written(read_store: ReadStore, table: str) -> None:
+    log = Written(read_store, "opaque")
+    await log.write(users(0, 256))
+    strays = {
+        "entry": "insert into entry (log, index, leaf_hash) values (1, 300, '')",
+        "bundle": "insert into bundle (log, index, width, entries, items) values (1, 1, 1, '', '')",
+        "tile": "insert into tile select log, level, 1, width, hashes from tile where level = 0",
+    }
+    async with log.store.pool.connection() as conn:
+        await conn.execute(strays[table].encode())
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await log.store.integrate(await log.grow(users(256, 400)))
+    assert (await log.store.progress(log.origin)).size == 256
+
+
+async def test_a_log_that_was_forgotten_meanwhile_is_a_conflict(log: Written) -> None:
+    await log.write(users(0, 10))
+    batch = await log.grow(users(10, 20))
+    async with log.store.pool.connection() as conn:
+        await conn.execute("delete from log")
+    with pytest.raises(Conflict):
+        await log.store.integrate(batch)
+
+
+@pytest.mark.parametrize("start", [0, 2**15 - 10, 2**31 - 10, 2**32 - 10, 2**63 - 101])
+async def test_a_few_leaves_count_on_at_any_size(read_store: ReadStore, start: int) -> None:
+    async with read_store.pool.connection() as conn:
+        await projection.put_few_leaves(conn, 1, [(start, bytes(range(100)) * 32)])
+        rows = await (await conn.execute("select index, leaf_hash from entry order by index")).fetchall()
+    assert rows == [(start + at, (bytes(range(100)) * 32)[32 * at : 32 * at + 32]) for at in range(100)]
 
 
 async def test_the_head_waits_for_the_end_of_what_was_signed(log: Written, read_db: str) -> None:

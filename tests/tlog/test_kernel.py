@@ -139,7 +139,7 @@ def test_skipping_ends_where_entries_do(
         assert kernel.skip(joined(len(entries)) + rest, at, most) == end
 
 
-@pytest.mark.parametrize(("at", "most"), [(6, 0), (6, 1), (0, 2), (3, 1)])
+@pytest.mark.parametrize(("at", "most"), [(6, 0), (6, 1), (0, 2), (3, 1), (-1, 0), (-3, 1)])
 def test_there_is_nothing_to_skip_behind_the_end(kernel: ModuleType, at: int, most: int) -> None:
     with pytest.raises(Malformed, match="truncated"):
         kernel.skip(b"\0\1a\0\1", at, most)

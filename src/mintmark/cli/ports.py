@@ -9,12 +9,18 @@ from mintmark.errors import Misconfigured
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # where to reach what listens everywhere
 
 
-def claim(address: str, option: str) -> str:
-    """The address with its port settled. Raises Misconfigured, naming the option, when it cannot be listened on."""
+def split(address: str, option: str) -> tuple[str, str]:
+    """Host and port. Raises Misconfigured, naming the option, where it is not both."""
     host, colon, port = address.rpartition(":")
     if not colon:
         example = f"127.0.0.1:{port if port.isdecimal() else 8080}"
         raise Misconfigured(f"{option}: {address} is not HOST:PORT; for instance {example}")
+    return host, port
+
+
+def claim(address: str, option: str) -> str:
+    """The address with its port settled. Raises Misconfigured, naming the option, when it cannot be listened on."""
+    host, port = split(address, option)
     try:
         if not 0 <= int(port) < 65536:  # which the system's resolver would cut to one
             raise ValueError(port)

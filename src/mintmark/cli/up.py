@@ -60,10 +60,12 @@ def up(
 
     A second run goes on from the same data, and appends what the files have that the registers have not.
     """
-    from mintmark.cli.ports import claim
+    from mintmark.cli.ports import claim, split
     from mintmark.cli.up_files import sole_use
 
     _check_domain(domain)
+    for address, option in ((grpc, "--grpc"), (http, "--http")):  # both, before one is found to be taken
+        split(address, option)
     paths = [*map(_existing, registers), *more]
     if samples or (samples is None and not paths):
         paths += sample_files()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -21,9 +21,22 @@ async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
                 coming = asyncio.create_task(_next(items))
                 yield item[0]
         finally:
-            coming.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await coming
+            await _ended(coming)
+
+
+async def _ended(task: asyncio.Task[object]) -> None:
+    """Cancels a task and waits until its cleanup is done; a cancellation that comes meanwhile is raised then."""
+    task.cancel()
+    told = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            told = True
+    if not task.cancelled():
+        task.exception()  # it was to end, and however it did is nobody's trouble
+    if told:
+        raise asyncio.CancelledError
 
 
 async def _next(items: AsyncGenerator[T, None]) -> tuple[T] | None:

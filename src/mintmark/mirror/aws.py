@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 RESERVE = 3.0  # seconds kept for the last commit and the answer
-CONNECTIONS = 4
+CONNECTIONS = 8  # two catch-ups of one source take three each
 
 
 class Context(Protocol):

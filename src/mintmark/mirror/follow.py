@@ -2,19 +2,19 @@
 
     note -> Trusted.accept -> chunks -> Trusted.chunk -> batches -> ReadStore.integrate -> head
 
-The next batch is received and verified while the last two are written. All that a follower remembers between steps is a
-copy of what the database says; after any trouble it forgets it and reads again.
+The next batch is received and verified while those before it are written. All that a follower remembers between steps
+is a copy of what the database says; after any trouble it forgets it and reads again.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from time import time
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, Untrusted
+from mintmark.mirror.ahead import ahead
 from mintmark.mirror.batches import Verified, batches
 from mintmark.mirror.compare import check_known
 from mintmark.mirror.project import Counts, Projected
@@ -139,18 +139,11 @@ class Follower:
         verified: AsyncGenerator[Verified, None],
     ) -> None:
         """Writes batches while the next one is received and verified."""
-        async with aclosing(verified):
-            ahead = asyncio.ensure_future(anext(verified, None))
-            try:
-                while (batch := await ahead) is not None:
-                    ahead = asyncio.ensure_future(anext(verified, None))
-                    if self._lull is not None and batch.full:
-                        await self._lull.wait()
-                    await writing.put(self._next(state, source, head, batch))
-            finally:
-                ahead.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await ahead
+        async with aclosing(ahead(verified)) as received:
+            async for batch in received:
+                if self._lull is not None and batch.full:
+                    await self._lull.wait()
+                await writing.put(self._next(state, source, head, batch))
 
     def _next(self, state: _State, source: Source, pending: Checkpoint, verified: Verified) -> Batch:
         """The next batch to write; from then on `state` is what the database will say."""

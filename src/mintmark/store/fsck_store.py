@@ -8,7 +8,7 @@ connections, `writing` keeps a log's writers out.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import sql
@@ -119,22 +119,56 @@ class StoredTile(NamedTuple):
 @asynccontextmanager
 async def reading(pool: Pool) -> AsyncIterator[FsckStore]:
     """A store that reads a moment; the pool gives two connections."""
-    async with pool.connection() as first, pool.connection() as second, first.transaction(), second.transaction():
-        await first.execute(FROZEN)
-        row = await (await first.execute(SNAPSHOT)).fetchone()
-        await second.execute(FROZEN)
-        await second.execute(sql.SQL("set transaction snapshot {}").format(row[0] if row else ""))
-        yield FsckStore([first, second])
+    async with _transactions(pool, 2) as readers:
+        yield await _frozen(readers)
 
 
 @asynccontextmanager
 async def writing(pool: Pool, log: int) -> AsyncIterator[FsckStore]:
     """A store in a transaction that nobody else writes this log beside; durable when the block ends well."""
-    async with pool.connection() as conn, conn.transaction():
-        store = FsckStore([conn])
-        for table in LOCKS[await store.mirrored()]:
-            await conn.execute(LOCK.format(table=table).encode(), (log,))
-        yield store
+    async with _transactions(pool, 1) as writers:
+        yield await _locked(writers, log)
+
+
+@asynccontextmanager
+async def rebuilding(pool: Pool, log: int) -> AsyncIterator[tuple[FsckStore, FsckStore]]:
+    """A store as of `writing`, and one as of `reading` that reads what stood when the log was locked.
+
+    The pool gives three connections, before the lock: who waits for the log may hold all that are left.
+    """
+    async with _transactions(pool, 3) as connections:
+        writer = await _locked(connections[:1], log)
+        yield writer, await _frozen(connections[1:])
+
+
+@asynccontextmanager
+async def _transactions(pool: Pool, count: int) -> AsyncIterator[list[Connection]]:
+    async with AsyncExitStack() as stack:
+        connections = []
+        for _ in range(count):
+            connections.append(await stack.enter_async_context(pool.connection()))
+            await stack.enter_async_context(connections[-1].transaction())
+        yield connections
+
+
+async def _frozen(connections: Sequence[Connection]) -> FsckStore:
+    """A store of transactions that read one moment: the present one."""
+    snapshot = ""
+    for conn in connections:
+        await conn.execute(FROZEN)
+        if snapshot:
+            await conn.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
+        elif row := await (await conn.execute(SNAPSHOT)).fetchone():
+            snapshot = row[0]
+    return FsckStore(connections)
+
+
+async def _locked(connections: Sequence[Connection], log: int) -> FsckStore:
+    """A store of one transaction, which keeps a log's writers out."""
+    store = FsckStore(connections)
+    for table in LOCKS[await store.mirrored()]:
+        await connections[0].execute(LOCK.format(table=table).encode(), (log,))
+    return store
 
 
 class FsckStore:

@@ -20,17 +20,21 @@ from mintmark.store.log_rows import LogRows
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from mintmark.store.pool import Connection, Cursor
+    from mintmark.store.pool import Connection
     from mintmark.store.read_model import Batch
 
 RACE = "another worker writes this log"
 PATIENCE = 60.0  # seconds that a transaction waits for the one before it
-FEW = 1_024  # entries that INSERT takes sooner than COPY
+FEW, LITTLE = 1_024, 512 * 2**10  # entries and bytes that INSERT takes sooner than COPY
 
+# Where nothing moves it fails, and what was sent behind it is not done.
 MOVE = """
-    update progress
-    set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
-    where log = %(log)s and size = %(old)s and stopped is null"""
+    with moved as (
+        update progress
+        set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
+        where log = %(log)s and size = %(old)s and stopped is null
+        returning log)
+    select 1 / count(*) from moved"""
 SETTLE = "update log set kind = %s where id = %s"
 # The head does not move over an item that was withheld and that no erasure explains.
 SHOW = """
@@ -48,51 +52,46 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
     rows = LogRows.of(batch.chunks)
     try:
         async with conn.transaction():
-            if batch.size - batch.old_size <= FEW:
+            if _is_small(batch):
                 await _committed(before)
                 await _in_one_go(conn, batch, rows)
             else:
                 if before is not None:
                     await _new_rows_early(conn, batch, rows)
                 await _committed(before)
-                _check_moved(await _move(conn, batch))
+                await _move(conn, batch)
                 if before is None:
                     await _new_rows(conn, batch, rows)
                 rows.check_grown(batch.log, await log_rows.grow(conn, batch.log, rows))
             if batch.rows is not None:  # they supersede those of batches before
                 await projection.register_rows(conn, batch.log, batch.rows)
             return await _show(conn, batch)
+    except pg.DivisionByZero:
+        raise Conflict("another worker moved this log, or it was stopped") from None
     except (pg.DeadlockDetected, pg.SerializationFailure) as error:
         raise Conflict(RACE) from error
 
 
+def _is_small(batch: Batch) -> bool:
+    size = sum(len(row.entries) + len(row.items) for chunk in batch.chunks for row in chunk.bundles)
+    return batch.size - batch.old_size <= FEW and size <= LITTLE
+
+
 async def _in_one_go(conn: Connection, batch: Batch, rows: LogRows) -> None:
-    moved = grown = None
-    try:
-        async with conn.pipeline():
-            moved = await _move(conn, batch)
-            await log_rows.put_few(conn, batch.log, rows)
-            if batch.rows is None:
-                await projection.put_few_leaves(conn, batch.log, _leaves(batch))
-            grown = await log_rows.grow(conn, batch.log, rows)
-    except pg.UniqueViolation:  # rows that are there are damage, but where the move says that another was faster
-        _check_moved(moved)
-        raise
-    _check_moved(moved)
+    async with conn.pipeline():
+        await _move(conn, batch)
+        await log_rows.put_few(conn, batch.log, rows)
+        if batch.rows is None:
+            await projection.put_few_leaves(conn, batch.log, _leaves(batch))
+        grown = await log_rows.grow(conn, batch.log, rows)
     rows.check_grown(batch.log, grown)
 
 
-async def _move(conn: Connection, batch: Batch) -> Cursor:
+async def _move(conn: Connection, batch: Batch) -> None:
     values = {"size": batch.size, "note": batch.note, "pending": batch.pending, "source": batch.source}
-    moved = await conn.execute(MOVE, {**values, "log": batch.log, "old": batch.old_size})
+    await conn.execute(MOVE, {**values, "log": batch.log, "old": batch.old_size})
     if batch.old_size == 0 and batch.chunks:
         await conn.execute(SETTLE, ("opaque" if batch.rows is None else "register", batch.log))
-    return moved
-
-
-def _check_moved(moved: Cursor | None) -> None:
-    if moved is None or moved.rowcount != 1:
-        raise Conflict("another worker moved this log, or it was stopped")
 
 
 async def _new_rows(conn: Connection, batch: Batch, rows: LogRows) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # By COPY: as parameters, arrays of megabytes are built twice.
 COPY_BUNDLES = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
 COPY_TILES = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
+PUT_TILE = "insert into tile (log, level, index, width, hashes) values (%s, %s, %s, %s, %b)"
 PUT_BUNDLE = "insert into bundle (log, index, width, entries, items) values (%s, %s, %s, %b, %b)"
 PUT_TILES = """
     insert into {table} (log, level, index, width, hashes)
@@ -86,7 +87,8 @@ async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], ro
 
 async def put_few(conn: Connection, log: int, rows: LogRows) -> None:
     """The same, each row by a request that need not be waited for."""
-    await put_tiles(conn, "tile", log, rows.new_tiles)
+    for key, hashes in rows.new_tiles.items():
+        await conn.execute(PUT_TILE, (log, *key, len(hashes) // HASH, hashes))
     for row in rows.new_bundles:
         await conn.execute(PUT_BUNDLE, (log, row.index, row.width, row.entries, row.items))
 

@@ -21,7 +21,7 @@ COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 COPY_LEAVES = "copy entry (log, index, leaf_hash) from stdin (format binary)"
 PUT_LEAVES = """
     insert into entry (log, index, leaf_hash)
-    select %(log)s, %(start)s + at, substr(%(hashes)b, 32 * at + 1, 32)
+    select %(log)s, %(start)s::bigint + at, substr(%(hashes)b, 32 * at + 1, 32)
     from generate_series(0, octet_length(%(hashes)b) / 32 - 1) as at"""
 COPY_ENTRIES = """
     copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)

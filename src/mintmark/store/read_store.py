@@ -40,7 +40,9 @@ CLAIM = """
         returning log)
     select case when exists (select from taken) then 0::float8
            else (select extract(epoch from until - now())::float8 from lease where log = %(log)s) end"""
-RELEASE = "delete from lease where worker = %s"
+RELEASE = """
+    with silent as (delete from heartbeat where worker = %(worker)s)
+    delete from lease where worker = %(worker)s"""
 SHARES = """
     select count(*) filter (where worker = %(worker)s), count(*),
            (select count(distinct worker) from heartbeat
@@ -142,9 +144,9 @@ class ReadStore(LogStore):
         return max(rows[0][0] or 0.0, 0.001) if rows[0][0] != 0 else 0.0
 
     async def release(self, worker: str) -> None:
-        """Gives back all leases of a worker that ends."""
+        """Gives back all leases of a worker that ends, and takes its heartbeats away."""
         async with self.pool.connection() as conn:
-            await conn.execute(RELEASE, (worker,))
+            await conn.execute(RELEASE, {"worker": worker})
 
     async def shares(self, worker: str, alive: float) -> tuple[int, int, int]:
         """(leases of this worker, of all, workers that heard a source in the last `alive` seconds)."""

@@ -46,7 +46,7 @@ def cut(bundle: bytes, count: int | None = None) -> list[bytes]:
 def check(bundle: bytes, count: int) -> None:
     """Raises Malformed unless these are `count` whole entries."""
     if kernel.skip(bundle, 0, count + 1) != (len(bundle), count):
-        raise Malformed(f"a bundle of {kernel.skip(bundle, 0, len(bundle))[1]} entries where {count} belong")
+        raise Malformed(f"{kernel.skip(bundle, 0, len(bundle))[1]} entries where {count} belong")
 
 
 def digest(entries: bytes, items: bytes) -> bytes:

@@ -59,11 +59,11 @@ def skip(bundle: bytes, at: int, most: int) -> tuple[int, int]:
     Raises:
         Malformed: the bundle ends before `at`, or within an entry of them.
     """
-    taken = 0
+    taken, start = 0, at
     while taken < most and at < len(bundle):
         at += 2 + int.from_bytes(bundle[at : at + 2], "big")
         taken += 1
-    if at > len(bundle):
+    if start < 0 or at > len(bundle):
         raise Malformed("truncated entry bundle")
     return at, taken
 

@@ -178,8 +178,11 @@ def _open(chunk: Chunk) -> tuple[tuple[Bundle, ...], bytes]:
         range(chunk.start, chunk.end, WIDTH), chunk.entries, chunk.items or [b""] * count, strict=True
     ):
         width = min(WIDTH, chunk.end - at)
-        bundle.check(entries, width)
-        if chunk.items:
-            bundle.check(items, width)
+        try:
+            bundle.check(entries, width)
+            if chunk.items:
+                bundle.check(items, width)
+        except Malformed as error:
+            raise Malformed(f"bundle {at // WIDTH}: {error}") from None
         bundles.append(Bundle(at // WIDTH, width, entries, items))
     return tuple(bundles), leaf_hashes(b"".join(chunk.entries))

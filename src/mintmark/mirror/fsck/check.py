@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError
-from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.damage import Damage, Findings
 from mintmark.mirror.fsck.items import ItemsCheck
 from mintmark.mirror.fsck.mint import MintCheck
@@ -140,7 +139,7 @@ class _Walk:
         else:
             size = self._tree.size
             self._mint = await MintCheck.begin(self._store, self._log, size, self._start, self._found)
-        async with aclosing(ahead(self._tree.walk())) as reads:
+        async with aclosing(self._tree.walk()) as reads:
             async for read in reads:
                 await self._take(read)
                 step(read.end, not self._found.damages and not self.items.unexplained)

@@ -11,14 +11,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError, ProofError
-from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.check import open_tree
 from mintmark.mirror.fsck.damage import Findings
 from mintmark.mirror.fsck.notes import Notes
 from mintmark.mirror.fsck.opening import Opener
 from mintmark.mirror.project import Counts, Projected
 from mintmark.register.kernel import open_rows
-from mintmark.store.fsck_store import reading, writing
+from mintmark.store.fsck_store import rebuilding
 from mintmark.tlog.kernel import WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ async def rebuild(
 
     Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Nothing was written then.
     """
-    async with writing(pool, log.id) as store, reading(pool) as reader:
+    async with rebuilding(pool, log.id) as (store, reader):
         return await rebuild_rows(store, reader, log, verifiers, step)
 
 
@@ -58,7 +57,7 @@ async def rebuild_rows(
     await notes.read(reader, ())
     tree = await open_tree(reader, log, notes, found)
     await store.clear_rows(log.id, tree.size if log.kind == "opaque" else 0)
-    async with aclosing(ahead(tree.walk())) as reads:
+    async with aclosing(tree.walk()) as reads:
         async for read in reads:
             if found.damages:
                 break

@@ -141,8 +141,8 @@ class Follower:
         """Writes batches while the next one is received and verified."""
         async with aclosing(ahead(verified)) as received:
             async for batch in received:
-                if self._lull is not None and batch.full:
-                    await self._lull.wait()
+                if self._lull is not None and batch.full and not await self._lull.wait():
+                    await writing.finish()  # beside short steps one transaction at a time
                 await writing.put(self._next(state, source, head, batch))
 
     def _next(self, state: _State, source: Source, pending: Checkpoint, verified: Verified) -> Batch:

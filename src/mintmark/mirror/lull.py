@@ -32,8 +32,9 @@ class Lull:
             if self._steps == 0:
                 self._now.set()
 
-    async def wait(self) -> None:
-        """Waits for one."""
+    async def wait(self) -> bool:
+        """Waits for one; whether it came."""
         with suppress(TimeoutError):
             async with asyncio.timeout(MOST):
                 await self._now.wait()
+        return self._now.is_set()

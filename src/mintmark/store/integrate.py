@@ -56,13 +56,7 @@ async def integrate(conn: Connection, batch: Batch, before: Awaitable[object] | 
                 await _committed(before)
                 await _in_one_go(conn, batch, rows)
             else:
-                if before is not None:
-                    await _new_rows_early(conn, batch, rows)
-                await _committed(before)
-                await _move(conn, batch)
-                if before is None:
-                    await _new_rows(conn, batch, rows)
-                rows.check_grown(batch.log, await log_rows.grow(conn, batch.log, rows))
+                await _by_copy(conn, batch, rows, before)
             if batch.rows is not None:  # they supersede those of batches before
                 await projection.register_rows(conn, batch.log, batch.rows)
             return await _show(conn, batch)
@@ -85,6 +79,16 @@ async def _in_one_go(conn: Connection, batch: Batch, rows: LogRows) -> None:
             await projection.put_few_leaves(conn, batch.log, _leaves(batch))
         grown = await log_rows.grow(conn, batch.log, rows)
     rows.check_grown(batch.log, grown)
+
+
+async def _by_copy(conn: Connection, batch: Batch, rows: LogRows, before: Awaitable[object] | None) -> None:
+    if before is not None:
+        await _new_rows_early(conn, batch, rows)
+    await _committed(before)
+    await _move(conn, batch)
+    if before is None:
+        await _new_rows(conn, batch, rows)
+    rows.check_grown(batch.log, await log_rows.grow(conn, batch.log, rows))
 
 
 async def _move(conn: Connection, batch: Batch) -> None:

@@ -22,7 +22,7 @@ from mintmark.store.pool import open_pool
 from mintmark.store.read_store import ReadStore
 from mintmark.tlog.note import generate_skey
 from tests.api import evolving
-from tests.api.facts import SHARED
+from tests.api.facts import SHARED, UNPUBLISHED
 from tests.register.lighthouse import ROWS
 from tests.world import World
 
@@ -59,7 +59,7 @@ def published() -> dict[str, World]:
     """The registers of /shared as worlds, by name."""
     files = sorted(SHARED.glob("*.rsf"))
     if not files:
-        pytest.skip("the published registers are not beside this checkout (../shared/registers)")
+        pytest.skip(UNPUBLISHED)
     return {file.stem: world(file.stem, ((r.entry, r.item) for r in read_rsf(file.read_bytes()))) for file in files}
 
 

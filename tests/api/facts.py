@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SHARED = Path(__file__).parents[3] / "shared" / "registers"
+UNPUBLISHED = "the published registers are not beside this checkout (../shared/registers)"
 NAMES = sorted(file.stem for file in SHARED.glob("*.rsf"))
 
 Item = dict[str, Any]

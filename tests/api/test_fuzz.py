@@ -21,7 +21,7 @@ from schemathesis import checks
 from mintmark.api.openapi import DOCUMENT
 from mintmark.api.server import opened
 from tests.api.conftest import ELSEWHERE
-from tests.api.facts import SHARED, facts
+from tests.api.facts import SHARED, UNPUBLISHED, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ CHECKS = [
     checks.unsupported_method,
 ]
 if not SHARED.is_dir():  # the hooks need it before any fixture could skip
-    pytest.skip("the published registers are not beside this checkout (../shared/registers)", allow_module_level=True)
+    pytest.skip(UNPUBLISHED, allow_module_level=True)
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 

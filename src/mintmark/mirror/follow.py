@@ -14,11 +14,11 @@ from time import time
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotYet, Untrusted
-from mintmark.mirror.ahead import ahead
 from mintmark.mirror.batches import Verified, batches
 from mintmark.mirror.compare import check_known
 from mintmark.mirror.project import Counts, Projected
 from mintmark.mirror.writing import Writing
+from mintmark.store.ahead import ahead
 from mintmark.store.model import Head
 from mintmark.store.read_model import Batch, Progress
 from mintmark.tlog import tile

@@ -5,14 +5,13 @@ No transaction is held open over a download: rows below a size never change what
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mintmark.store.ahead import ahead
 from mintmark.store.register_store import COLUMNS, STOOD, Row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from mintmark.register.definitions import Field
     from mintmark.store.register_store import RegisterStore
@@ -96,18 +95,15 @@ def _after_number(row: Cells) -> int:
     return int(row[0]) + 1
 
 
-async def _batches(
-    read: Callable[[int], Coroutine[Any, Any, list[T]]], following: Callable[[T], int], start: int
-) -> AsyncIterator[list[T]]:
-    ahead = asyncio.create_task(read(start))
-    try:
-        while rows := await ahead:
-            if len(rows) < BATCH:
-                yield rows
-                return
-            ahead = asyncio.create_task(read(following(rows[-1])))
+def _batches(
+    read: Callable[[int], Awaitable[list[T]]], following: Callable[[T], int], start: int
+) -> AsyncGenerator[list[T], None]:
+    async def one_by_one() -> AsyncGenerator[list[T], None]:
+        at = start
+        while rows := await read(at):
             yield rows
-    finally:
-        ahead.cancel()
-        with suppress(asyncio.CancelledError):
-            await ahead
+            if len(rows) < BATCH:
+                return
+            at = following(rows[-1])
+
+    return ahead(one_by_one())

@@ -43,10 +43,15 @@ def cut(bundle: bytes, count: int | None = None) -> list[bytes]:
     return entries
 
 
+def count_entries(bundle: bytes) -> int:
+    """How many there are. Raises Malformed where the bytes end within one."""
+    return kernel.skip(bundle, 0, len(bundle))[1]
+
+
 def check(bundle: bytes, count: int) -> None:
     """Raises Malformed unless these are `count` whole entries."""
-    if kernel.skip(bundle, 0, count + 1) != (len(bundle), count):
-        raise Malformed(f"{kernel.skip(bundle, 0, len(bundle))[1]} entries where {count} belong")
+    if (found := count_entries(bundle)) != count:
+        raise Malformed(f"{found} entries where {count} belong")
 
 
 def digest(entries: bytes, items: bytes) -> bytes:

@@ -8,12 +8,13 @@ word until the next signed root tells which of them is wrong (`doubted`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
 from mintmark.store import fixes
 from mintmark.tlog import bundle, tile
-from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes, skip
+from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,20 +143,13 @@ class LeavesCheck:
 
 def hashed(rows: Sequence[Bundle]) -> dict[int, Hashed]:
     """Bundles by index, with their leaf hashes, if they have any: all hashed at once."""
-    counts = [_count(row.entries) for row in rows]
-    whole = [row.entries for row, count in zip(rows, counts, strict=True) if isinstance(count, int)]
-    hashes, at = leaf_hashes(b"".join(whole)), 0
-    found: dict[int, Hashed] = {}
-    for row, count in zip(rows, counts, strict=True):
-        if isinstance(count, Malformed):
-            found[row.index] = (row, count)
-        else:
-            found[row.index], at = (row, hashes[at : at + count * HASH]), at + count * HASH
-    return found
+    counted = [(row, _count(row.entries)) for row in rows]
+    hashes = BytesIO(leaf_hashes(b"".join([row.entries for row, count in counted if isinstance(count, int)])))
+    return {row.index: (row, hashes.read(count * HASH) if isinstance(count, int) else count) for row, count in counted}
 
 
 def _count(entries: bytes) -> int | Malformed:
     try:
-        return skip(entries, 0, len(entries))[1]
+        return bundle.count_entries(entries)
     except Malformed as error:
         return error

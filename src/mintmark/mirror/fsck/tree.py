@@ -13,9 +13,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.mirror.ahead import ahead
 from mintmark.mirror.fsck.leaves import LeavesCheck, hashed
 from mintmark.store import fixes
+from mintmark.store.ahead import ahead
 from mintmark.tlog import tile
 from mintmark.tlog.kernel import HASH, WIDTH
 

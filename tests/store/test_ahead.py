@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.mirror.ahead import ahead
+from mintmark.store.ahead import ahead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

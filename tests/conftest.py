@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.store.log_store import LogStore
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests import oracle
-from tests.postgres import TestPostgres
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.log.log_store import LogStore
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support import oracle
+from tests.support.postgres import TestPostgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.upped import up
+from tests.support.up import up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from mintmark.store.embedded import ADMIN
-from mintmark.store.migrate import migrate
+from mintmark.postgres.server import ADMIN
+from mintmark.store.connection.migrate import migrate
 
 if TYPE_CHECKING:
     from benches.rig import Rig

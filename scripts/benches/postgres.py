@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mintmark.store import embedded
+from mintmark.postgres import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mintmark.store.embedded import EmbeddedServer
+    from mintmark.postgres.server import EmbeddedServer
 
 # What logical replication needs on both sides; whatever is measured beside it has the same.
 REPLICATION = {"wal_level": "logical", "max_wal_senders": "4", "max_logical_replication_workers": "4"}
@@ -24,9 +24,9 @@ def postmaster(server: EmbeddedServer) -> int:
 @contextmanager
 def settings(more: Mapping[str, str]) -> Iterator[None]:
     """Other settings for the servers that are started meanwhile."""
-    plain = dict(embedded.SETTINGS)
-    embedded.SETTINGS.update(more)
+    plain = dict(server.SETTINGS)
+    server.SETTINGS.update(more)
     try:
         yield
     finally:
-        embedded.SETTINGS.update(plain)
+        server.SETTINGS.update(plain)

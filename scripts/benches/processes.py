@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.report import Usage
-from mintmark.cli.supervisor import PARENT
+from mintmark.cli.run.supervisor import PARENT
 from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:

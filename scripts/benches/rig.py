@@ -23,13 +23,13 @@ from benches.data import batches
 from benches.http import Connection
 from benches.postgres import REPLICATION, postmaster, settings
 from benches.processes import Meter, running
-from mintmark.cli.place import Place
+from mintmark.auth.tokens import format_token
+from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Busy, Unavailable
-from mintmark.mint.tokens import format_token
+from mintmark.postgres.server import ADMIN, EmbeddedServer
 from mintmark.rpc import limits
-from mintmark.rpc.client import Client
-from mintmark.store.embedded import ADMIN, EmbeddedServer
-from mintmark.store.migrate import migrate
+from mintmark.rpc.client import RpcClient
+from mintmark.store.connection.migrate import migrate
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -72,7 +72,7 @@ class Rig:
 
     def __init__(self, *, replication: bool = False) -> None:
         self.dir = Path(tempfile.mkdtemp(prefix="mintmark-bench-"))
-        self.place = Place(self.dir)
+        self.place = DeploymentDir(self.dir)
         self.port, self.http = free_port(), free_port()
         self._replication = REPLICATION if replication else {}
         self._stack = AsyncExitStack()
@@ -128,7 +128,7 @@ class Rig:
         values = {"mint": mint, "read": self.read, "port": self.port, "http": self.http, "keys": self.place.keys}
         self.config.write_text(CONFIG.format(**values, tokens=self.place.tokens, trust=self.place.trust))
         self.mint = await self._stack.enter_async_context(self.command("mint"))
-        self.client = await self._stack.enter_async_context(Client(self.address, token=TOKEN))
+        self.client = await self._stack.enter_async_context(RpcClient(self.address, token=TOKEN))
         await self.answering(self.client)
 
     def command(
@@ -139,7 +139,7 @@ class Rig:
         return running(arguments, self.place.logs / f"{name}.log", environment)
 
     @staticmethod
-    async def answering(client: Client) -> None:
+    async def answering(client: RpcClient) -> None:
         """Waits for a server."""
         while True:
             try:
@@ -171,12 +171,12 @@ class Rig:
         """Appends batches by several clients at once; entries a second. A register's definitions go first."""
         entries, items = next(made)
         async with AsyncExitStack() as stack:
-            peers = [await stack.enter_async_context(Client(self.address, token=TOKEN)) for _ in range(clients)]
+            peers = [await stack.enter_async_context(RpcClient(self.address, token=TOKEN)) for _ in range(clients)]
             await asyncio.gather(*(self.answering(peer) for peer in peers))
             began = time.perf_counter()
             await peers[0].append(origin, secrets.token_bytes(16), entries, items)
 
-            async def work(peer: Client) -> None:
+            async def work(peer: RpcClient) -> None:
                 for entries, items in made:
                     await append(peer, origin, entries, items)
 
@@ -228,7 +228,7 @@ class Rig:
         return await psycopg.AsyncConnection.connect(server.conninfo(database, ADMIN), autocommit=True)
 
 
-async def append(client: Client, origin: str, entries: bytes, items: bytes = b"") -> None:
+async def append(client: RpcClient, origin: str, entries: bytes, items: bytes = b"") -> None:
     """Appends a batch, again while the mint is busy."""
     request = secrets.token_bytes(16)
     while True:

@@ -10,7 +10,9 @@
     ├── Rejected         the register's rules say no: which rule, and where
     ├── Conflict         a lost compare-and-swap: reload and go on
     ├── Busy             try again after `retry_after` seconds
-    ├── NotYet           beyond the head, or not known here
+    ├── NotFound         nothing of this name is here: a log, a record, a path
+    ├── Gone             it was here, and was erased
+    ├── NotAvailableYet  beyond the head, or not known to enough others so far: it may come
     ├── Forbidden        the credential lacks the right
     ├── Misconfigured    a setting, a path, a port: the operator can mend it
     └── Unavailable      a peer or a database cannot be reached
@@ -82,8 +84,16 @@ class Busy(MintmarkError):
         self.retry_after = retry_after
 
 
-class NotYet(MintmarkError):
-    """Beyond the head, or not known here (yet)."""
+class NotFound(MintmarkError):
+    """Nothing of this name is here: no such log, record, entry, item or path."""
+
+
+class Gone(MintmarkError):
+    """What was asked for was erased. The entry that names it stays, and so does its proof."""
+
+
+class NotAvailableYet(MintmarkError):
+    """Beyond the head, or behind what was asked for: the same question may have an answer later."""
 
 
 class Forbidden(MintmarkError):

@@ -14,24 +14,24 @@ import pytest
 import pytest_asyncio
 
 from mintmark.api.server import opened
-from mintmark.mirror.follow import Follower
+from mintmark.mirror.catch_up import CatchUp
 from mintmark.register.entry import format_entry
 from mintmark.register.rsf import read_rsf
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.note import generate_skey
-from tests.api import evolving
-from tests.api.facts import SHARED, UNPUBLISHED
-from tests.register.lighthouse import ROWS
-from tests.world import World
+from tests.support import evolving
+from tests.support.lighthouse import ROWS
+from tests.support.published_facts import SHARED, UNPUBLISHED
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from mintmark.api.app import App
     from mintmark.register.entry import Entry
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 DOMAIN = "registers.test"
 ELSEWHERE = {"company": "https://company.elsewhere.example/records/"}
@@ -50,7 +50,7 @@ async def mirror(database: str, *worlds: World) -> None:
     """Brings each world's newest head into a read database."""
     async with open_pool(database, 2) as pool:
         for made in worlds:
-            follower = Follower(ReadStore(pool), made.origin, made.verifiers)
+            follower = CatchUp(ReadStore(pool), made.origin, made.verifiers)
             assert await follower.step(made, made.notes[-1], "register")
 
 

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.conftest import connect, mirror, opened, world
-from tests.api.read_back import Page, get, read_jsonl, read_ttl, read_yaml
-from tests.browser.site import KEYS, SCRIPTS, hostile
+from tests.support.read_back import Page, get, read_jsonl, read_ttl, read_yaml
+from tests.support.site import KEYS, SCRIPTS, hostile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,7 +55,7 @@ class Tags(HTMLParser):
 async def enemy(postgres: TestPostgres) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API over registers whose every value attacks."""
     from mintmark.register import canonical
-    from tests.register.lighthouse import define_field, define_register, system, user
+    from tests.support.lighthouse import define_field, define_register, system, user
 
     rows = [
         system(*define_field("odd")),

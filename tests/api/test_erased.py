@@ -14,8 +14,8 @@ from mintmark.register.item import format_hash, item_hash
 from mintmark.tlog.kernel import leaf_hash
 from mintmark.tlog.proof_file import check_proof_file, parse_proof
 from tests.api.conftest import connect, mirror, opened, world
-from tests.api.read_back import Page, read_csv, read_jsonl, read_ttl, read_yaml
-from tests.register.lighthouse import define_field, define_register, system, user
+from tests.support.lighthouse import define_field, define_register, system, user
+from tests.support.read_back import Page, read_csv, read_jsonl, read_ttl, read_yaml
 
 if TYPE_CHECKING:
     import httpx

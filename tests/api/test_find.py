@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.store import change_pages, record_pages
-from tests.api import evolving
-from tests.api.facts import NAMES, facts, listed
-from tests.api.read_back import get, pages
+from mintmark.store.registers import change_pages, record_pages
+from tests.support import evolving
+from tests.support.published_facts import NAMES, facts, listed
+from tests.support.read_back import get, pages
 
 if TYPE_CHECKING:
     import httpx
 
     from mintmark.api.app import App
-    from tests.api.evolving import Standing
+    from tests.support.evolving import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

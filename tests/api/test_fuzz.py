@@ -18,10 +18,10 @@ import uvicorn
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
-from mintmark.api.openapi import DOCUMENT
+from mintmark.api.openapi.document import DOCUMENT
 from mintmark.api.server import opened
 from tests.api.conftest import ELSEWHERE
-from tests.api.facts import SHARED, UNPUBLISHED, facts
+from tests.support.published_facts import SHARED, UNPUBLISHED, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.conftest import connect
-from tests.api.read_back import TYPES, read_csv, read_ttl, read_yaml
+from tests.support.read_back import TYPES, read_csv, read_ttl, read_yaml
 
 if TYPE_CHECKING:
     import httpx

@@ -8,7 +8,7 @@ import pytest
 import schemathesis
 
 from mintmark.api.negotiate import MEDIA
-from mintmark.api.openapi import DOCUMENT
+from mintmark.api.openapi.document import DOCUMENT
 from mintmark.api.routes.table import ROUTES, route
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, leaf_hash, leaf_hashes
 from mintmark.tlog.merkle import check_consistency, check_inclusion
 from mintmark.tlog.proof_file import check_proof_file, parse_proof
-from tests.api import evolving
 from tests.api.conftest import connect, mirror, opened, world
-from tests.api.facts import NAMES, facts
-from tests.world import World
+from tests.support import evolving
+from tests.support.published_facts import NAMES, facts
+from tests.support.world import World
 
 if TYPE_CHECKING:
     import httpx
@@ -149,12 +149,12 @@ async def test_a_proof_has_the_smallest_signed_head_that_covers_it(read_db: str)
 async def test_a_log_of_another_kind_is_served_as_a_log(read_db: str) -> None:
     log = World("registers.test/blobs", pb.KIND_OPAQUE, world("blobs").signer)
     log.append([b"one", b"\xff\x00", b""])
-    from mintmark.mirror.follow import Follower
-    from mintmark.store.pool import open_pool
-    from mintmark.store.read_store import ReadStore
+    from mintmark.mirror.catch_up import CatchUp
+    from mintmark.store.connection.pool import open_pool
+    from mintmark.store.mirror.read_store import ReadStore
 
     async with open_pool(read_db, 2) as pool:
-        assert await Follower(ReadStore(pool), log.origin, log.verifiers).step(log, log.notes[-1], "opaque")
+        assert await CatchUp(ReadStore(pool), log.origin, log.verifiers).step(log, log.notes[-1], "opaque")
     async with opened(read_db, {}) as app, connect(app) as client:
         note = (await client.get("/blobs/log/checkpoint")).content
         assert open_checkpoint(note, log.origin, log.verifiers).size == 3

@@ -18,28 +18,17 @@ from mintmark.register.rsf import read_rsf
 from mintmark.register.tables import read_jsonl
 from mintmark.tlog.checkpoint import open_checkpoint
 from tests.api.conftest import ELSEWHERE
-from tests.api.facts import NAMES, Facts, facts, listed
-from tests.api.read_back import (
-    Page,
-    get,
-    pages,
-    read_csv,
-    read_tsv,
-    read_ttl,
-    read_yaml,
-    records_of,
-)  # fmt: skip
-from tests.api.read_back import (
-    read_jsonl as read_lines,
-)
+from tests.support.published_facts import NAMES, Facts, facts, listed
+from tests.support.read_back import Page, get, pages, read_csv, read_tsv, read_ttl, read_yaml, records_of  # fmt: skip
+from tests.support.read_back import read_jsonl as read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.api.facts import Said
-    from tests.world import World
+    from tests.support.published_facts import Said
+    from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 every_register = pytest.mark.parametrize("name", NAMES or [pytest.param("", marks=pytest.mark.skip("no registers"))])

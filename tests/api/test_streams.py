@@ -17,15 +17,15 @@ import uvicorn
 
 from mintmark.api.formats import archive
 from mintmark.register import canonical
-from mintmark.store import bulk_rows
+from mintmark.store.registers import bulk
 from tests.api.conftest import connect, mirror, opened, world
-from tests.register.lighthouse import define_field, define_register, system, user
+from tests.support.lighthouse import define_field, define_register, system, user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from mintmark.api.app import App
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -88,7 +88,7 @@ async def length(app: App, path: str, *headers: tuple[bytes, bytes]) -> int:
 async def test_memory_does_not_grow_with_the_register(
     plot: App, path: str, headers: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_rows, "BATCH", 200)
+    monkeypatch.setattr(bulk, "BATCH", 200)
     monkeypatch.setattr(archive, "_IN_MEMORY", 10_000)
     peaks = []
     for size in (SMALL, LARGE - 1):
@@ -101,7 +101,7 @@ async def test_memory_does_not_grow_with_the_register(
 
 
 async def test_a_client_that_has_gone_is_not_read_for(plot: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_rows, "BATCH", 100)
+    monkeypatch.setattr(bulk, "BATCH", 100)
     parts = 0
     gone = asyncio.Event()
 
@@ -156,7 +156,7 @@ async def test_a_client_sees_that_a_stream_broke_off(plot: App) -> None:
 
 
 async def test_every_row_of_many_batches_comes_once(plot: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_rows, "BATCH", 100)  # of which LARGE is a multiple
+    monkeypatch.setattr(bulk, "BATCH", 100)  # of which LARGE is a multiple
     async with connect(plot) as client:
         lines = (await client.get("/plot/download-records.jsonl")).text.splitlines()
         assert len(set(lines)) == len(lines) == LARGE - 3

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rdflib import Literal, URIRef
 
-from tests.api import evolving
-from tests.api.read_back import Page, get, pages, read_jsonl, read_ttl, read_yaml
+from tests.support import evolving
+from tests.support.read_back import Page, get, pages, read_jsonl, read_ttl, read_yaml
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.api.evolving import Standing
+    from tests.support.evolving import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.api.facts import SHARED, facts
-from tests.api.read_back import TYPES, read_csv, read_tsv
+from tests.support.published_facts import SHARED, facts
+from tests.support.read_back import TYPES, read_csv, read_tsv
 
 if TYPE_CHECKING:
     import httpx

@@ -21,15 +21,15 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from mintmark.api.server import opened
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.browser import site
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support import site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.postgres import TestPostgres
-    from tests.world import World
+    from tests.support.postgres import TestPostgres
+    from tests.support.world import World
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [

@@ -13,9 +13,9 @@ from playwright.async_api import expect
 from mintmark.api.linking import segment
 from mintmark.register.item import format_hash, item_hash
 from mintmark.tlog.note import generate_skey
-from tests.browser import site
 from tests.browser.conftest import WIDTHS
 from tests.browser.test_verify_panel import overflow, verify
+from tests.support import site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

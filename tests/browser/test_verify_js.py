@@ -25,9 +25,9 @@ from mintmark.tlog.note import parse_note
 from mintmark.tlog.proof_file import ProofFile, format_proof, parse_proof
 from mintmark.tlog.treehead import parse_text
 from tests.browser.conftest import served
-from tests.tlog import vectors
+from tests.support import vectors
+from tests.support.world import World, flip
 from tests.tlog.test_keys import LOW_ORDER, P, vkey_of
-from tests.world import World, flip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

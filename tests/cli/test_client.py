@@ -15,7 +15,7 @@ from mintmark.register.item import item_hash
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
-from tests.world import Lie, World, serve
+from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.keys import lines
 from mintmark.cli.output import write_durably
-from mintmark.cli.place import Place
-from mintmark.cli.up_files import sole_use
+from mintmark.cli.run.up_files import sole_use
+from mintmark.config.deployment import DeploymentDir
+from mintmark.config.key_files import lines
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
@@ -94,9 +94,9 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
 
 def test_what_was_in_the_directory_stays(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*.pyc\n")
-    with sole_use(Place(tmp_path)):
+    with sole_use(DeploymentDir(tmp_path)):
         assert (tmp_path / ".gitignore").read_text() == "*.pyc\n"
-    with sole_use(Place(tmp_path / "new")):
+    with sole_use(DeploymentDir(tmp_path / "new")):
         assert (tmp_path / "new" / ".gitignore").read_text() == "*\n"
 
 

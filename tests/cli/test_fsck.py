@@ -10,19 +10,19 @@ import psycopg
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.cursor import Cursor, cursor_file
-from mintmark.cli.databases import Database, databases
+from mintmark.cli.operate.databases import Database, databases
 from mintmark.errors import Misconfigured
+from mintmark.fsck.resume_state import ResumeState, cursor_file
 from mintmark.tlog import bundle
 from tests.cli.conftest import spawn
-from tests.incidents.minting import ORIGIN, Keys
-from tests.incidents.places import mirror, mirror_config, register, rows
-from tests.world import serve
+from tests.support.minting import ORIGIN, Keys
+from tests.support.places import mirror, mirror_config, register, rows
+from tests.support.world import serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
     from tests.cli.conftest import Run
 
 SPOIL = b"update bundle set entries = set_byte(entries, 9, 0) where index = 1"
@@ -142,7 +142,7 @@ async def test_an_interrupted_check_goes_on_where_it_was(read_store: ReadStore, 
     await mirror(read_store, world)
     config = mirror_config(tmp_path, read_db, ["127.0.0.1:1"], world)
     (database,) = databases(config, "read")
-    cursor = Cursor(cursor_file(database, world.origin))
+    cursor = ResumeState(cursor_file(database, world.origin))
     cursor._saved -= 100
     cursor.move(512)
     on = await spawn("fsck", "--config", config, "--json")
@@ -155,7 +155,7 @@ async def test_an_interrupted_check_goes_on_where_it_was(read_store: ReadStore, 
 
 
 def test_a_cursor_that_says_nothing_is_the_beginning(tmp_path: Path) -> None:
-    cursor = Cursor(cursor_file(Database("read", "host=x", {}), "a/b"))
+    cursor = ResumeState(cursor_file(Database("read", "host=x", {}), "a/b"))
     assert cursor.load() == 0
     cursor.file.parent.mkdir(parents=True)
     for wrong in (b"", b"[]", b'{"upto":"x"}'):

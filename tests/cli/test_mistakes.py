@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.keys import lines
-from mintmark.cli.place import Place
+from mintmark.config.deployment import DeploymentDir
+from mintmark.config.key_files import lines
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
 from tests.cli.test_faults import configured, one_sentence
-from tests.incidents.places import mirror_config
+from tests.support.places import mirror_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +82,7 @@ def test_where_nothing_can_be_published(run: Run, tmp_path: Path, url: str) -> N
 
 @pytest.mark.parametrize("command", [("status",), ("fsck",), ("publish", "country", "--to", "file:///nowhere")])
 def test_an_up_that_does_not_run(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
-    place = Place(tmp_path)
+    place = DeploymentDir(tmp_path)
     expected = f"nothing runs in {tmp_path}; start it with `mintmark up --dir {tmp_path}`"
     one_sentence(run(*command, "--dir", tmp_path), exits.NOT_YET, expected)
     database = {"database": "host=/nowhere dbname=x connect_timeout=1"}

@@ -10,16 +10,16 @@ import pytest
 from mintmark.cli import exits
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
-from tests.incidents.places import LiveWorld, add_records, mirror_config, register, worker
-from tests.world import Lie, serve
+from tests.support.places import LiveWorld, add_records, mirror_config, register, worker
+from tests.support.world import Lie, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
-    from tests.world import World
+    from mintmark.store.mirror.read_store import ReadStore
+    from tests.support.world import World
 
-from mintmark.mirror.once import once
+from mintmark.mirror.run_once import once
 
 
 async def forked(store: ReadStore, size: int) -> World:

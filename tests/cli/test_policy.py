@@ -11,7 +11,7 @@ from mintmark.cli import exits
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, generate_skey
 from tests.cli.conftest import spawn
-from tests.world import World, serve
+from tests.support.world import World, serve
 
 if TYPE_CHECKING:
     from pathlib import Path

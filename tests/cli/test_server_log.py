@@ -10,11 +10,11 @@ import psycopg
 import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mintmark.cli.ports import claim
-from mintmark.cli.servers import log_to_stderr
+from mintmark.cli.run.ports import claim
+from mintmark.cli.run.servers import log_to_stderr
 from tests.api.conftest import mirror, world
 from tests.cli.conftest import serving
-from tests.register.lighthouse import ROWS
+from tests.support.lighthouse import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

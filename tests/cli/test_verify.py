@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.keys import make_keys
+from mintmark.config.key_files import make_keys
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.proof_file import ProofFile, format_proof
-from tests.world import World
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path

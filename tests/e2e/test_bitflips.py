@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.bitflips import COLUMNS, OPAQUE, REGISTER, Copies, flips
-from tests.incidents.minting import Keys
+from tests.support.bitflips import COLUMNS, OPAQUE, REGISTER, Copies, flips
+from tests.support.minting import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.tlog.cosignature import cosignatures
 from mintmark.tlog.note import COSIGNATURE, generate_skey, open_note, parse_vkey
-from tests.e2e.upped import mintmark, up
+from tests.support.up import mintmark, up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.upped import Up
+    from tests.support.up import Up
 
 pytestmark = pytest.mark.e2e
 PATIENCE = 60.0  # seconds
@@ -92,7 +92,7 @@ def note_of(address: str, origin: str) -> bytes:
     """The present note, as it travels."""
 
     async def ask() -> bytes:
-        async with Client(address) as client:
+        async with RpcClient(address) as client:
             return await client.checkpoint(origin)
 
     return asyncio.run(ask())

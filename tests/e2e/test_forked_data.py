@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from tests.e2e.upped import mintmark, up
+from tests.support.up import mintmark, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.upped import Up
+    from tests.support.up import Up
 
 REGISTERS = Path(__file__).parents[2].parent / "shared" / "registers"
 DATA, FORKED = REGISTERS / "country.rsf", REGISTERS / "history" / "country-forked.rsf"

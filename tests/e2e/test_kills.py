@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.campaign import LOGS, campaign
+from tests.support.campaign import LOGS, campaign
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.register.rsf import read_rsf
-from tests.e2e.upped import Up, up
+from tests.support.up import Up, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import MintmarkError, ProofError, Unavailable
+from mintmark.mint import commit as states
 from mintmark.mint import sequencer
-from mintmark.mint import state as states
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import leaf_hashes
 from mintmark.tlog.second_path import check_write
 from mintmark.tlog.trust import Bundle
-from tests.incidents.minting import ORIGIN, Keys, append, check_provable
-from tests.world import flip
+from tests.support.minting import ORIGIN, Keys, append, check_provable
+from tests.support.world import flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mintmark.mint.admit import Admitted
+    from mintmark.mint.validation import Admitted
 
 HELD, NEW = 300, 700  # entries before the batch, and in it: three bundles, a full tile among their hashes
 

@@ -16,9 +16,9 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.tlog import bundle
 from mintmark.tlog.bundle import digest
-from tests.incidents.minting import ORIGIN, TOKEN, Keys
-from tests.incidents.places import register
-from tests.world import flip
+from tests.support.minting import ORIGIN, TOKEN, Keys
+from tests.support.places import register
+from tests.support.world import flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

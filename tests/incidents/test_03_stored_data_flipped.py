@@ -12,17 +12,17 @@ import psycopg
 import pytest
 
 from mintmark.errors import MintmarkError
-from mintmark.mirror.fsck.check import Checked, check_log
-from mintmark.mirror.once import once
-from mintmark.store.fsck_store import reading
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.incidents.places import TABLES, add_records, mirror, register, rows, served, worker
+from mintmark.fsck.check import Checked, check_log
+from mintmark.mirror.run_once import once
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.places import TABLES, add_records, mirror, register, rows, served, worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.world import World
+    from tests.support.world import World
 
 FLIPS = 150
 BYTES = {

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from mintmark.mirror.once import once
+from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
-from mintmark.store.embedded import USER
+from mintmark.postgres.server import USER
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import COSIGNATURE, generate_skey, parse_note
 from tests.cli.conftest import spawn
-from tests.incidents.minting import ORIGIN, Keys, append
-from tests.incidents.places import rows
+from tests.support.minting import ORIGIN, Keys, append
+from tests.support.places import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Verifier
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 BEFORE, APART = 300, 200
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import MintmarkError
-from tests.incidents.minting import ORIGIN, Keys, append
 from tests.incidents.test_04_two_heads_under_one_key import clone
+from tests.support.minting import ORIGIN, Keys, append
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 
 async def test_a_mint_on_an_older_copy_refuses_to_sign(

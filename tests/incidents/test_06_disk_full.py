@@ -33,7 +33,7 @@ async def test_a_full_disk_loses_nothing_and_the_mint_goes_on_when_it_has_room(t
         pytest.skip(reason)
     tmp_path.chmod(0o711)
     process = await asyncio.create_subprocess_exec(
-        *NAMESPACE, sys.executable, "-m", "tests.incidents.full_disk", tmp_path,
+        *NAMESPACE, sys.executable, "-m", "tests.support.full_disk", tmp_path,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

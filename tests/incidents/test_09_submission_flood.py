@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy
 from mintmark.mint.pool import ENTRIES
-from mintmark.store.mint_store import MintStore
-from tests.incidents.minting import ORIGIN, Keys, request
+from mintmark.store.mint.mint_store import MintStore
+from tests.support.minting import ORIGIN, Keys, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pytest
 
     from mintmark.mint.logs import Logs
-    from mintmark.store.mint_store import Commit
-    from mintmark.store.model import Log
+    from mintmark.store.log.model import Log
+    from mintmark.store.mint.mint_store import MintCommit
 
 SUBMITTERS, BATCH, COMMITS = 170, 2000, 8
 
@@ -35,7 +35,7 @@ class Counted:
         self.begun = self.done = 0
         whole = MintStore.commit
 
-        async def commit(store: MintStore, commit: Commit) -> None:
+        async def commit(store: MintStore, commit: MintCommit) -> None:
             self.begun += 1
             await whole(store, commit)
             self.done += 1

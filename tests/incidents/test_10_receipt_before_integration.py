@@ -17,7 +17,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.kernel import leaf_hash
 from mintmark.tlog.merkle import check_inclusion
-from tests.incidents.minting import ORIGIN, Keys, append
+from tests.support.minting import ORIGIN, Keys, append
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from mintmark.mirror.fsck.check import Checked, check_log
-from mintmark.store.fsck_store import reading
-from mintmark.store.migrate import migrate
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.incidents.places import add_records, mirror, register
+from mintmark.fsck.check import Checked, check_log
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.places import add_records, mirror, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.world import World
+    from tests.support.world import World
 
 # What a copy may leave out: some rows of a table, its last ones, a whole table.
 DROPPED = {

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import MintmarkError
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.incidents.minting import ORIGIN, Keys, request
-from tests.incidents.places import add_records, mirror, register
-from tests.store.wire import Wire
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.minting import ORIGIN, Keys, request
+from tests.support.places import add_records, mirror, register
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

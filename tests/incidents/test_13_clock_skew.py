@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import Rejected
-from mintmark.mint.request import Draft, Request
+from mintmark.mint.append_request import AppendRequest, RecordDraft
 from mintmark.register.entry import parse_entry
 from mintmark.tlog import bundle
-from tests.incidents.minting import ORIGIN, Keys, request
+from tests.support.minting import ORIGIN, Keys, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +39,12 @@ class Clock:
         return self.now
 
 
-def drafts(*items: Draft) -> Request:
-    return Request(os.urandom(16), os.urandom(32), items, len(items), 100)
+def drafts(*items: RecordDraft) -> AppendRequest:
+    return AppendRequest(os.urandom(16), os.urandom(32), items, len(items), 100)
 
 
-def record(key: int, timestamp: str | None = None) -> Draft:
-    return Draft(str(key), b'{"thing":"%d"}' % key, "user", timestamp)
+def record(key: int, timestamp: str | None = None) -> RecordDraft:
+    return RecordDraft(str(key), b'{"thing":"%d"}' % key, "user", timestamp)
 
 
 def format_time(seconds: float) -> str:
@@ -53,7 +53,10 @@ def format_time(seconds: float) -> str:
 
 async def define(logs: Logs) -> None:
     await logs.create(ORIGIN, "register", False)
-    definitions = (Draft("field:thing", FIELD, "system", None), Draft("register:thing", REGISTER, "system", None))
+    definitions = (
+        RecordDraft("field:thing", FIELD, "system", None),
+        RecordDraft("register:thing", REGISTER, "system", None),
+    )
     await logs.append(await logs.store.log(ORIGIN), drafts(*definitions))
 
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.mirror.once import once
+from mintmark.mirror.run_once import once
 from mintmark.tlog.proof_file import parse_proof
 from tests.cli.conftest import Result, spawn
-from tests.incidents.places import LiveWorld, add_records, mirror, register, rows, run_once, worker
-from tests.world import World, serve
+from tests.support.places import LiveWorld, add_records, mirror, register, rows, run_once, worker
+from tests.support.world import World, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 
 KEYS = 50

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.errors import Fork, NotYet
-from mintmark.mirror.attempt import Followed
-from tests.incidents.places import follower, mirror, rows, run_once, worker
-from tests.world import Lie, World
+from mintmark.errors import Fork, NotAvailableYet
+from mintmark.mirror.log_task import LogTask
+from tests.support.places import follower, mirror, rows, run_once, worker
+from tests.support.world import Lie, World
 
 if TYPE_CHECKING:
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 
 def log() -> World:
@@ -42,7 +42,7 @@ async def test_an_older_head_of_the_same_tree_is_stale(read_store: ReadStore) ->
     before = await rows(read_store)
     step = follower(read_store, world)
     for note in world.notes[:2]:
-        with pytest.raises(NotYet, match="is behind"):
+        with pytest.raises(NotAvailableYet, match="is behind"):
             await step.step(behind(world), note, "opaque")
     assert await rows(read_store) == before
     assert await read_store.evidence(1) == []
@@ -62,7 +62,7 @@ async def test_replicas_that_take_turns_only_ever_move_the_mirror_forward(read_s
     replicas = {source.address: source for source in (world, behind(world), behind(world, 1))}
     told: list[tuple[str, str, str]] = []
     one = worker(read_store, list(replicas.values()), world, tell=lambda *event: told.append(event))
-    followed = Followed(one, world.origin, world.verifiers)
+    followed = LogTask(one, world.origin, world.verifiers)
     seen = []
     for address in ("behind-1:1", "behind-2:1", "behind-1:1", "fresh:1", "behind-2:1", "behind-1:1", "fresh:1"):
         followed.lost(address)
@@ -84,7 +84,7 @@ async def test_a_run_goes_to_the_newest_of_what_replicas_show(read_store: ReadSt
 async def test_one_source_that_goes_back_within_a_stream_is_an_alarm(read_store: ReadStore) -> None:
     world = log()
     world.lie = Lie.ROLL_BACK
-    followed = Followed(worker(read_store, [world], world), world.origin, world.verifiers)
+    followed = LogTask(worker(read_store, [world], world), world.origin, world.verifiers)
     for note in world.shown():
         followed.offer(world.address, note, "opaque")
         await followed.attempt()

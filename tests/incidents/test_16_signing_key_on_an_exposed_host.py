@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mintmark
-from mintmark.config import ApiSettings, MirrorSettings
+from mintmark.config.settings import ApiSettings, MirrorSettings
 from mintmark.errors import BadSignature
-from mintmark.mirror.follow import Follower
+from mintmark.mirror.catch_up import CatchUp
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import MLDSA44, SecretKey, generate_skey, parse_vkey
 from tests.cli.conftest import spawn
-from tests.incidents.places import mirror_config
-from tests.world import World, serve
+from tests.support.places import mirror_config
+from tests.support.world import World, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Verifier
 
 SOURCE = Path(mintmark.__file__).parent
@@ -90,7 +90,7 @@ def keys(*signers: SecretKey) -> list[Verifier]:
 
 async def steps(store: ReadStore, rotation: Rotation, verifiers: Iterable[Verifier], note: bytes) -> bool:
     """A step of a mirror that was started with these keys."""
-    return await Follower(store, rotation.world.origin, list(verifiers)).step(rotation.world, note, "opaque")
+    return await CatchUp(store, rotation.world.origin, list(verifiers)).step(rotation.world, note, "opaque")
 
 
 @pytest.mark.parametrize("kind", [1, MLDSA44], ids=["ed25519", "ml-dsa-44"])

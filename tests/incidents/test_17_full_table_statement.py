@@ -17,19 +17,19 @@ from mintmark.api.app import App
 from mintmark.register.entry import Entry, EntryType, format_entry
 from mintmark.register.item import format_hash, item_hash
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from mintmark.store.register_store import RegisterStore
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
+from mintmark.store.registers.register_store import RegisterStore
 from mintmark.tlog.kernel import leaf_hash
-from tests.incidents.minting import ORIGIN, Keys, request
-from tests.incidents.places import mirror, served
-from tests.world import World
+from tests.support.minting import ORIGIN, Keys, request
+from tests.support.places import mirror, served
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from mintmark.rpc.client import Client
+    from mintmark.rpc.client import RpcClient
 
 SMALL, LARGE = 2_000, 20_000
 FREE = 400  # rows that a request may read at any size: a page of a hundred, and what belongs to it
@@ -116,7 +116,7 @@ def pages(world: World) -> dict[str, str]:
     }
 
 
-def calls(client: Client, world: World) -> dict[str, Callable[[], Awaitable[object]]]:
+def calls(client: RpcClient, world: World) -> dict[str, Callable[[], Awaitable[object]]]:
     """A gRPC call of each kind."""
     size, leaf = world.size, leaf_hash(world.entries_[-9])
 

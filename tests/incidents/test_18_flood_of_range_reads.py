@@ -14,9 +14,9 @@ import pytest
 
 from mintmark.errors import Malformed
 from mintmark.rpc import limits
-from mintmark.rpc.client import Client
-from tests.incidents.minting import ORIGIN, TOKEN, Keys, MintProcess, append
+from mintmark.rpc.client import RpcClient
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
+from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,7 +35,7 @@ async def test_slow_readers_cost_bounded_memory(mint_db: str, tmp_path: Path) ->
     await mint.start()
     try:
         async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(Client(mint.address, token=TOKEN)) for _ in range(CHANNELS)]
+            clients = [await stack.enter_async_context(RpcClient(mint.address, token=TOKEN)) for _ in range(CHANNELS)]
             await until_made(clients[0])
             for _ in range(SIZE // 2000):
                 await append(clients[0], [os.urandom(1000)] * 2000)

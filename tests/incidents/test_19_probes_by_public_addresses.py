@@ -14,8 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from mintmark.cli.up import sample_files
-from tests.e2e.upped import mintmark, up
+from mintmark.cli.run.up import sample_files
+from tests.support.up import mintmark, up
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from mintmark.errors import Busy
-from mintmark.mint.pool import Pool
-from mintmark.rpc.client import Client
-from tests.incidents.minting import Keys, append, request
+from mintmark.mint.pool import AppendPool
+from mintmark.rpc.client import RpcClient
+from tests.support.minting import Keys, append, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def limited(keys: Keys, token: str) -> None:
         file.write(f'rights = ["append"]\nquota = {QUOTA}\n')
 
 
-async def spend(client: Client, origin: str) -> float:
+async def spend(client: RpcClient, origin: str) -> float:
     """Appends until there is no more quota; after how many seconds there is again."""
     for _ in range(20):
         try:
@@ -50,7 +50,10 @@ async def test_a_spent_quota_of_one_register_is_no_other_registers(mint_db: str,
     async with keys.minting(mint_db) as owner:
         for origin in (A, B):
             await owner.create(origin, "opaque")
-        async with Client(owner.address, token="tenant") as tenant, Client(owner.address, token="neighbour") as other:
+        async with (
+            RpcClient(owner.address, token="tenant") as tenant,
+            RpcClient(owner.address, token="neighbour") as other,
+        ):
             assert await spend(tenant, A) > 0
             await append(tenant, [b"the same tenant, in another register"], B)
             await append(other, [b"another tenant, in the same register"], A)
@@ -82,13 +85,13 @@ async def test_a_log_whose_commits_are_stuck_fills_its_share_and_no_more(
 
 
 async def test_whoever_floods_leaves_room() -> None:
-    pool = Pool(entries=1000, size=2**20)
+    pool = AppendPool(entries=1000, size=2**20)
     for log in range(5):
         assert fill(pool, log) > 0
     pool.add(99, request([b"x"] * 10))
 
 
-def fill(pool: Pool, log: int) -> int:
+def fill(pool: AppendPool, log: int) -> int:
     """How many requests a log gets in, until it is refused."""
     for taken in range(1000):
         try:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.incidents.places import LiveWorld, until_shown, worker
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.places import LiveWorld, until_shown, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

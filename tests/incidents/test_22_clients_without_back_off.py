@@ -10,18 +10,18 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from mintmark.cli import upload
+from mintmark.client import upload
 from mintmark.errors import Busy, Unavailable
 from mintmark.mirror.worker import backoff
-from mintmark.rpc.client import Client
-from tests.incidents.minting import ORIGIN, Keys, append
-from tests.incidents.places import LiveWorld, until_shown, worker
+from mintmark.rpc.client import RpcClient
 from tests.incidents.test_20_one_tenants_limit import limited, spend
+from tests.support.minting import ORIGIN, Keys, append
+from tests.support.places import LiveWorld, until_shown, worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 AFTER = 0.8  # seconds
 
@@ -31,7 +31,7 @@ async def test_a_refusal_says_when_to_come_again_and_is_right(mint_db: str, tmp_
     limited(keys, "tenant")
     async with keys.minting(mint_db) as owner:
         await owner.create(ORIGIN, "opaque")
-        async with Client(owner.address, token="tenant") as tenant:
+        async with RpcClient(owner.address, token="tenant") as tenant:
             after = await spend(tenant, ORIGIN)
             await asyncio.sleep(after)
             await append(tenant, [b"in time"])

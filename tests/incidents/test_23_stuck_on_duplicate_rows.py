@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from mintmark.errors import MintmarkError
-from tests.incidents.minting import ORIGIN, Keys, request
-from tests.store.wire import Wire
+from tests.support.minting import ORIGIN, Keys, request
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

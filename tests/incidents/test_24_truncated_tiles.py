@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from mintmark.rpc import limits
 from mintmark.tlog.edge import Edge
-from tests.incidents.places import mirror, rows, served
-from tests.world import World
+from tests.support.places import mirror, rows, served
+from tests.support.world import World
 
 if TYPE_CHECKING:
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 SIZE = 70_000
 # Around every size at which a tile becomes full, and some between.

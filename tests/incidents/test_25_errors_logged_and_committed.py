@@ -15,13 +15,13 @@ import pytest
 
 from mintmark.errors import MintmarkError
 from mintmark.mirror.batches import COMMIT_ENTRIES
-from tests.incidents.places import follower, mirror, rows, worker
-from tests.world import World
+from tests.support.places import follower, mirror, rows, worker
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 FIRST, MORE = 300, 40_000
 BAD = 25_000  # in the second batch of what comes next

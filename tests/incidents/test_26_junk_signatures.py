@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import BadSignature, Malformed
-from mintmark.mirror.follow import Follower
+from mintmark.mirror.catch_up import CatchUp
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import COSIGNATURE, generate_skey, parse_note, parse_vkey
-from tests.incidents.places import follower, mirror, rows
-from tests.world import World, flip
+from tests.support.places import follower, mirror, rows
+from tests.support.world import World, flip
 
 if TYPE_CHECKING:
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 MIRROR = "mirror.example/one"
 WRITTEN = ("head", "checkpoint", "bundle", "tile", "entry")
@@ -68,7 +68,7 @@ async def test_a_forged_line_of_the_mirrors_own_is_not_taken_for_its_signature(r
     dressed = World(world.origin, signer=world.signer)
     dressed.append(world.entries_)
     dressed.notes = [world.notes[-1] + line(MIRROR, key.key_id, bytes(8) + os.urandom(64))]
-    mirrored = Follower(read_store, world.origin, world.verifiers, [key])
+    mirrored = CatchUp(read_store, world.origin, world.verifiers, [key])
     assert await mirrored.step(dressed, dressed.notes[0], "opaque")
     note = (await read_store.head(1)).note
     names = [signature.name for signature in parse_note(note)[1]]

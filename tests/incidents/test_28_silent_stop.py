@@ -12,14 +12,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tests.cli.conftest import spawn
-from tests.incidents.places import LiveWorld, add_records, mirror_config, register, until_shown, worker
-from tests.world import Lie
+from tests.support.places import LiveWorld, add_records, mirror_config, register, until_shown, worker
+from tests.support.world import Lie
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
-    from tests.world import World
+    from mintmark.store.mirror.read_store import ReadStore
+    from tests.support.world import World
 
 
 async def told(database: str, directory: Path, *worlds: World) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import Misconfigured
-from mintmark.mirror.follow import Follower
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
+from mintmark.mirror.catch_up import CatchUp
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
 from tests.cli.conftest import Result, spawn
-from tests.incidents.places import LiveWorld, add_records, follower, mirror, register, rows
-from tests.world import flip, serve
+from tests.support.places import LiveWorld, add_records, follower, mirror, register, rows
+from tests.support.world import flip, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ async def test_a_mirror_whose_own_copy_is_damaged_says_so_and_blames_nobody(read
     async with read_store.pool.connection() as conn:
         await conn.execute(damage[table].encode())
     with pytest.raises(Misconfigured, match="run mintmark fsck"):
-        await Follower(read_store, world.origin, world.verifiers).step(world, world.notes[-1], "register")
+        await CatchUp(read_store, world.origin, world.verifiers).step(world, world.notes[-1], "register")
     assert await read_store.evidence(1) == []
     assert (await read_store.head(1)).size == 300
 

@@ -12,10 +12,10 @@ import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.incidents.places import add_records, follower, mirror_config, register, until_shown
-from tests.world import serve
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.places import add_records, follower, mirror_config, register, until_shown
+from tests.support.world import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

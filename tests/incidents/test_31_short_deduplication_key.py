@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from mintmark.errors import NotYet, Rejected
-from mintmark.mint.pool import Pool
+from mintmark.errors import NotFound, Rejected
+from mintmark.mint.pool import AppendPool
 from mintmark.register.item import format_hash, item_hash
 from mintmark.register.rsf import read_rsf
 from mintmark.tlog.kernel import leaf_hash
-from tests.incidents.minting import ORIGIN, Keys, append, request
-from tests.incidents.places import mirror
-from tests.world import World
+from tests.support.minting import ORIGIN, Keys, append, request
+from tests.support.places import mirror
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 
 async def test_a_request_id_that_comes_again_with_other_entries_is_refused(
@@ -45,7 +45,7 @@ async def test_a_request_id_that_comes_again_with_other_entries_is_refused(
 
 
 async def test_one_that_still_waits_is_compared_too() -> None:
-    pool, id = Pool(), os.urandom(16)
+    pool, id = AppendPool(), os.urandom(16)
     waiting = pool.add(1, request([b"one"], id))
     assert pool.add(1, request([b"one"], id)) is waiting
     with pytest.raises(Rejected, match="stands for other entries"):
@@ -65,13 +65,13 @@ async def test_a_leaf_hash_is_looked_up_by_all_of_its_bits(read_store: ReadStore
     world.append([b"%d" % number for number in range(300)])
     await mirror(read_store, world)
     known = leaf_hash(b"17")
-    with pytest.raises(NotYet, match="create index entry_leaf"):
+    with pytest.raises(NotFound, match="create index entry_leaf"):
         await read_store.leaf_index(1, known, 300)
     async with read_store.pool.connection() as conn:
         await conn.execute("create index entry_leaf on entry (log, leaf_hash)")
     assert await read_store.leaf_index(1, known, 300) == 17
     for half in (known[:16] + os.urandom(16), os.urandom(16) + known[16:]):
-        with pytest.raises(NotYet):
+        with pytest.raises(NotFound):
             await read_store.leaf_index(1, half, 300)
 
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import spawn
-from tests.incidents.places import mirror, mirror_config, run_once
-from tests.world import Lie, World, serve
+from tests.support.places import mirror, mirror_config, run_once
+from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 # What a source may do without saying that anything is wrong.
 SILENT = [Lie.TRUNCATE_STREAM, Lie.DROP_CHUNK, Lie.TRUNCATE_BUNDLE, Lie.DROP_ENTRY, Lie.REORDER_ENTRIES, Lie.FLIP_ENTRY]

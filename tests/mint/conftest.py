@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mintmark.auth.tokens import RIGHTS, format_token
 from mintmark.mint.server import running_mint
-from mintmark.mint.tokens import RIGHTS, format_token
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.tlog import bundle
 from mintmark.tlog.note import Signer, generate_skey, parse_vkey
-from tests.oracle import check_log
+from tests.support.oracle import check_log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from mintmark.rpc.client import Appended
+    from mintmark.rpc.client import AppendAnswer
     from mintmark.tlog.note import Verifier
 
 THINGS, LIGHTHOUSE, SALTED = "mint.example/things", "mint.example/lighthouse", "mint.example/salted"
@@ -50,11 +50,11 @@ class Site:
         return await check_log(self.database, origin, self.verifiers(origin))
 
     @asynccontextmanager
-    async def running(self, token: str = TOKEN, database: str = "") -> AsyncIterator[Client]:
+    async def running(self, token: str = TOKEN, database: str = "") -> AsyncIterator[RpcClient]:
         """A client of a mint that runs for the time of the block."""
         async with (
             running_mint(database or self.database, "127.0.0.1:0", self.keys, self.tokens) as mint,
-            Client(mint.address, token=token) as client,
+            RpcClient(mint.address, token=token) as client,
         ):
             yield client
 
@@ -72,19 +72,19 @@ def site(mint_db: str, tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-async def mint(site: Site) -> AsyncIterator[Client]:
+async def mint(site: Site) -> AsyncIterator[RpcClient]:
     """A client of a running mint that has made all three logs."""
     async with site.running() as client:
         await create(client)
         yield client
 
 
-async def create(client: Client) -> None:
+async def create(client: RpcClient) -> None:
     await client.create(THINGS, "opaque")
     await client.create(LIGHTHOUSE, "register")
     await client.create(SALTED, "register", salted=True)
 
 
-async def put(client: Client, entries: Sequence[bytes], id: bytes = b"") -> Appended:
+async def put(client: RpcClient, entries: Sequence[bytes], id: bytes = b"") -> AppendAnswer:
     """Appends to the opaque log."""
     return await client.append(THINGS, id or secrets.token_bytes(16), bundle.join(entries))

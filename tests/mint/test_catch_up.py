@@ -9,22 +9,22 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from mintmark.errors import Fork, MintmarkError, NotYet, ProofError, Untrusted
+from mintmark.errors import Fork, MintmarkError, NotAvailableYet, ProofError, Untrusted
 from mintmark.mint.catch_up import catch_up
 from mintmark.mint.keys import KeyDirectory
 from mintmark.register.entry import format_entry
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.mint_store import MintStore
-from mintmark.store.pool import open_pool
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mint.mint_store import MintStore
 from tests.cli.conftest import spawn
 from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, create, put
-from tests.mint.register import DEFINED, append, append_items, define, lights
 from tests.mint.test_append import stored
-from tests.mint.test_mark import copied
-from tests.oracle import check_log
-from tests.register.lighthouse import ROWS, system
-from tests.world import Lie, World, serve
+from tests.mint.test_high_water_mark import copied
+from tests.support.lighthouse import ROWS, system
+from tests.support.lights import DEFINED, append, append_items, define, lights
+from tests.support.oracle import check_log
+from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.checkpoint import Checkpoint
     from tests.mint.conftest import Site
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 ORIGINS = (THINGS, LIGHTHOUSE, SALTED)
 ERASURE = b'{"authority":"A","reason":"R"}'
 
 
-async def caught_up(site: Site, database: str, source: Client, origin: str, *, salted: bool = False) -> Checkpoint:
+async def caught_up(site: Site, database: str, source: RpcClient, origin: str, *, salted: bool = False) -> Checkpoint:
     async with open_pool(database, 2) as pool:
         return await catch_up(MintStore(pool), KeyDirectory(site.keys), origin, source, salted=salted)
 
@@ -62,7 +62,7 @@ async def rows(database: str) -> list[object]:
     return found
 
 
-async def fill(client: Client) -> None:
+async def fill(client: RpcClient) -> None:
     """A first part, before the backup."""
     await create(client)
     await put(client, [b"%d" % number for number in range(300)])
@@ -71,7 +71,7 @@ async def fill(client: Client) -> None:
     await append(client, lights(0, 291))
 
 
-async def go_on(client: Client) -> None:
+async def go_on(client: RpcClient) -> None:
     """And a second one, which the backup has not: several bundles, definitions, and erasures on either side."""
     await put(client, [b"more %d" % number for number in range(5000)])
     await append(client, [system("custodian", b'{"custodian":"B. Keeper"}'), *lights(300, 900)])
@@ -122,10 +122,12 @@ async def test_a_mirror_that_holds_less_than_was_signed_is_not_enough(
         await go_on(client)
     empty = new_database("mint")
     async with site.running(database=old) as behind:
-        with pytest.raises(NotYet, match=r"holds 300 entries, and mint.example/things has signed 5300; ask another"):
+        with pytest.raises(
+            NotAvailableYet, match=r"holds 300 entries, and mint.example/things has signed 5300; ask another"
+        ):
             await caught_up(site, empty, behind, THINGS)
         (site.keys / "things.mark").unlink()
-        with pytest.raises(NotYet, match="holds 300 entries, and this database 5300"):
+        with pytest.raises(NotAvailableYet, match="holds 300 entries, and this database 5300"):
             await caught_up(site, site.database, behind, THINGS)
     assert await rows(empty) == [[]] * 6
     postgres.drop(str(conninfo_to_dict(old)["dbname"]))
@@ -145,7 +147,7 @@ async def test_whatever_a_mirror_lies_nothing_is_written(site: Site, lie: Lie, t
     more = [b"more %d" % number for number in range(900)]
     world.append(more if kind == pb.KIND_OPAQUE else entries[DEFINED:], items[DEFINED:])
     world.lie, before = lie, await rows(site.database)
-    async with serve(world) as address, Client(address) as source:
+    async with serve(world) as address, RpcClient(address) as source:
         with pytest.raises((Untrusted, MintmarkError)):
             await caught_up(site, site.database, source, origin)
         assert await rows(site.database) == before
@@ -155,7 +157,7 @@ async def test_whatever_a_mirror_lies_nothing_is_written(site: Site, lie: Lie, t
 
 
 def lights_with_definitions() -> list[object]:
-    from tests.register.lighthouse import ROWS
+    from tests.support.lighthouse import ROWS
 
     return [*ROWS[:DEFINED], *lights(0, 291)]
 
@@ -168,7 +170,7 @@ async def test_a_mirror_cannot_say_what_kind_of_log_it_is(site: Site, kind: int)
     entries, items = zip(*((format_entry(entry), item) for entry, item in ROWS), strict=True)
     world.append(*((entries, items) if kind == pb.KIND_REGISTER else ([b"one", b"two"],)))
     world.kind = 3 - kind
-    async with serve(world) as address, Client(address) as client:
+    async with serve(world) as address, RpcClient(address) as client:
         with pytest.raises(ProofError, match="its entries are not"):
             await caught_up(site, site.database, client, origin)
         assert not any(await rows(site.database))
@@ -184,7 +186,7 @@ async def test_another_history_by_the_same_key_is_told_with_both_notes(site: Sit
     world = World(THINGS, pb.KIND_OPAQUE, site.signers[THINGS])
     for count in (10, 20):
         world.append([b"another"] * count)
-        async with serve(world) as address, Client(address) as source:
+        async with serve(world) as address, RpcClient(address) as source:
             with pytest.raises(Fork) as fork:
                 await caught_up(site, new_database("mint"), source, THINGS)  # type: ignore[operator]  # the fixture's
         assert fork.value.notes == (mark, world.notes[-1])

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mintmark.auth.tokens import format_token
 from mintmark.errors import Busy, Rejected
-from mintmark.mint.pool import Pool
-from mintmark.mint.request import Appended, Joined, Request
+from mintmark.mint.append_request import Appended, AppendRequest, JoinedEntries
+from mintmark.mint.pool import AppendPool
 from mintmark.mint.server import running_mint
-from mintmark.mint.tokens import format_token
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from tests.mint.conftest import LIGHTHOUSE, THINGS, TOKEN, create, put
-from tests.mint.register import append as append_rows
-from tests.mint.register import define, lights
+from tests.support.lights import append as append_rows
+from tests.support.lights import define, lights
 
 if TYPE_CHECKING:
     from tests.mint.conftest import Site
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 DONE = Appended(0, 1, b"")
 
 
-def request(count: int = 1, size: int = 1) -> Request:
-    return Request(secrets.token_bytes(16), secrets.token_bytes(32), Joined(b"", b"", b""), count, size)
+def request(count: int = 1, size: int = 1) -> AppendRequest:
+    return AppendRequest(secrets.token_bytes(16), secrets.token_bytes(32), JoinedEntries(b"", b"", b""), count, size)
 
 
-def fill(pool: Pool, log: int, count: int = 1, size: int = 1) -> int:
+def fill(pool: AppendPool, log: int, count: int = 1, size: int = 1) -> int:
     """Adds until the log is refused; how many entries that was."""
     added = 0
     while True:
@@ -40,7 +40,7 @@ def fill(pool: Pool, log: int, count: int = 1, size: int = 1) -> int:
 
 
 async def test_what_waits_is_taken_whole_and_in_order() -> None:
-    pool = Pool()
+    pool = AppendPool()
     requests = [request() for _ in range(5)]
     for one in requests:
         pool.add(1, one)
@@ -57,7 +57,7 @@ async def test_what_waits_is_taken_whole_and_in_order() -> None:
 
 
 async def test_there_is_room_for_other_logs_whatever_one_does() -> None:
-    pool = Pool(entries=1200, size=10**9)
+    pool = AppendPool(entries=1200, size=10**9)
     assert fill(pool, 1) == 600
     assert fill(pool, 2) == 300
     assert fill(pool, 3) == 150
@@ -66,7 +66,7 @@ async def test_there_is_room_for_other_logs_whatever_one_does() -> None:
 
 
 async def test_bytes_are_bounded_like_entries() -> None:
-    pool = Pool(entries=10**9, size=1000)
+    pool = AppendPool(entries=10**9, size=1000)
     assert fill(pool, 1, size=100) == 5
     pool.add(2, request(size=250))
     with pytest.raises(Busy):
@@ -74,7 +74,7 @@ async def test_bytes_are_bounded_like_entries() -> None:
 
 
 async def test_room_is_given_back_with_the_answer() -> None:
-    pool = Pool(entries=100, size=10**9)
+    pool = AppendPool(entries=100, size=10**9)
     fill(pool, 1)
     tickets = await pool.take(1)
     with pytest.raises(Busy):  # taken is not answered
@@ -92,7 +92,7 @@ async def test_room_is_given_back_with_the_answer() -> None:
 
 
 async def test_a_refusal_says_when_there_will_be_room() -> None:
-    pool = Pool(entries=2000, size=10**9)
+    pool = AppendPool(entries=2000, size=10**9)
     fill(pool, 1)
     with pytest.raises(Busy) as busy:
         pool.add(1, request())
@@ -106,11 +106,11 @@ async def test_a_refusal_says_when_there_will_be_room() -> None:
 
 
 async def test_a_request_that_comes_again_has_the_same_answer() -> None:
-    pool = Pool()
+    pool = AppendPool()
     one = request()
     answer = pool.add(1, one)
     assert pool.add(1, one) is answer
-    other = Request(one.id, secrets.token_bytes(32), one.batch, 1, 1)
+    other = AppendRequest(one.id, secrets.token_bytes(32), one.batch, 1, 1)
     with pytest.raises(Rejected, match="stands for other entries"):
         pool.add(1, other)
     assert pool.add(2, other) is not answer  # ids are of one log
@@ -120,7 +120,7 @@ async def test_a_request_that_comes_again_has_the_same_answer() -> None:
 
 
 async def test_a_flood_is_pushed_back_and_no_other_log_feels_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mintmark.mint.server.Pool", lambda: Pool(entries=2000))
+    monkeypatch.setattr("mintmark.mint.server.AppendPool", lambda: AppendPool(entries=2000))
     async with site.running() as client:
         await create(client)
         await define(client)
@@ -139,10 +139,10 @@ async def test_a_quota_is_told_with_a_time_to_come_back(site: Site) -> None:
     limited = format_token("limited", "limited", ["append"]) + "quota = 10\n"
     site.tokens.write_text(site.tokens.read_text() + limited)
     async with running_mint(site.database, "127.0.0.1:0", site.keys, site.tokens) as mint:
-        async with Client(mint.address, token=TOKEN) as client:
+        async with RpcClient(mint.address, token=TOKEN) as client:
             await create(client)
             await define(client)
-        async with Client(mint.address, token="limited") as client:
+        async with RpcClient(mint.address, token="limited") as client:
             await put(client, [b"one"] * 30)
             with pytest.raises(Busy, match="quota of 10 entries a second") as busy:
                 await put(client, [b"two"])

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import Misconfigured
-from mintmark.mirror.once import once
+from mintmark.mirror.run_once import once
 from mintmark.mirror.server import check_cosigners
 from mintmark.mirror.worker import Worker
 from mintmark.tlog.cosignature import cosignatures
 from mintmark.tlog.note import COSIGNATURE, ED25519, MLDSA44, generate_skey, open_note, parse_vkey
-from tests.world import World
+from tests.support.world import World
 
 if TYPE_CHECKING:
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 NAME = "mirror.example"
 KEYS = [generate_skey(NAME, COSIGNATURE), generate_skey(NAME, MLDSA44), generate_skey(NAME, COSIGNATURE)]

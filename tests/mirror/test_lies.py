@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import MintmarkError
-from mintmark.mirror.attempt import Followed
-from mintmark.mirror.follow import Follower
-from mintmark.mirror.once import once
+from mintmark.mirror.catch_up import CatchUp
+from mintmark.mirror.log_task import LogTask
+from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from tests.world import Lie, World, serve
+from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mintmark.store.read_store import ReadStore
+    from mintmark.store.mirror.read_store import ReadStore
 
 LIES = [lie for lie in Lie if lie not in (Lie.NOTHING, Lie.ROLL_BACK, Lie.FORK)]
 REGISTER_ONLY = {Lie.FLIP_ITEM, Lie.WITHHOLD_ITEM}
@@ -46,11 +46,11 @@ def batch(kind: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
 
 
 @asynccontextmanager
-async def reached(kind: str, source: World) -> AsyncIterator[World | Client]:
+async def reached(kind: str, source: World) -> AsyncIterator[World | RpcClient]:
     if kind == "direct":
         yield source
     else:
-        async with serve(source) as address, Client(address) as client:
+        async with serve(source) as address, RpcClient(address) as client:
             yield client
 
 
@@ -71,7 +71,7 @@ async def test_a_lie_ends_in_its_error_and_writes_nothing(read_store: ReadStore,
         pytest.skip("an opaque log has no items")
     source = world(kind)
     name = "register" if kind == pb.KIND_REGISTER else "opaque"
-    follower = Follower(read_store, source.origin, source.verifiers)
+    follower = CatchUp(read_store, source.origin, source.verifiers)
     assert await follower.step(source, source.notes[0], name)
     before = await rows(read_store)
     if lie is Lie.STALE:
@@ -99,7 +99,7 @@ async def test_a_lie_ends_in_its_error_and_writes_nothing(read_store: ReadStore,
 async def test_a_fork_stops_the_log_and_both_notes_are_kept(read_store: ReadStore, way: str) -> None:
     honest = world(pb.KIND_OPAQUE)
     forked = honest.fork(HONEST - 50, [os.urandom(40) for _ in range(MORE)])
-    follower = Follower(read_store, honest.origin, honest.verifiers)
+    follower = CatchUp(read_store, honest.origin, honest.verifiers)
     assert await follower.step(honest, honest.notes[-1], "opaque")
     before = await rows(read_store)
     async with reached(way, forked) as asked:
@@ -116,7 +116,7 @@ async def test_a_source_that_goes_back_within_one_stream_is_refused(read_store: 
     source = world(pb.KIND_OPAQUE)
     mirror = worker(read_store, [source], source)
     source.lie = Lie.ROLL_BACK
-    log = Followed(mirror, source.origin, source.verifiers)
+    log = LogTask(mirror, source.origin, source.verifiers)
     for note in source.shown():
         log.offer(source.address, note, "opaque")
         await log.attempt()

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.mirror.once import once
-from mintmark.rpc.client import Client
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
+from mintmark.mirror.run_once import once
+from mintmark.rpc.client import RpcClient
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
 from tests.cli.conftest import spawn
-from tests.incidents.places import LiveWorld, add_records, mirror_config, register, run_once, until_shown, worker
 from tests.mirror.test_worker import Down, Hung, same_log, working
-from tests.world import World, serve
+from tests.support.places import LiveWorld, add_records, mirror_config, register, run_once, until_shown, worker
+from tests.support.world import World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -48,7 +48,7 @@ async def invoke(database: str, sources: list[str], worlds: list[World], *events
         "MINTMARK_MIRROR__VKEYS": " ".join(world.signer.vkey for world in worlds),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.mirror.invoke", str(RUN), *events),
+        *(sys.executable, "-m", "tests.support.invoke", str(RUN), *events),
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | environment,
     )
@@ -81,7 +81,7 @@ async def large(count: int) -> AsyncIterator[tuple[World, str]]:
 async def test_cron_and_lambda_end_where_the_daemon_does(new_database: Callable[[str], str], tmp_path: Path) -> None:
     daemon, cron, container = (new_database("read") for _ in range(3))
     async with large(ENTRIES) as (world, address):
-        async with open_pool(daemon, 4) as pool, Client(address) as client:
+        async with open_pool(daemon, 4) as pool, RpcClient(address) as client:
             store = ReadStore(pool)
             async with working(worker(store, [client], world)):
                 await until_shown(store, world, seconds=120)

@@ -12,21 +12,21 @@ import grpc
 import pytest
 
 from mintmark.errors import Busy, Conflict, MintmarkError, Unavailable
-from mintmark.mirror import peer
-from mintmark.mirror.attempt import Followed
-from mintmark.mirror.once import once
+from mintmark.mirror.log_task import LogTask
+from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import KINDS, Worker
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.read_store import ReadStore
+from mintmark.sources import guarded
+from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.note import generate_skey, parse_vkey
-from tests.incidents.places import LiveWorld, add_records, register, until_shown, worker
-from tests.world import Announced, Lie, Listed, World, started
+from tests.support.places import LiveWorld, add_records, register, until_shown, worker
+from tests.support.world import Announced, Lie, Listed, World, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from mintmark.store.read_model import Progress
+    from mintmark.store.mirror.model import Progress
     from mintmark.tlog.trust import Chunk
 
 
@@ -121,7 +121,7 @@ async def working(mirror: Worker) -> AsyncIterator[Worker]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "PATIENCE", 0.5)
+    monkeypatch.setattr(guarded, "PATIENCE", 0.5)
 
 
 async def test_heads_are_pushed_and_nobody_polls(read_store: ReadStore) -> None:
@@ -302,7 +302,7 @@ async def test_a_source_that_speaks_no_protocol_ends_nothing(read_store: ReadSto
     honest = register(count=300)
     async with (
         garbage() as address,
-        Client(address) as client,
+        RpcClient(address) as client,
         working(worker(read_store, [client, honest], honest)),
     ):
         await until_shown(read_store, honest)
@@ -437,7 +437,7 @@ async def test_junk_signatures_below_a_head_are_nothing_new(read_store: ReadStor
     """A head that a source repeats with junk below it is the same head: no step, no second row."""
     source = register(count=300)
     mirror = worker(read_store, [source], source)
-    log = Followed(mirror, source.origin, source.verifiers)
+    log = LogTask(mirror, source.origin, source.verifiers)
     junk = source.notes[-1] + "— somebody AAAAAAAA\n".encode()
     for note in (source.notes[-1], junk):
         log.offer(source.address, note, "register")

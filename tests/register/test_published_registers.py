@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lighthouse import admit_all
 
 from mintmark.errors import Rejected
 from mintmark.register.item import format_hash
@@ -15,6 +14,7 @@ from mintmark.register.rules import Rules
 from mintmark.register.tables import read_jsonl, write_jsonl
 from mintmark.register.v1 import v1_extend
 from mintmark.tlog.edge import Edge
+from tests.support.lighthouse import admit_all
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,13 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lighthouse import (
+
+from mintmark.errors import Rejected
+from mintmark.register import canonical
+from mintmark.register.entry import Entry, EntryType
+from mintmark.register.item import item_hash, parse_item, salt
+from mintmark.register.rules import Rules
+from tests.support.lighthouse import (
     DEFINITIONS,
     FAR,
     FIELDS,
@@ -21,12 +27,6 @@ from lighthouse import (
     system,
     user,
 )
-
-from mintmark.errors import Rejected
-from mintmark.register import canonical
-from mintmark.register.entry import Entry, EntryType
-from mintmark.register.item import item_hash, parse_item, salt
-from mintmark.register.rules import Rules
 
 EMPTY = Rules.load({}, {})
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from lighthouse import DEFINITIONS, FAR, FIELDS, KIN, define_field, define_register
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import canonical
 from mintmark.register.definitions import Field, RegisterDefinition
 from mintmark.register.item import Item, parse_item
 from mintmark.register.schema import Schema
+from tests.support.lighthouse import DEFINITIONS, FAR, FIELDS, KIN, define_field, define_register
 
 SCHEMA = Schema.load(dict(DEFINITIONS))
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lighthouse import DEFINITIONS, FAR, KIN, ROWS, entry, system, user
 
 from mintmark.errors import Rejected
 from mintmark.register.item import parse_item
 from mintmark.register.schema import Schema
 from mintmark.register.tables import TableRow, read_csv, read_jsonl, read_tsv, write_jsonl
+from tests.support.lighthouse import DEFINITIONS, FAR, KIN, ROWS, entry, system, user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

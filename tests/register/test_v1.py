@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from lighthouse import ROWS
 
 from mintmark.register.entry import Entry
 from mintmark.register.item import format_hash
@@ -14,6 +13,7 @@ from mintmark.register.v1 import v1_extend, v1_hashes, v1_leaf
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH
 from mintmark.tlog.merkle import check_consistency, check_inclusion
+from tests.support.lighthouse import ROWS
 
 if TYPE_CHECKING:
     from pathlib import Path

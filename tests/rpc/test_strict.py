@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.rpc import limits
-from mintmark.rpc.client import Client
+from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.strict import few_fields
 from tests.mint.conftest import THINGS, Site, mint, site  # noqa: F401  # fixtures
-from tests.mint.register import append_items, define
-from tests.world import started
+from tests.support.lights import append_items, define
+from tests.support.world import started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ ANSWERS: dict[str, bytes] = {
 }
 
 
-async def ask(client: Client, method: str, request: bytes, token: str = "") -> tuple[grpc.StatusCode, str]:
+async def ask(client: RpcClient, method: str, request: bytes, token: str = "") -> tuple[grpc.StatusCode, str]:
     """The status of a call with these bytes."""
     call = client._channel.unary_unary(f"/mintmark.v1.{method}")
     try:
@@ -46,7 +46,7 @@ async def ask(client: Client, method: str, request: bytes, token: str = "") -> t
 
 @pytest.mark.parametrize("method", ["Mint/AppendItems", "Mint/Append", "Log/GetTiles", "Log/WatchCheckpoints"])
 @pytest.mark.parametrize("request_", [b"\xff\xff", b"\x0a\x02\xff\xfe", b"\x1a\0" * MANY, b"\x12\0" * MANY])
-async def test_a_request_that_is_no_message_is_malformed(mint: Client, method: str, request_: bytes) -> None:  # noqa: F811
+async def test_a_request_that_is_no_message_is_malformed(mint: RpcClient, method: str, request_: bytes) -> None:  # noqa: F811
     code, said = await ask(mint, method, request_, "all rights")
     assert (code, "is no message" in said) == (Code.INVALID_ARGUMENT, True), said
 
@@ -60,7 +60,7 @@ async def test_without_a_token_nothing_of_an_append_is_read(site: Site) -> None:
             assert (code, "token" in said) == (Code.PERMISSION_DENIED, True), said
 
 
-async def test_a_client_does_not_send_what_no_mint_takes(mint: Client) -> None:  # noqa: F811
+async def test_a_client_does_not_send_what_no_mint_takes(mint: RpcClient) -> None:  # noqa: F811
     with pytest.raises(Malformed, match="send at most"):
         await mint.append(THINGS, bytes(16), bytes(limits.BATCH))
     with pytest.raises(Malformed, match="send at most"):
@@ -68,7 +68,7 @@ async def test_a_client_does_not_send_what_no_mint_takes(mint: Client) -> None: 
 
 
 @asynccontextmanager
-async def lying(answer: bytes) -> AsyncIterator[Client]:
+async def lying(answer: bytes) -> AsyncIterator[RpcClient]:
     """A client of a server that answers everything with these bytes."""
 
     class Liar(grpc.GenericRpcHandler):
@@ -85,7 +85,7 @@ async def lying(answer: bytes) -> AsyncIterator[Client]:
 
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Liar(),))
-    async with started(server) as address, Client(address) as client:
+    async with started(server) as address, RpcClient(address) as client:
         yield client
 
 
@@ -96,18 +96,18 @@ async def test_an_answer_that_is_no_message_is_malformed(answer: str) -> None:
             await client.logs() if answer == "many logs" else await anext(client.entries("o", 0, 1, 1))
 
 
-async def test_a_name_that_postgres_cannot_hold_is_no_log_here(mint: Client) -> None:  # noqa: F811
+async def test_a_name_that_postgres_cannot_hold_is_no_log_here(mint: RpcClient) -> None:  # noqa: F811
     code, said = await ask(mint, "Log/GetCheckpoint", pb.GetCheckpointRequest(origin="a\0b").SerializeToString())
     assert (code, said) == (Code.NOT_FOUND, "no log 'a\\x00b' here; ListLogs names those that are")
 
 
-async def test_what_a_refusal_says_is_short_whatever_was_sent(mint: Client) -> None:  # noqa: F811
+async def test_what_a_refusal_says_is_short_whatever_was_sent(mint: RpcClient) -> None:  # noqa: F811
     sent = pb.GetCheckpointRequest(origin="x" * 100_000).SerializeToString()
     code, said = await ask(mint, "Log/GetCheckpoint", sent)
     assert (code, len(said) <= 1000) == (Code.NOT_FOUND, True)
 
 
-async def test_a_refusal_of_a_long_name_still_says_which_rule(mint: Client) -> None:  # noqa: F811
+async def test_a_refusal_of_a_long_name_still_says_which_rule(mint: RpcClient) -> None:  # noqa: F811
     await define(mint)
     item = b'{"lighthouse":"FAR","%b":"x"}' % (b"n" * 60_000)
     with pytest.raises(Rejected) as refused:

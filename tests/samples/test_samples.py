@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from mintmark.cli.rsf_import import check_file
-from mintmark.cli.up import sample_files
+from mintmark.cli.run.up import sample_files
+from mintmark.client.rsf_import import check_file
 from mintmark.register.datatypes import DATATYPES
 from mintmark.register.entry import Entry, parse_entry
 from mintmark.register.item import parse_item

@@ -6,10 +6,10 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from mintmark.store.pool import open_pool
+from mintmark.store.connection.pool import open_pool
 
 if TYPE_CHECKING:
-    from mintmark.store.pool import Pool
+    from mintmark.store.connection.pool import Pool
 
 TIMES, ENDS = 400, 30.0  # seconds: far more than it takes
 

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 
 from mintmark.errors import Misconfigured, Unavailable
-from mintmark.store import embedded
-from mintmark.store.migrate import COMPONENTS, check, migrate
-from tests.store.test_embedded import running
+from mintmark.postgres import server
+from mintmark.store.connection.migrate import COMPONENTS, check, migrate
+from tests.postgres.test_server import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.postgres import TestPostgres
+    from tests.support.postgres import TestPostgres
 
 SHAPE = """
     select table_name, column_name, data_type, is_nullable, column_default from information_schema.columns
@@ -88,8 +88,8 @@ async def test_who_only_looks_makes_no_tables(
 async def test_a_user_who_may_not_is_told_so(postgres: TestPostgres, new_database: Callable[[str | None], str]) -> None:
     database = new_database(None)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    await ask(postgres.server.conninfo(str(name), embedded.ADMIN), "create role guest login")
-    await ask(postgres.server.conninfo(str(name), embedded.ADMIN), "revoke create on schema public from public")
+    await ask(postgres.server.conninfo(str(name), server.ADMIN), "create role guest login")
+    await ask(postgres.server.conninfo(str(name), server.ADMIN), "revoke create on schema public from public")
     with pytest.raises(Misconfigured, match="connect as the database's owner"):
         await migrate(psycopg.conninfo.make_conninfo(database, user="guest"), "read")
 
@@ -98,7 +98,7 @@ async def test_a_migration_that_fails_leaves_nothing(
     new_database: Callable[[str | None], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = new_database(None)
-    from mintmark.store import migrate as module
+    from mintmark.store.connection import migrate as module
 
     honest = module._sql
     monkeypatch.setattr(module, "_sql", lambda name: {**honest(name), 2: "create table x (); select 1 / 0"})

@@ -10,11 +10,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.errors import Misconfigured, Unavailable
-from mintmark.store.mint_store import MintStore
-from mintmark.store.model import Head
-from mintmark.store.pool import open_pool, settled
+from mintmark.store.connection.pool import open_pool, settled
+from mintmark.store.log.model import Head
+from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog.kernel import EMPTY_ROOT
-from tests.store.wire import Wire
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,22 +14,22 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mintmark.mirror.follow import Follower
-from mintmark.mirror.fsck.rebuild import rebuild
-from mintmark.store import fsck_store
-from mintmark.store.feed import HeadFeed
-from mintmark.store.migrate import migrate
-from mintmark.store.pool import direct, open_pool
-from mintmark.store.read_store import ReadStore
-from tests.oracle import check_log
-from tests.store.logs import Written, erasures, users
-from tests.store.wire import Wire
-from tests.world import World
+from mintmark.fsck.rebuild import rebuild
+from mintmark.mirror.catch_up import CatchUp
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import direct, open_pool
+from mintmark.store.fsck import fsck_store
+from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.logs import Written, erasures, users
+from tests.support.oracle import check_log
+from tests.support.wire import Wire
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from mintmark.store.pool import Connection
+    from mintmark.store.connection.pool import Connection
 
 PGBOUNCER = shutil.which("pgbouncer") or next((p for p in ("/usr/sbin/pgbouncer",) if Path(p).exists()), None)
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
@@ -113,7 +113,7 @@ async def test_logs_are_written_and_read_by_many_at_once(pooled: str, read_db: s
 async def test_moves_are_found_by_polling_where_no_notice_can_come(pooled: str) -> None:
     async with open_pool(pooled, 4) as pool:
         log = Written(ReadStore(pool), "opaque")
-        feed = HeadFeed(pool, pooled)
+        feed = HeadListener(pool, pooled)
         running = asyncio.create_task(feed.run())
         async with asyncio.timeout(20), feed.subscribe() as subscription:
             await log.write(users(0, 10))
@@ -136,7 +136,7 @@ async def test_a_rebuild_and_a_mirror_of_the_same_log_both_end(pooled: str, monk
 
     async with open_pool(pooled, 4) as mirror, open_pool(pooled, 3) as pool:
         store = ReadStore(mirror)
-        follower = Follower(store, world.origin, world.verifiers)
+        follower = CatchUp(store, world.origin, world.verifiers)
         assert await follower.step(world, world.notes[-1], "opaque")
         log = await store.log(world.origin)
         world.append([os.urandom(8) for _ in range(60_000)])

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotYet, Unavailable
-from mintmark.store import projection
-from mintmark.store.integrate import FEW
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from tests.oracle import check_log
-from tests.store.logs import Written, erasures, users
-from tests.store.wire import Wire
+from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotAvailableYet, Unavailable
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror import projection
+from mintmark.store.mirror.commit import FEW
+from mintmark.store.mirror.read_store import ReadStore
+from tests.support.logs import Written, erasures, users
+from tests.support.oracle import check_log
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,16 +96,16 @@ async def test_a_connection_cut_at_any_request_leaves_all_of_a_batch_or_nothing(
 async def survives(store: ReadStore, log: Written, batch: object, before: int, conninfo: str) -> bool:
     """Integrates through the wire, and once more if it was cut; whether it was."""
     try:
-        await store.integrate(batch)
+        await store.commit_batch(batch)
     except Unavailable:
         size = (await log.store.progress(log.origin)).size
         assert size in (before, log.world.size)
         assert await checked(log, conninfo) == size
         if size == before:
-            assert await store.integrate(batch)
+            assert await store.commit_batch(batch)
         else:
             with pytest.raises(Conflict):
-                await store.integrate(batch)
+                await store.commit_batch(batch)
         return True
     return False
 
@@ -113,7 +113,7 @@ async def survives(store: ReadStore, log: Written, batch: object, before: int, c
 async def test_of_two_workers_at_once_one_writes_and_the_other_is_told(log: Written, read_db: str) -> None:
     for start in range(0, 2000, 250):
         batch = await log.grow(users(start, start + 250))
-        done = await asyncio.gather(*(log.store.integrate(batch) for _ in range(3)), return_exceptions=True)
+        done = await asyncio.gather(*(log.store.commit_batch(batch) for _ in range(3)), return_exceptions=True)
         assert [done.count(True), sum(isinstance(result, Conflict) for result in done)] == [1, 2]
         if batch.rows is not None:
             log.counts = batch.rows.after
@@ -125,10 +125,10 @@ async def test_a_log_that_was_stopped_takes_nothing_more_until_it_is_resumed(log
     batch = await log.grow(users(10, 20))
     await log.store.contradict(batch.log, Conflict("why"), "source:1", stop=True)
     with pytest.raises(Conflict):
-        await log.store.integrate(batch)
+        await log.store.commit_batch(batch)
     assert await checked(log, read_db) == 10
     await log.store.resume(batch.log)
-    assert await log.store.integrate(batch)
+    assert await log.store.commit_batch(batch)
     assert await checked(log, read_db) == 20
 
 
@@ -138,7 +138,7 @@ async def test_a_last_bundle_that_was_lost_is_noticed_and_nothing_is_written(log
     async with log.store.pool.connection() as conn:
         await conn.execute("update bundle set width = 9")
     with pytest.raises(MintmarkError, match="bundle 0 of log 1 has not the 10 entries it had; run mintmark fsck"):
-        await log.store.integrate(batch)
+        await log.store.commit_batch(batch)
     assert (await log.store.progress(log.origin)).size == 10
     assert (await log.store.head(1)).size == 10
 
@@ -155,7 +155,7 @@ async def test_a_row_that_is_there_already_is_damage_and_nothing_is_written(read
     async with log.store.pool.connection() as conn:
         await conn.execute(strays[table].encode())
     with pytest.raises(psycopg.errors.UniqueViolation):
-        await log.store.integrate(await log.grow(users(256, 400)))
+        await log.store.commit_batch(await log.grow(users(256, 400)))
     assert (await log.store.progress(log.origin)).size == 256
 
 
@@ -165,7 +165,7 @@ async def test_a_log_that_was_forgotten_meanwhile_is_a_conflict(log: Written) ->
     async with log.store.pool.connection() as conn:
         await conn.execute("delete from log")
     with pytest.raises(Conflict):
-        await log.store.integrate(batch)
+        await log.store.commit_batch(batch)
 
 
 @pytest.mark.parametrize("start", [0, 2**15 - 10, 2**31 - 10, 2**32 - 10, 2**63 - 101])
@@ -178,11 +178,11 @@ async def test_a_few_leaves_count_on_at_any_size(read_store: ReadStore, start: i
 
 async def test_the_head_waits_for_the_end_of_what_was_signed(log: Written, read_db: str) -> None:
     batch = await log.grow(users(0, 600))
-    assert not await log.store.integrate(replace(batch, head=None))
-    with pytest.raises(NotYet):
+    assert not await log.store.commit_batch(replace(batch, head=None))
+    with pytest.raises(NotAvailableYet):
         await log.store.head(batch.log)
     assert (await log.store.progress(log.origin)).shown == -1
-    assert await log.store.integrate(
+    assert await log.store.commit_batch(
         replace(batch, old_size=600, chunks=[], rows=None if batch.rows is None else empty(batch))
     )
     assert await checked(log, read_db) == 600

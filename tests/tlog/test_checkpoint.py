@@ -26,8 +26,8 @@ from mintmark.tlog.note import (
     sign_note,
 )
 from mintmark.tlog.treehead import TreeHead, format_text
-from tests.tlog import vectors
-from tests.tlog.tree import Tree
+from tests.support import vectors
+from tests.support.tree import Tree
 
 ORIGIN, ROOT = "log.example/a", bytes(range(32))
 SIGNER, MLDSA = generate_skey(ORIGIN), generate_skey(ORIGIN, MLDSA44)

@@ -22,7 +22,7 @@ from mintmark.tlog.note import (
     sign_note,
 )
 from mintmark.tlog.signed import signature_time
-from tests.tlog import vectors
+from tests.support import vectors
 
 ORIGIN, ROOT, TIME = "log.example/a", bytes(range(32)), 1_700_000_000
 LOG = generate_skey(ORIGIN)

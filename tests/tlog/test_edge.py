@@ -10,8 +10,8 @@ from mintmark.errors import Malformed
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.tile import edge_keys, tile_width
-from tests import reference
-from tests.tlog.tree import Tree, big, entries
+from tests.support import reference
+from tests.support.tree import Tree, big, entries
 
 BOUNDARIES = [1, 2, 255, 256, 257, 511, 512, 65_279, 65_280, 65_535, 65_536, 65_537, 65_792, 69_999, 70_000]
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from mintmark.errors import Malformed, Misconfigured
 from mintmark.tlog import kernel as installed
-from tests import reference
-from tests.tlog import vectors
+from tests.support import reference, vectors
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -15,7 +15,7 @@ from mintmark.errors import Malformed
 from mintmark.tlog.keys import COSIGNATURE, ED25519, MLDSA44, check_name, generate_skey, parse_skey, parse_vkey
 from mintmark.tlog.keys import public_key as public_key_of
 from mintmark.tlog.note import format_note, open_note, sign_note
-from tests.tlog import vectors
+from tests.support import vectors
 
 KINDS = (ED25519, COSIGNATURE, MLDSA44)
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from mintmark.errors import ProofError
 from mintmark.tlog import merkle
 from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH
-from tests import reference
-from tests.tlog import vectors
-from tests.tlog.tree import Tree
+from tests.support import reference, vectors
+from tests.support.tree import Tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,7 +30,7 @@ from mintmark.tlog.note import (
     parse_vkey,
     sign_note,
 )
-from tests.tlog import vectors
+from tests.support import vectors
 from tests.tlog.test_keys import names, vkey_of
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintmark.errors import BadSignature, Malformed, NotYet
+from mintmark.errors import BadSignature, Malformed, NotAvailableYet
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, Signature, format_note, generate_skey, parse_note, parse_vkey
 from mintmark.tlog.policy import Group, open_by_policy, parse_policy, satisfied
-from tests.tlog import vectors
+from tests.support import vectors
 
 ORIGIN, ROOT, TIME = "log.example/a", bytes(range(32)), 1_700_000_000
 LOG, OTHER = generate_skey(ORIGIN), generate_skey("log.example/b")
@@ -52,7 +52,7 @@ def test_a_quorum(quorum: str, enough: list[tuple[int, ...]], too_few: list[tupl
         assert (head.origin, head.size, head.root, head.note) == (ORIGIN, 3, ROOT, note)
         assert times == {f"w{i}": TIME + i for i in which}
     for which in too_few:
-        with pytest.raises(NotYet, match="quorum"):
+        with pytest.raises(NotAvailableYet, match="quorum"):
             open_by_policy(cosigned(*which), policy)
 
 
@@ -81,7 +81,7 @@ def test_a_signature_without_a_time_is_no_cosignature() -> None:
     log = generate_skey(ORIGIN, MLDSA44)
     policy = parse_policy(f"log {log.vkey}\nwitness w {log.vkey}\nquorum w\n".encode())
     note = sign_checkpoint(ORIGIN, 3, ROOT, [log]).note
-    with pytest.raises(NotYet, match="quorum"):
+    with pytest.raises(NotAvailableYet, match="quorum"):
         open_by_policy(note, policy)
 
 

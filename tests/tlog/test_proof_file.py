@@ -14,8 +14,8 @@ from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT, leaf_hash
 from mintmark.tlog.note import generate_skey, parse_vkey
 from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof, parse_proof
-from tests.tlog import vectors
-from tests.tlog.tree import Tree, entries
+from tests.support import vectors
+from tests.support.tree import Tree, entries
 
 ORIGIN, SIZE = "log.example/a", 300
 SIGNER = generate_skey(ORIGIN)

@@ -13,9 +13,8 @@ from mintmark.errors import Malformed
 from mintmark.tlog import merkle, prove
 from mintmark.tlog.kernel import leaf_hash, node
 from mintmark.tlog.tile import tile_width
-from tests import reference
-from tests.tlog import vectors
-from tests.tlog.tree import Tree, big, entries
+from tests.support import reference, vectors
+from tests.support.tree import Tree, big, entries
 
 
 def test_every_inclusion_and_consistency_proof_up_to_128() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mintmark.errors import ProofError
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.second_path import check_write
-from tests.tlog.tree import Tree, big, entries
-from tests.world import flip
+from tests.support.tree import Tree, big, entries
+from tests.support.world import flip
 
 SIZE = 800
 TREE = Tree(entries(SIZE), [b"item %d" % i for i in range(SIZE)])

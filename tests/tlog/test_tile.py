@@ -20,7 +20,7 @@ from mintmark.tlog.tile import (
     path,
     tile_width,
 )
-from tests.tlog import vectors
+from tests.support import vectors
 
 tiles = st.builds(Tile, st.integers(0, 63), st.integers(0, 2**63 - 1), st.integers(1, 256))
 

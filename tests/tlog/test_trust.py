@@ -16,9 +16,9 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH
 from mintmark.tlog.merkle import next_chunk
 from mintmark.tlog.note import generate_skey, parse_vkey
-from mintmark.tlog.trust import Bundle, Chunk, Trusted, VerifiedChunk
-from tests.tlog.tree import Tree, big, entries
-from tests.world import flip
+from mintmark.tlog.trust import Bundle, Chunk, LogVerifier, VerifiedChunk
+from tests.support.tree import Tree, big, entries
+from tests.support.world import flip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +39,13 @@ def consistency(old_size: int, size: int, tree: Tree = TREE) -> list[bytes]:
     return tree.prove(prove.consistency_spans(old_size, size))
 
 
-def trusting(size: int | None, at: int = 0, tree: Tree = TREE) -> Trusted:
+def trusting(size: int | None, at: int = 0, tree: Tree = TREE) -> LogVerifier:
     """A verifier whose head is `size` and whose edge is `at`."""
     head = None if size is None else signed(size, tree)
-    return Trusted(ORIGIN, KEYS, head, Edge().extend(tree.hashes[: 32 * at])[0])
+    return LogVerifier(ORIGIN, KEYS, head, Edge().extend(tree.hashes[: 32 * at])[0])
 
 
-def refused(error: type[Exception], trusted: Trusted, attempt: Callable[[], object], *notes: bytes) -> None:
+def refused(error: type[Exception], trusted: LogVerifier, attempt: Callable[[], object], *notes: bytes) -> None:
     """It raises just that, with these notes as evidence, and leaves everything as it was."""
     before = trusted.head, trusted.edge
     with pytest.raises(error) as refusal:
@@ -71,7 +71,7 @@ def test_a_head_that_follows(old_size: int, size: int) -> None:
 
 def test_the_same_tree_signed_afresh() -> None:
     other = generate_skey(ORIGIN)
-    trusted = Trusted(ORIGIN, [*KEYS, parse_vkey(other.vkey)], signed(5), Edge())
+    trusted = LogVerifier(ORIGIN, [*KEYS, parse_vkey(other.vkey)], signed(5), Edge())
     fresh = sign_checkpoint(ORIGIN, 5, TREE.root(5), [SIGNER, other])
     assert trusted.accept(fresh.note, []) == fresh
 
@@ -114,7 +114,7 @@ def test_another_root_of_the_empty_tree() -> None:
     refused(ProofError, trusted, lambda: trusted.accept(lie, []), lie)
 
 
-def follow(trusted: Trusted, size: int, most: int = 2 * WIDTH) -> list[VerifiedChunk]:
+def follow(trusted: LogVerifier, size: int, most: int = 2 * WIDTH) -> list[VerifiedChunk]:
     chunks = []
     while (at := trusted.edge.size) < size:
         start = at - at % WIDTH
@@ -207,16 +207,16 @@ def test_an_opaque_log_has_no_items() -> None:
 def test_what_we_have_must_be_of_the_head_s_tree() -> None:
     edge = Edge().extend(TREE.hashes[: 32 * 800])[0]
     forked = Edge().extend(OTHER.hashes[: 32 * 800])[0]
-    Trusted(ORIGIN, KEYS, signed(800), edge)
-    Trusted(ORIGIN, KEYS, None, Edge())
+    LogVerifier(ORIGIN, KEYS, signed(800), edge)
+    LogVerifier(ORIGIN, KEYS, None, Edge())
     for head, wrong in ((signed(799), edge), (signed(800), forked), (None, edge)):
         with pytest.raises(ProofError):
-            Trusted(ORIGIN, KEYS, head, wrong)
+            LogVerifier(ORIGIN, KEYS, head, wrong)
 
 
 def test_an_edge_of_another_tree_gets_no_further() -> None:
     """The chunk is honest; what we have is not, and no chunk can take us from it to the head."""
-    trusted = Trusted(ORIGIN, KEYS, signed(SIZE), Edge().extend(OTHER.hashes[: 32 * 768])[0])
+    trusted = LogVerifier(ORIGIN, KEYS, signed(SIZE), Edge().extend(OTHER.hashes[: 32 * 768])[0])
     with pytest.raises(Untrusted):
         follow(trusted, SIZE)
 
@@ -231,7 +231,7 @@ def test_only_here_is_a_verified_chunk_made() -> None:
 
 def test_three_levels_of_tiles() -> None:
     tree, head = big(), sign_checkpoint(ORIGIN, 70_000, big().root(70_000), [SIGNER])
-    trusted = Trusted(ORIGIN, KEYS, head, Edge())
+    trusted = LogVerifier(ORIGIN, KEYS, head, Edge())
     while (at := trusted.edge.size) < 70_000:
         trusted.chunk(tree.chunk(at, next_chunk(at, 70_000, 16 * WIDTH), 70_000))
     assert trusted.edge == tree.edge

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
-    from mintmark.store.register_store import Row
+    from mintmark.store.registers.register_store import EntryRow
 
 TITLES = ("name", "title", "official-name")  # fields whose value names a record to people
 
@@ -74,7 +74,7 @@ def values(item: Item | None, field: str) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def title(row: Row) -> str:
+def title(row: EntryRow) -> str:
     """What people call a record: its name, else its key."""
     return next((found[0] for name in TITLES if (found := values(row.item, name))), row.key)
 

@@ -15,7 +15,7 @@ class NotAllowed(errors.MintmarkError):
     """Another method than GET and HEAD."""
 
 
-class Status(NamedTuple):
+class HttpStatus(NamedTuple):
     """A status, its title, and the detail that takes the place of the error's own; None: it can be shown."""
 
     code: int
@@ -23,18 +23,22 @@ class Status(NamedTuple):
     detail: str | None = None
 
 
-FAULT = Status(500, "Fault", "The fault is ours, and has been logged.")
-STATUSES: dict[type[errors.MintmarkError], Status] = {
-    errors.Malformed: Status(400, "Bad request"),
-    errors.NotYet: Status(404, "Not found"),
-    NotAllowed: Status(405, "Method not allowed"),
-    NotAcceptable: Status(406, "Not acceptable"),
-    errors.Rejected: Status(406, "Not acceptable"),
-    errors.Busy: Status(429, "Too many requests"),
-    errors.Unavailable: Status(503, "Unavailable", "The database cannot be reached now, or took too long. Try again."),
+FAULT = HttpStatus(500, "Fault", "The fault is ours, and has been logged.")
+STATUSES: dict[type[errors.MintmarkError], HttpStatus] = {
+    errors.Malformed: HttpStatus(400, "Bad request"),
+    errors.NotFound: HttpStatus(404, "Not found"),
+    errors.Gone: HttpStatus(404, "Not found"),
+    errors.NotAvailableYet: HttpStatus(404, "Not found"),
+    NotAllowed: HttpStatus(405, "Method not allowed"),
+    NotAcceptable: HttpStatus(406, "Not acceptable"),
+    errors.Rejected: HttpStatus(406, "Not acceptable"),
+    errors.Busy: HttpStatus(429, "Too many requests"),
+    errors.Unavailable: HttpStatus(
+        503, "Unavailable", "The database cannot be reached now, or took too long. Try again."
+    ),
 }
 
 
-def status(error: Exception) -> Status:
+def status(error: Exception) -> HttpStatus:
     """The status of an error: the most derived of its classes in the table decides; none of ours is a fault."""
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), FAULT)

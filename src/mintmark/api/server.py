@@ -11,10 +11,10 @@ import uvicorn
 
 from mintmark.api.app import App
 from mintmark.errors import Misconfigured
-from mintmark.store.feed import HeadFeed
-from mintmark.store.migrate import migrate
-from mintmark.store.pool import open_pool
-from mintmark.store.register_store import RegisterStore
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.registers.register_store import RegisterStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -30,7 +30,7 @@ async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
             app, http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False,
             backlog=BACKLOG, timeout_keep_alive=75,
         )  # fmt: skip
-        server = _Server(config)
+        server = _TaskServer(config)
         serving = asyncio.create_task(server.serve(sockets=[_bind(listen)]))
         try:
             await asyncio.shield(serving)
@@ -46,7 +46,7 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
     async with open_pool(database, CONNECTIONS) as pool:
         app = App(RegisterStore(pool), links)
         await app.registers.refresh()
-        feed = HeadFeed(pool, database)
+        feed = HeadListener(pool, database)
         tasks = [asyncio.create_task(app.registers.follow(feed)), asyncio.create_task(feed.run())]
         try:
             yield app
@@ -56,7 +56,7 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
+class _TaskServer(uvicorn.Server):
     """Uvicorn in a task of ours: whoever started us hears the signals, and cancels."""
 
     @contextmanager

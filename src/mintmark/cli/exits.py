@@ -8,7 +8,7 @@ OK, ERROR, USAGE, LIED, NOT_YET, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 4, 130, 
 
 EXITS: dict[type[errors.MintmarkError], int] = {
     errors.Untrusted: LIED,
-    errors.NotYet: NOT_YET,
+    errors.NotAvailableYet: NOT_YET,
     errors.Busy: NOT_YET,
     errors.Unavailable: NOT_YET,
     errors.MintmarkError: ERROR,

@@ -31,7 +31,7 @@ def emit(value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """A remark to the person who watches."""
     click.echo(message, err=True)
 

@@ -1,7 +1,7 @@
 """Catching up: a mint's database that holds less than its log has signed is brought up to it from a mirror.
 
     checkpoint ── signed by the log's own key, grown from what is held and from the mark
-    chunks ────── Trusted.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
+    chunks ────── LogVerifier.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
 
 Nothing is signed here. Whatever fails, the database is as it was. What it alone knew of the part that was lost, the
 request ids, does not come back: a client that sends one of those requests again gets a second copy.
@@ -12,29 +12,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Fork, Misconfigured, NotYet, ProofError
-from mintmark.mint.mark import read_mark, write_mark
-from mintmark.mint.state import State, check_stored, erase_items
+from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
+from mintmark.mint.commit import MintState, check_stored, erase_items
+from mintmark.mint.high_water_mark import read_mark, write_mark
 from mintmark.register.chunk import is_of_kind, open_chunk
 from mintmark.register.entry import erased_index
-from mintmark.store.mint_store import Commit, Definition
-from mintmark.store.model import Head
+from mintmark.store.log.model import Head
+from mintmark.store.mint.mint_store import Definition, MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH
 from mintmark.tlog.merkle import check_consistency
 from mintmark.tlog.note import parse_vkey
-from mintmark.tlog.trust import Trusted
+from mintmark.tlog.trust import LogVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mintmark.mint.keys import KeyDirectory
     from mintmark.register.entry import Row
-    from mintmark.rpc.client import Client
-    from mintmark.store.mint_store import MintStore, Writer
-    from mintmark.store.model import Log
+    from mintmark.rpc.client import RpcClient
+    from mintmark.store.log.model import Log
+    from mintmark.store.mint.mint_store import MintStore, Writer
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
@@ -46,7 +46,7 @@ class _Held:
     """What the database holds of a log, on the way to the head of a mirror."""
 
     log: Log
-    state: State
+    state: MintState
     clocks: dict[str, str]
     missing: set[int] = field(default_factory=set)  # items that the mirror did not send
     erased: set[int] = field(default_factory=set)
@@ -56,7 +56,7 @@ async def catch_up(
     store: MintStore,
     keys: KeyDirectory,
     origin: str,
-    source: Client,
+    source: RpcClient,
     *,
     salted: bool = False,
     step: Callable[[int], None] = lambda _: None,
@@ -66,7 +66,7 @@ async def catch_up(
     `salted` says how a log is made anew. `step` hears of entries as they come.
 
     Raises:
-        NotYet: the mirror holds less than the log has signed, or than the database holds.
+        NotAvailableYet: the mirror holds less than the log has signed, or than the database holds.
         Untrusted: the mirror's head or entries are not of this log's tree.
         Misconfigured, Unavailable: no key of the log here; the mirror or the database cannot be reached.
     """
@@ -77,7 +77,9 @@ async def catch_up(
     async with store.writing() as writer:
         held = await _find(store, writer, head, source, salted)
         if held.state.head.size > head.size:
-            raise NotYet(f"{source.address} holds {head.size} entries, and this database {held.state.head.size}")
+            raise NotAvailableYet(
+                f"{source.address} holds {head.size} entries, and this database {held.state.head.size}"
+            )
         await _follow(writer, held, head, source, verifiers, step)
     store.notices.tell(held.log.id)
     await store.notices.told()
@@ -85,11 +87,11 @@ async def catch_up(
     return head
 
 
-async def _check_grown(source: Client, mark: Checkpoint, head: Checkpoint) -> None:
+async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) -> None:
     """The mirror's head is the mark's tree, or has grown from it."""
     if head.size < mark.size:
         reason = f"{source.address} holds {head.size} entries, and {head.origin} has signed {mark.size}"
-        raise NotYet(f"{reason}; ask another mirror, or wait until this one is up to date")
+        raise NotAvailableYet(f"{reason}; ask another mirror, or wait until this one is up to date")
     proof = await source.consistency(head.origin, mark.size, head.size)
     try:
         if mark.size == head.size and mark.root != head.root:
@@ -100,11 +102,11 @@ async def _check_grown(source: Client, mark: Checkpoint, head: Checkpoint) -> No
         raise Fork(f"{head.origin} has signed two histories: {error}", mark.note, head.note) from error
 
 
-async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: Client, salted: bool) -> _Held:
+async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: RpcClient, salted: bool) -> _Held:
     """What is here of a log, or the log made anew, with a note that the last commit replaces."""
     known = {log.origin: log for log in await store.logs()}
     if (log := known.get(head.origin)) is not None:
-        state = State.load(log, await store.load(log))
+        state = MintState.load(log, await store.load(log))
         clocks = dict(state.admission.rules.clocks) if state.admission else {}
         return _Held(log, state, clocks)
     kinds = {log.origin: log.kind for log in await source.logs()}
@@ -114,21 +116,21 @@ async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: Clie
     )
     if made is None:
         raise Misconfigured(f"another log here has the name of {head.origin}")
-    return _Held(made, State(empty, Edge(), None, None), {})
+    return _Held(made, MintState(empty, Edge(), None, None), {})
 
 
 async def _follow(
     writer: Writer,
     held: _Held,
     head: Checkpoint,
-    source: Client,
+    source: RpcClient,
     verifiers: Sequence[Verifier],
     step: Callable[[int], None],
 ) -> None:
     """Writes the entries from what is held to the head."""
     size = held.state.head.size
     before = check_stored(held.log, held.state, verifiers) if size else None
-    trusted = Trusted(head.origin, verifiers, before, held.state.edge)
+    trusted = LogVerifier(head.origin, verifiers, before, held.state.edge)
     trusted.accept(head.note, await source.consistency(head.origin, size, head.size))
     if size < head.size:
         async for chunk in source.entries(head.origin, size, head.size, head.size):
@@ -136,7 +138,9 @@ async def _follow(
             await _write(writer, held, verified, head.note)
             step(verified.end - verified.start)
     if trusted.edge.size != head.size:
-        raise NotYet(f"{source.address} ended its answer at entry {trusted.edge.size} of {head.size}; run it again")
+        raise NotAvailableYet(
+            f"{source.address} ended its answer at entry {trusted.edge.size} of {head.size}; run it again"
+        )
     if lost := held.missing - held.erased:
         raise ProofError(f"{source.address} withholds the item of entry {min(lost)}, which no entry erases", head.note)
 
@@ -156,9 +160,9 @@ async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes)
     head = Head(chunk.end, chunk.edge.root(), note)
     second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
     await writer.commit(
-        Commit(held.log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, held.clocks)
+        MintCommit(held.log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, held.clocks)
     )
-    held.state = State(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
+    held.state = MintState(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
 
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:

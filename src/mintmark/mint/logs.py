@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
-from mintmark.mint.mark import read_mark
+from mintmark.mint.high_water_mark import read_mark
 from mintmark.mint.sequencer import Sequencer
-from mintmark.store.model import Head
+from mintmark.store.log.model import Head
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import parse_vkey
@@ -17,11 +17,11 @@ from mintmark.tlog.note import parse_vkey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mintmark.mint.append_request import Appended, AppendRequest
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.mint.pool import Pool
-    from mintmark.mint.request import Appended, Request
-    from mintmark.store.mint_store import MintStore
-    from mintmark.store.model import Kind, Log
+    from mintmark.mint.pool import AppendPool
+    from mintmark.store.log.model import Log, LogKind
+    from mintmark.store.mint.mint_store import MintStore
 
 MARK, PRUNE = 1.0, 3600.0  # seconds between rounds
 
@@ -32,7 +32,7 @@ class Logs:
     def __init__(
         self,
         store: MintStore,
-        pool: Pool,
+        pool: AppendPool,
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
@@ -42,7 +42,7 @@ class Logs:
         self._sequencers: dict[int, Sequencer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def create(self, origin: str, kind: Kind, salted: bool) -> bytes:
+    async def create(self, origin: str, kind: LogKind, salted: bool) -> bytes:
         """Makes an empty log, if it is not there yet; its signed head.
 
         Raises:
@@ -62,7 +62,7 @@ class Logs:
         log = await self.store.create(origin, kind, salted, Head(0, EMPTY_ROOT, empty.note))
         return (await self.store.head(log.id)).note
 
-    async def append(self, log: Log, request: Request) -> Appended:
+    async def append(self, log: Log, request: AppendRequest) -> Appended:
         """Where a batch stands, once it is committed. A caller that goes away leaves the batch to be committed.
 
         Raises Busy, Rejected, Forbidden, Malformed, Unavailable; Untrusted where the log is not what it signed.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Busy, Rejected
 
 if TYPE_CHECKING:
-    from mintmark.mint.request import Appended, Request
+    from mintmark.mint.append_request import Appended, AppendRequest
 
 ENTRIES, BYTES = 131_072, 128 * 2**20  # room for all logs together
 PASSES = 12  # of the event loop that bring nothing more, before what waits is taken
@@ -30,7 +30,7 @@ class Ticket:
 
     __slots__ = ("answer", "request")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: AppendRequest) -> None:
         self.request = request
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 
@@ -57,14 +57,14 @@ class _Queue:
     rate: float = 0.0  # entries a second, when busy
 
 
-class Pool:
+class AppendPool:
     """The requests of all logs of a process, by the log's id."""
 
     def __init__(self, entries: int = ENTRIES, size: int = BYTES) -> None:
         self._room = [entries, size]
         self._queues: defaultdict[int, _Queue] = defaultdict(_Queue)
 
-    def add(self, log: int, request: Request) -> asyncio.Future[Appended]:
+    def add(self, log: int, request: AppendRequest) -> asyncio.Future[Appended]:
         """Puts a request at the end of its log's queue; its answer, which is for several callers if it came again.
 
         Raises:
@@ -111,13 +111,13 @@ class Pool:
         wait = min(max(queue.entries / queue.rate if queue.rate else 1.0, SOONEST), LATEST)
         return Busy(f"{queue.entries} entries wait for this log; send this again in {wait:.2f} s", wait)
 
-    def _count(self, queue: _Queue, request: Request, sign: int) -> None:
+    def _count(self, queue: _Queue, request: AppendRequest, sign: int) -> None:
         queue.entries += sign * request.count
         queue.size += sign * request.size
         self._room[0] -= sign * request.count
         self._room[1] -= sign * request.size
 
-    def _leave(self, queue: _Queue, request: Request) -> None:
+    def _leave(self, queue: _Queue, request: AppendRequest) -> None:
         del queue.open[request.id]
         self._count(queue, request, -1)
 

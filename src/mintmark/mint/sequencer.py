@@ -17,20 +17,20 @@ from time import monotonic
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
-from mintmark.mint.mark import check_mark, raise_mark, read_mark
+from mintmark.mint.append_request import Appended
+from mintmark.mint.commit import MintState, admit_all, build_commit, check_stored, erased_bundles, refuse_repeats
+from mintmark.mint.high_water_mark import check_mark, raise_mark, read_mark
 from mintmark.mint.pool import check_same
-from mintmark.mint.request import Appended
-from mintmark.mint.state import State, admit_all, check_stored, erased_bundles, integrate, refuse_repeats
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mintmark.mint.append_request import AppendRequest as Batch
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.mint.pool import Pool, Ticket
-    from mintmark.mint.request import Request as Batch
-    from mintmark.store.mint_store import MintStore, Request
-    from mintmark.store.model import Log
+    from mintmark.mint.pool import AppendPool, Ticket
+    from mintmark.store.log.model import Log
+    from mintmark.store.mint.mint_store import AppendReceipt, MintStore
     from mintmark.tlog.note import Signer
 
     P = ParamSpec("P")
@@ -49,7 +49,7 @@ class Sequencer:
         self,
         log: Log,
         store: MintStore,
-        pool: Pool,
+        pool: AppendPool,
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
@@ -58,7 +58,7 @@ class Sequencer:
         self.log, self._store, self._pool, self._keys = log, store, pool, keys
         self._clock, self._tell = clock, tell
         self._signers: Sequence[Signer] = ()
-        self._state: State | None = None
+        self._state: MintState | None = None
         self._marked = b""  # the note that stands in the mark
 
     async def run(self) -> None:
@@ -66,14 +66,14 @@ class Sequencer:
         while True:
             await self._sequence(await self._pool.take(self.log.id))
 
-    async def open(self) -> State:
+    async def open(self) -> MintState:
         """The log as its database holds it, found to be what was signed.
 
         Raises Untrusted where it is not, Misconfigured without its key, Unavailable.
         """
         self._signers = self._keys.signers(self.log.origin)
         verifiers = [parse_vkey(signer.vkey) for signer in self._signers]
-        state = State.load(self.log, await self._store.load(self.log))
+        state = MintState.load(self.log, await self._store.load(self.log))
         head = check_stored(self.log, state, verifiers)
         mark = read_mark(self._keys.file(self.log.origin, "mark"), self.log.origin, verifiers)
         await check_mark(self._store, self.log.id, head, mark)
@@ -127,7 +127,7 @@ class Sequencer:
             await self._refuse(state, draft.refused, open_)
         if not draft.requests:
             return
-        after, commit = await _trusting_memory(size, integrate, self.log, draft, items, self._signers)
+        after, commit = await _trusting_memory(size, build_commit, self.log, draft, items, self._signers)
         await self._store.commit(commit)
         self._state, first = after, state.head.size
         for request, batch in zip(draft.requests, draft.admitted, strict=True):
@@ -142,7 +142,7 @@ class Sequencer:
             if (row := known.get(ticket.request.id)) is not None:
                 self._settle(ticket, row)
 
-    def _settle(self, ticket: Ticket, row: Request) -> None:
+    def _settle(self, ticket: Ticket, row: AppendReceipt) -> None:
         state = self._state
         if state is None or row.first + row.count > state.head.size:
             raise Conflict("another mint moved this log")  # it is in a head that we have not read
@@ -154,7 +154,7 @@ class Sequencer:
             ticket.settle(Appended(row.first, row.count, state.head.note))
 
     async def _refuse(
-        self, state: State, refused: Sequence[tuple[Batch, Exception]], tickets: dict[bytes, Ticket]
+        self, state: MintState, refused: Sequence[tuple[Batch, Exception]], tickets: dict[bytes, Ticket]
     ) -> None:
         """Refuses what was not admitted, once it is sure that the state it was refused by is the log's.
 

@@ -15,24 +15,24 @@ import grpc
 import structlog
 from prometheus_client import Counter
 
+from mintmark.auth.interceptor import AuthInterceptor
+from mintmark.auth.tokens import Tokens
 from mintmark.errors import Misconfigured
-from mintmark.mint.door import Door
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
-from mintmark.mint.pool import Pool
+from mintmark.mint.pool import AppendPool
 from mintmark.mint.service import MintService
-from mintmark.mint.tokens import Tokens
 from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
 from mintmark.rpc.serving import add_standard_services, bind
 from mintmark.rpc.strict import strict_server
-from mintmark.store.feed import HeadFeed
-from mintmark.store.log_store import LogStore
-from mintmark.store.migrate import migrate
-from mintmark.store.mint_store import MintStore
-from mintmark.store.pool import open_pool
-from mintmark.store.shared_reads import SharedReads
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.log.cached_reader import CachedLogReader
+from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.log_store import LogStore
+from mintmark.store.mint.mint_store import MintStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,10 +69,12 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         reads = await stack.enter_async_context(open_pool(database, READS))
         store = MintStore(commits)
         await store.check_durable()
-        logs, feed = Logs(store, Pool(), directory, tell=_tell), HeadFeed(reads, database)
-        server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[Door(known)])
+        logs, feed = Logs(store, AppendPool(), directory, tell=_tell), HeadListener(reads, database)
+        server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[AuthInterceptor(known)])
         log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
-        log_pb2_grpc.add_LogServicer_to_server(LogService(SharedReads(LogStore(reads)), feed), strict_server(server))
+        log_pb2_grpc.add_LogServicer_to_server(
+            LogService(CachedLogReader(LogStore(reads)), feed), strict_server(server)
+        )
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
         stack.push_async_callback(logs.close)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Malformed
-from mintmark.mint.request import Draft, Request, check_count, check_id, joined_request
+from mintmark.mint.append_request import AppendRequest, RecordDraft, check_count, check_id, joined_request
 from mintmark.register.datatypes import is_timestamp
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from mintmark.auth.tokens import Token, Tokens
+    from mintmark.mint.append_request import Appended
     from mintmark.mint.logs import Logs
-    from mintmark.mint.request import Appended
-    from mintmark.mint.tokens import Token, Tokens
-    from mintmark.store.model import Kind
+    from mintmark.store.log.model import LogKind
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-KINDS: dict[int, Kind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
+KINDS: dict[int, LogKind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
 INLINE = 2**20  # bytes that are hashed without leaving the event loop
 
 
@@ -74,16 +74,16 @@ class MintService(log_pb2_grpc.MintServicer):
         drafts = tuple(_draft(index, item) for index, item in enumerate(request.items))
         size = sum(len(draft.key) + 2 * len(draft.item) for draft in drafts)
         erase = token.may("erase", request.origin)
-        made = Request(request.request_id, _digest(request.items), drafts, len(drafts), size, erase)
+        made = AppendRequest(request.request_id, _digest(request.items), drafts, len(drafts), size, erase)
         return await self._append(token, request.origin, made)
 
-    async def _append(self, token: Token, origin: str, request: Request) -> pb.AppendResponse:
+    async def _append(self, token: Token, origin: str, request: AppendRequest) -> pb.AppendResponse:
         log = await self._logs.store.log(origin)
         self._tokens.spend(token, origin, request.count)
         return _response(await self._logs.append(log, request))
 
 
-def _draft(index: int, item: pb.Item) -> Draft:
+def _draft(index: int, item: pb.Item) -> RecordDraft:
     """An item as it was sent. Raises Malformed, naming it."""
     if len(item.json) > 8 * MAX_ENTRY:
         raise Malformed(f"item {index} is {len(item.json)} bytes of JSON; the most is {MAX_ENTRY:,} in canonical form")
@@ -97,7 +97,7 @@ def _draft(index: int, item: pb.Item) -> Draft:
             raise Malformed(f"item {index}: {error}") from None
         if not is_timestamp(timestamp):
             raise Malformed(f"item {index}: not a timestamp: {timestamp}")
-    return Draft(item.key, item.json, "system" if item.system else "user", timestamp)
+    return RecordDraft(item.key, item.json, "system" if item.system else "user", timestamp)
 
 
 def _digest(items: Iterable[pb.Item]) -> bytes:

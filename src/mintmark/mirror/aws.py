@@ -17,25 +17,25 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.mirror.once import Reached, once
-from mintmark.mirror.tiles_source import expand, open_source
+from mintmark.mirror.run_once import LogResult, once
 from mintmark.mirror.worker import Worker
-from mintmark.store.migrate import migrate
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
+from mintmark.sources.tiles import expand, open_source
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mintmark.store.log_store import Pool
+    from mintmark.store.log.log_store import Pool
     from mintmark.tlog.note import Verifier
 
 RESERVE = 3.0  # seconds kept for the last commit and the answer
 CONNECTIONS = 8  # two catch-ups of one source take three each
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """What Lambda hands a function."""
 
     aws_request_id: str
@@ -63,7 +63,7 @@ class _Container:
 _container: _Container | None = None
 
 
-def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where one could not go on."""
     global _container  # a container's state, by Lambda's design
     _container = _container or _Container()
@@ -76,7 +76,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     }
 
 
-async def _run(container: _Container, event: Mapping[str, Any], context: Context) -> list[Reached]:
+async def _run(container: _Container, event: Mapping[str, Any], context: LambdaContext) -> list[LogResult]:
     trust = _wanted(_trust(), event)
     pool = await container.pool()
     clients = [open_source(address) for address in expand(json.loads(_setting("SOURCES")), trust)]

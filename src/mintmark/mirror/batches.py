@@ -17,17 +17,17 @@ from mintmark.register.chunk import is_of_kind, open_chunk
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from mintmark.mirror.source import Source
     from mintmark.register.entry import Row
+    from mintmark.sources.source import Source
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.trust import Chunk, Trusted, VerifiedChunk
+    from mintmark.tlog.trust import Chunk, LogVerifier, VerifiedChunk
 
 COMMIT_ENTRIES, COMMIT_BYTES = 16_384, 8 * 2**20  # a batch ends at the first chunk that reaches either
 INLINE = 64  # entries that are verified sooner than a thread takes over
 
 
 @dataclass
-class Verified:
+class VerifiedBatch:
     """Verified chunks that follow one another, and the entries of a register that they hold."""
 
     chunks: list[VerifiedChunk] = field(default_factory=list)
@@ -47,10 +47,10 @@ class Verified:
 
 
 async def batches(
-    trusted: Trusted, source: Source, head: Checkpoint, kind: str, deadline: float
-) -> AsyncGenerator[Verified, None]:
+    trusted: LogVerifier, source: Source, head: Checkpoint, kind: str, deadline: float
+) -> AsyncGenerator[VerifiedBatch, None]:
     """Batches up to the head, or until the deadline: what has been verified by then is still given, to be written."""
-    batch = Verified()
+    batch = VerifiedBatch()
     async with aclosing(_chunks(trusted, source, head)) as chunks:
         async for chunk in chunks:
             if chunk.end - chunk.start <= INLINE:
@@ -63,10 +63,10 @@ async def batches(
                 yield batch
                 if late:
                     return
-                batch = Verified()
+                batch = VerifiedBatch()
 
 
-async def _chunks(trusted: Trusted, source: Source, head: Checkpoint) -> AsyncGenerator[Chunk, None]:
+async def _chunks(trusted: LogVerifier, source: Source, head: Checkpoint) -> AsyncGenerator[Chunk, None]:
     """What the source sends, until all of it is verified."""
     if trusted.edge.size == head.size:
         return
@@ -77,7 +77,7 @@ async def _chunks(trusted: Trusted, source: Source, head: Checkpoint) -> AsyncGe
             yield chunk
 
 
-def _verify(trusted: Trusted, received: Chunk, kind: str, head: Checkpoint) -> tuple[VerifiedChunk, list[Row]]:
+def _verify(trusted: LogVerifier, received: Chunk, kind: str, head: Checkpoint) -> tuple[VerifiedChunk, list[Row]]:
     """A chunk, verified, and its entries. Raises Malformed; ProofError, with the note that it does not fit."""
     chunk = trusted.chunk(received)
     try:

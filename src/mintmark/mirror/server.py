@@ -1,6 +1,6 @@
 """The mirror's shell: a worker over its sources, its copies served over gRPC, logs and metrics.
 
-Settings come in as values and as `Trusting`, which reads keys anew when their files change or on SIGHUP.
+Settings come in as values and as `KeySource`, which reads keys anew when their files change or on SIGHUP.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ import structlog
 from prometheus_client import Counter
 
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.mirror.once import NOTHING, Reached, once
-from mintmark.mirror.tiles_source import open_source
+from mintmark.mirror.run_once import NOTHING, LogResult, once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
 from mintmark.rpc.serving import add_standard_services, bind
 from mintmark.rpc.strict import strict_server
-from mintmark.store.feed import HeadFeed
-from mintmark.store.migrate import migrate
-from mintmark.store.pool import open_pool
-from mintmark.store.read_store import ReadStore
-from mintmark.store.shared_reads import SharedReads
+from mintmark.sources.tiles import open_source
+from mintmark.store.connection.migrate import migrate
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.log.cached_reader import CachedLogReader
+from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.cosignature import KINDS as COSIGNERS
 from mintmark.tlog.keys import public_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from mintmark.mirror.tiles_source import TilesSource
-    from mintmark.rpc.client import Client
+    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.tiles import TilesSource
     from mintmark.tlog.note import Signer, Verifier
 
 CONNECTIONS = 24
@@ -47,17 +47,17 @@ EVENTS = Counter("mintmark_mirror_events_total", "Troubles and contradictions th
 _log = structlog.get_logger("mintmark.mirror")
 
 
-class Following(NamedTuple):
+class FollowConfig(NamedTuple):
     """What to follow: origin -> verifiers, and from where: HOST:PORT or a URL, best first."""
 
     trust: Mapping[str, Sequence[Verifier]]
     sources: Sequence[str]
 
 
-class Trusting(Protocol):
+class KeySource(Protocol):
     """Which logs to follow, by which keys, from which sources."""
 
-    def load(self) -> Following:
+    def load(self) -> FollowConfig:
         """As it is now. Raises Misconfigured."""
 
     def stamp(self) -> object:
@@ -66,7 +66,7 @@ class Trusting(Protocol):
 
 async def serve_mirror(
     database: str,
-    trusting: Trusting,
+    trusting: KeySource,
     *,
     listen: str | None = None,
     cosigners: Sequence[Signer] = (),
@@ -86,8 +86,8 @@ async def serve_mirror(
 
 
 async def mirror_once(
-    database: str, trusting: Trusting, seconds: float, *, cosigners: Sequence[Signer] = ()
-) -> list[Reached]:
+    database: str, trusting: KeySource, seconds: float, *, cosigners: Sequence[Signer] = ()
+) -> list[LogResult]:
     """One run to the heads of now, for at most about `seconds`; how far each log got."""
     async with _worker(database, trusting, cosigners, "") as (worker, _):
         return await once(worker, seconds)
@@ -97,9 +97,9 @@ class _Clients:
     """A client for each source, as long as it is one."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Client | TilesSource] = {}
+        self._open: dict[str, RpcClient | TilesSource] = {}
 
-    def of(self, sources: Sequence[str]) -> list[Client | TilesSource]:
+    def of(self, sources: Sequence[str]) -> list[RpcClient | TilesSource]:
         self._open |= {address: open_source(address) for address in sources if address not in self._open}
         return [self._open[address] for address in dict.fromkeys(sources)]
 
@@ -110,7 +110,7 @@ class _Clients:
 
 @asynccontextmanager
 async def _worker(
-    database: str, trusting: Trusting, cosigners: Sequence[Signer], name: str
+    database: str, trusting: KeySource, cosigners: Sequence[Signer], name: str
 ) -> AsyncIterator[tuple[Worker, _Clients]]:
     following = trusting.load()
     check_cosigners(cosigners, following.trust)
@@ -154,7 +154,7 @@ def _say(trust: Mapping[str, Sequence[Verifier]]) -> None:
         _log.warning(NOTHING)
 
 
-async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None:
+async def _reload(worker: Worker, clients: _Clients, trusting: KeySource) -> None:
     """Keys and configuration again, on SIGHUP and when their files change; what cannot be read leaves the old in
     force.
     """
@@ -182,7 +182,7 @@ async def _reload(worker: Worker, clients: _Clients, trusting: Trusting) -> None
 
 
 @asynccontextmanager
-async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[HeadFeed | None]:
+async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[HeadListener | None]:
     """The same service as the mint's, from the copies, for the time of the block: a mirror can be mirrored.
 
     Gives the feed that it serves from, which the caller runs.
@@ -190,9 +190,9 @@ async def _serving(store: ReadStore, database: str, listen: str | None) -> Async
     if listen is None:
         yield None
         return
-    feed = HeadFeed(store.pool, database)
+    feed = HeadListener(store.pool, database)
     server = grpc.aio.server(options=limits.SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(SharedReads(store), feed), strict_server(server))
+    log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), feed), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")
     await server.start()

@@ -3,7 +3,7 @@
 Work is found, not assigned. A checkpoint that a stream brings makes its log *wanted*; the worker that takes the lease
 first does the step, the others look again when the lease has run out. So a worker that dies leaves nothing behind but
 leases of a few seconds. One that is added gets its share: who holds more than that lets a lease go when it would renew
-it. Leases only save double work: correctness is the compare-and-swap in `ReadStore.integrate`.
+it. Leases only save double work: correctness is the compare-and-swap in `ReadStore.commit_batch`.
 
 Logs that are nearly up to date have lanes of their own, and a long catch-up yields its lane every second: it never
 delays the others by more than a batch. What goes wrong with one log or one source, a defect of ours included, is told,
@@ -19,15 +19,15 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Busy, MintmarkError, Unavailable
-from mintmark.mirror.attempt import STOPPED, Followed
-from mintmark.mirror.lull import Lull
-from mintmark.mirror.peer import Peer
+from mintmark.mirror.log_task import STOPPED, LogTask
+from mintmark.mirror.priority import ForegroundGate
+from mintmark.sources.guarded import GuardedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mintmark.mirror.source import Source
-    from mintmark.store.read_store import ReadStore
+    from mintmark.sources.source import Source
+    from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Signer, Verifier
 
 BACKOFF, BACKOFF_MOST = 0.2, 10.0  # seconds, doubled a failure, with jitter
@@ -57,9 +57,9 @@ class Worker:
         self.name, self.store, self.cosigners, self.tell = name, store, cosigners, tell
         self.deadline = float("inf")  # on the monotonic clock: no step goes on beyond it
         self.trust = trust
-        self.peers = {source.address: Peer(source) for source in sources}
-        self._logs: dict[str, Followed] = {}
-        self.lull = Lull()
+        self.peers = {source.address: GuardedSource(source) for source in sources}
+        self._logs: dict[str, LogTask] = {}
+        self.lull = ForegroundGate()
         self._surplus = 0  # leases that others should have
         self._tasks: asyncio.TaskGroup | None = None
         self._watching: list[asyncio.Task[None]] = []
@@ -87,7 +87,7 @@ class Worker:
         """Follows these logs from these sources from now on; a log that is trusted no more is left as it stands."""
         gone = self.peers.keys() - {source.address for source in sources}
         self.trust = trust
-        self.peers = {source.address: self.peers.get(source.address) or Peer(source) for source in sources}
+        self.peers = {source.address: self.peers.get(source.address) or GuardedSource(source) for source in sources}
         for origin, log in self._logs.items():
             log.retrust(trust.get(origin, ()))
             for address in gone:
@@ -108,7 +108,7 @@ class Worker:
         if self._tasks is not None:
             self._watching = [self._tasks.create_task(self._watch(peer)) for peer in self.peers.values() if self.trust]
 
-    async def _watch(self, peer: Peer) -> None:
+    async def _watch(self, peer: GuardedSource) -> None:
         """One stream for all logs of a source; polls while a stream cannot be had."""
         failures = 0
         while True:
@@ -121,7 +121,7 @@ class Worker:
             delay = POLL if await self._poll(peer) else backoff(failures)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
 
-    async def _stream(self, peer: Peer) -> None:
+    async def _stream(self, peer: GuardedSource) -> None:
         async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
             async for announced in heads:
                 peer.heard = None
@@ -129,14 +129,14 @@ class Worker:
                 await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
         raise Unavailable("ended its stream")
 
-    def _unheard(self, peer: Peer, why: Exception) -> None:
+    def _unheard(self, peer: GuardedSource, why: Exception) -> None:
         """Its stream ended, or did not begin."""
         if peer.heard is None:
             for log in self._logs.values():
                 log.lost(peer.address)
         peer.heard = str(why) or type(why).__name__
 
-    async def _poll(self, peer: Peer) -> bool:
+    async def _poll(self, peer: GuardedSource) -> bool:
         """Asks for the heads of the logs that a source names; whether it answered."""
         try:
             for listed in await peer.logs():
@@ -147,16 +147,16 @@ class Worker:
             return False
         return True
 
-    def _offer(self, peer: Peer, origin: str, note: bytes, kind: int) -> None:
+    def _offer(self, peer: GuardedSource, origin: str, note: bytes, kind: int) -> None:
         """What nobody asked for is not kept: a source could send names without end."""
         if origin not in self.trust or kind not in KINDS or self._tasks is None:
             return
         if origin not in self._logs:
-            self._logs[origin] = Followed(self, origin, self.trust[origin])
+            self._logs[origin] = LogTask(self, origin, self.trust[origin])
             self._tasks.create_task(self._follow(self._logs[origin]))
         self._logs[origin].offer(peer.address, note, KINDS[kind])
 
-    async def _follow(self, log: Followed) -> None:
+    async def _follow(self, log: LogTask) -> None:
         """Waits for moves, steps, backs off; for ever."""
         failures = 0
         while True:
@@ -179,7 +179,7 @@ class Worker:
                 await asyncio.sleep(delay)
                 log.moved.set()
 
-    async def _trouble(self, log: Followed, error: Exception) -> None:
+    async def _trouble(self, log: LogTask, error: Exception) -> None:
         reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
         self.tell("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:

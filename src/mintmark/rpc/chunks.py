@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.trust import Bundle
 
 
-class Rows(Protocol):
+class BundleReader(Protocol):
     """Where the rows of a log are read, each batch in one query."""
 
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]:
@@ -30,7 +30,7 @@ class Rows(Protocol):
 
 
 async def read(
-    rows: Rows, log: int, at: int, end: int, size: int, most: Callable[[], int]
+    rows: BundleReader, log: int, at: int, end: int, size: int, most: Callable[[], int]
 ) -> AsyncGenerator[Chunk, None]:
     """The chunks of [at, end) with their proofs against `size`; `at` is a multiple of 256.
 

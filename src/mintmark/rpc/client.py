@@ -1,6 +1,6 @@
 """A client of `Log` and `Mint` that speaks in our own values and errors.
 
-It verifies nothing: what it returns is hostile until `tlog.trust.Trusted` has accepted it.
+It verifies nothing: what it returns is hostile until `tlog.trust.LogVerifier` has accepted it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Watched(NamedTuple):
     kind: int
 
 
-class Appended(NamedTuple):
+class AppendAnswer(NamedTuple):
     """Where a batch stands, and a checkpoint that covers it."""
 
     first: int
@@ -53,7 +53,7 @@ class Appended(NamedTuple):
     warnings: list[str]
 
 
-class Client:
+class RpcClient:
     """One channel to one server: `async with Client("host:port") as client`."""
 
     def __init__(self, address: str, *, token: str = "") -> None:
@@ -136,7 +136,7 @@ class Client:
 
     async def append(
         self, origin: str, request_id: bytes, entries: bytes, items: bytes = b"", *, legacy: bool = False
-    ) -> Appended:
+    ) -> AppendAnswer:
         """Appends bundle-encoded entries, all or none. Safe to repeat with the same 16-byte request id."""
         request = pb.AppendRequest(
             origin=origin,
@@ -148,16 +148,16 @@ class Client:
         )
         return await self._append(self._mint.Append, request)
 
-    async def append_items(self, origin: str, request_id: bytes, items: Sequence[pb.Item]) -> Appended:
+    async def append_items(self, origin: str, request_id: bytes, items: Sequence[pb.Item]) -> AppendAnswer:
         """Appends register entries whose leaves the mint makes."""
         request = pb.AppendItemsRequest(origin=origin, request_id=request_id, items=items)
         return await self._append(self._mint.AppendItems, request)
 
-    async def _append(self, method: Any, request: Any) -> Appended:
+    async def _append(self, method: Any, request: Any) -> AppendAnswer:
         if (size := request.ByteSize()) > limits.BATCH:
             raise Malformed(f"a batch of {size:,} bytes; send at most {limits.BATCH:,} at once")
         answer = await self._unary(method, request)
-        return Appended(answer.first, answer.count, answer.note, list(answer.warnings))
+        return AppendAnswer(answer.first, answer.count, answer.note, list(answer.warnings))
 
     async def _unary(self, method: Any, request: Any) -> Any:
         with self._errors():

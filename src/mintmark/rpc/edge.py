@@ -11,11 +11,11 @@ from mintmark.tlog.kernel import WIDTH
 from mintmark.tlog.merkle import check_consistency
 
 if TYPE_CHECKING:
-    from mintmark.rpc.client import Client
+    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
 
 
-async def edge_at(client: Client, head: Checkpoint, size: int) -> Edge:
+async def edge_at(client: RpcClient, head: Checkpoint, size: int) -> Edge:
     """The edge of the first `size` entries, shown to be of the head's tree. Raises ProofError where it is not."""
     if size == 0:
         return Edge()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mintmark.errors import Malformed, NotYet
+from mintmark.errors import Malformed, NotAvailableYet
 from mintmark.rpc import chunks, limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
 
 
-class Log(Protocol):
+class LogInfo(Protocol):
     """What is known of a log."""
 
     @property
@@ -43,7 +43,7 @@ class Log(Protocol):
     def kind(self) -> Literal["opaque", "register"]: ...
 
 
-class Head(Protocol):
+class SignedHead(Protocol):
     """A signed head."""
 
     @property
@@ -52,34 +52,34 @@ class Head(Protocol):
     def note(self) -> bytes: ...
 
 
-class Reader(Protocol):
-    """Where a log is read: batches, each in one query. NotYet for what is not there."""
+class LogReader(Protocol):
+    """Where a log is read: batches, each in one query. NotAvailableYet for what is not there."""
 
-    async def logs(self) -> Sequence[Log]: ...
-    async def log(self, origin: str) -> Log: ...
-    async def head(self, log: int, size: int = 0) -> Head: ...
-    async def heads(self, logs: Collection[int]) -> Mapping[int, Head]: ...
+    async def logs(self) -> Sequence[LogInfo]: ...
+    async def log(self, origin: str) -> LogInfo: ...
+    async def head(self, log: int, size: int = 0) -> SignedHead: ...
+    async def heads(self, logs: Collection[int]) -> Mapping[int, SignedHead]: ...
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
     async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]: ...
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int: ...
 
 
-class Subscription(Protocol):
+class HeadSubscription(Protocol):
     """Gives the ids of logs that moved, as they move."""
 
     async def moved(self) -> set[int]: ...
 
 
-class Feed(Protocol):
+class HeadFeed(Protocol):
     """Where heads are announced."""
 
-    def subscribe(self) -> AbstractAsyncContextManager[Subscription]: ...
+    def subscribe(self) -> AbstractAsyncContextManager[HeadSubscription]: ...
 
 
 class LogService(log_pb2_grpc.LogServicer):
     """Serves every log of a reader."""
 
-    def __init__(self, reader: Reader, feed: Feed) -> None:
+    def __init__(self, reader: LogReader, feed: HeadFeed) -> None:
         self._reader, self._feed = reader, feed
         self._streams = 0  # of entries, open now
 
@@ -155,7 +155,9 @@ class LogService(log_pb2_grpc.LogServicer):
             if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= WIDTH):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
             if ref.index * WIDTH + ref.width > head.size >> 8 * ref.level:
-                raise NotYet(f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}")
+                raise NotAvailableYet(
+                    f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}"
+                )
         found = await self._reader.tiles(log.id, {(ref.level, ref.index) for ref in request.tiles}, head.size)
         return pb.GetTilesResponse(hashes=[found[r.level, r.index][: r.width * HASH] for r in request.tiles])
 
@@ -171,7 +173,7 @@ class LogService(log_pb2_grpc.LogServicer):
         if request.WhichOneof("leaf") == "leaf_hash":
             index = await self._reader.leaf_index(log.id, request.leaf_hash, size)
         if not 0 <= index < size:
-            raise NotYet(f"no entry {index} in the tree of size {size}")
+            raise NotAvailableYet(f"no entry {index} in the tree of size {size}")
         proof = await self._prove(log.id, prove.inclusion_spans(index, size), size)
         note = head.note if size == head.size else b""
         return pb.GetInclusionProofResponse(index=index, size=size, proof=proof, note=note)
@@ -193,7 +195,7 @@ class LogService(log_pb2_grpc.LogServicer):
         """Bytes of one read: what is read ahead is held for as long as the client takes to read it."""
         return min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
 
-    async def _open(self, origin: str, size: int = 0) -> tuple[Log, Head]:
+    async def _open(self, origin: str, size: int = 0) -> tuple[LogInfo, SignedHead]:
         """A log, and its head; one that covers `size` entries will do, where that is given."""
         log = await self._reader.log(origin)
         return log, await self._reader.head(log.id, size)
@@ -202,10 +204,10 @@ class LogService(log_pb2_grpc.LogServicer):
         return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans), size))
 
 
-def _within(size: int, head: Head) -> None:
+def _within(size: int, head: SignedHead) -> None:
     if size > head.size:
-        raise NotYet(f"size {size} is beyond the head at {head.size}")
+        raise NotAvailableYet(f"size {size} is beyond the head at {head.size}")
 
 
-def _watched(log: Log, head: Head) -> pb.WatchCheckpointsResponse:
+def _watched(log: LogInfo, head: SignedHead) -> pb.WatchCheckpointsResponse:
     return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=KINDS[log.kind])

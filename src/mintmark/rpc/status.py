@@ -35,7 +35,9 @@ STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
     errors.Rejected: _Code.FAILED_PRECONDITION,
     errors.Conflict: _Code.ABORTED,
     errors.Busy: _Code.RESOURCE_EXHAUSTED,
-    errors.NotYet: _Code.NOT_FOUND,
+    errors.NotFound: _Code.NOT_FOUND,
+    errors.Gone: _Code.NOT_FOUND,
+    errors.NotAvailableYet: _Code.NOT_FOUND,
     errors.Forbidden: _Code.PERMISSION_DENIED,
     errors.Unavailable: _Code.UNAVAILABLE,
     errors.MintmarkError: _Code.INTERNAL,
@@ -44,12 +46,14 @@ _ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
     _Code.DEADLINE_EXCEEDED: errors.Unavailable,
     _Code.CANCELLED: errors.Unavailable,
     _Code.UNAUTHENTICATED: errors.Forbidden,
-    _Code.OUT_OF_RANGE: errors.NotYet,
+    _Code.OUT_OF_RANGE: errors.NotAvailableYet,
     _Code.UNKNOWN: errors.Unavailable,
 }
 MOST_RETRY_AFTER = 60.0  # seconds
 MOST_SAID, MOST_FIELD = 1000, 200  # characters; what is longer than a header may be reaches no client at all
 RETRY_AFTER, RULE, FIELD, INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
+ABSENCE = "mintmark-absence"  # which error NOT_FOUND stands for
+_ABSENCES: dict[str, type[errors.MintmarkError]] = {"gone": errors.Gone, "not-available-yet": errors.NotAvailableYet}
 
 
 def status(error: errors.MintmarkError) -> grpc.StatusCode:
@@ -67,7 +71,7 @@ def trailers(error: errors.MintmarkError) -> tuple[tuple[str, str | bytes], ...]
             (FIELD, error.field[:MOST_FIELD].encode()),
         )
         return found if error.index is None else (*found, (INDEX, str(error.index)))
-    return ()
+    return tuple((ABSENCE, name) for name, kind in _ABSENCES.items() if isinstance(error, kind))
 
 
 def raised(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
@@ -82,6 +86,8 @@ def raised(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
         index = meta.get(INDEX)
         at = int(index) if isinstance(index, str) and index.isascii() and index.isdecimal() else None
         return errors.Rejected(said, rule=rule, field=field, index=at)
+    if kind is errors.NotFound:
+        return _ABSENCES.get(meta.get(ABSENCE, ""), kind)(said)
     return kind(said)
 
 

@@ -25,7 +25,7 @@ VARINT, EIGHT, COUNTED, FOUR = 0, 1, 2, 5  # wire types; groups, 3 and 4, are in
 
 def strict_server(server: grpc.aio.Server) -> Any:
     """A server for the generated code to add services to."""
-    return _Server(server)
+    return _StrictServer(server)
 
 
 def strict_channel(channel: grpc.aio.Channel) -> Any:
@@ -33,7 +33,7 @@ def strict_channel(channel: grpc.aio.Channel) -> Any:
     return _Channel(channel)
 
 
-class _Server:
+class _StrictServer:
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
 

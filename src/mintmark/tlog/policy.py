@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.errors import Malformed, NotYet
+from mintmark.errors import Malformed, NotAvailableYet
 from mintmark.tlog import cosignature
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.keys import public_key
@@ -55,7 +55,7 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
     Raises:
         Malformed: no checkpoint.
         BadSignature: no log of the policy signed it, or a signature does not verify.
-        NotYet: the log signed it, and the quorum has not cosigned it so far.
+        NotAvailableYet: the log signed it, and the quorum has not cosigned it so far.
         ProofError: as `open_checkpoint` does.
     """
     origin = parse_text(parse_note(note)[0]).origin
@@ -66,7 +66,9 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
     names = {name: times[witness] for name, witness in policy.witnesses.items() if witness in times}
     if policy.quorum is not None and policy.quorum not in satisfied(policy, names):
         seen = ", ".join(sorted(names)) or "nobody"
-        raise NotYet(f"the quorum {policy.quorum!r} did not cosign {origin} at size {head.size} yet, only {seen}")
+        raise NotAvailableYet(
+            f"the quorum {policy.quorum!r} did not cosign {origin} at size {head.size} yet, only {seen}"
+        )
     return Checkpoint(head.origin, head.size, head.root, format_note(*opened)), names
 
 

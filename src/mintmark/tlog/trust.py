@@ -55,7 +55,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedChunk:
-    """Entries [start, end), each of them new and proven. Made by `Trusted.chunk`.
+    """Entries [start, end), each of them new and proven. Made by `LogVerifier.chunk`.
 
     The bundles are whole rows: where `start` is within the first, that one begins with entries that we had before.
     """
@@ -70,10 +70,10 @@ class VerifiedChunk:
 
     def __post_init__(self, made_here: object) -> None:
         if made_here is not _MADE_HERE:
-            raise TypeError("only Trusted.chunk makes a VerifiedChunk, out of bytes that it has verified")
+            raise TypeError("only LogVerifier.chunk makes a VerifiedChunk, out of bytes that it has verified")
 
 
-class Trusted:
+class LogVerifier:
     """What is certain about one log. Its attributes are there to be read.
 
     `origin` and `verifiers`, the log's name and keys, come from our own configuration. `head` is the last checkpoint

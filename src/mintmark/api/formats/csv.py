@@ -11,7 +11,7 @@ from mintmark.api.formats.table import table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mintmark.api.answers import Answer
+    from mintmark.api.models import Answer
 
 
 def render(answer: Answer) -> bytes:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from mintmark.api.answers import ItemAnswer
 from mintmark.api.formats.trees import tree
+from mintmark.api.models import ItemAnswer
 from mintmark.register import canonical
 
 if TYPE_CHECKING:
-    from mintmark.api.answers import Answer
+    from mintmark.api.models import Answer
 
 
 def render(answer: Answer) -> bytes:

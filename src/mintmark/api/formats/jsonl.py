@@ -11,7 +11,7 @@ from mintmark.api.formats.trees import lines
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mintmark.api.answers import Answer
+    from mintmark.api.models import Answer
 
 
 def render(answer: Answer) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mintmark.api import answers
+from mintmark.api import models
 from mintmark.api.linking import values
 from mintmark.api.problems import NotAcceptable
 from mintmark.register.item import SALT, format_hash
@@ -16,10 +16,10 @@ from mintmark.register.item import SALT, format_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mintmark.api.answers import Answer, View
+    from mintmark.api.models import Answer, View
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
-    from mintmark.store.register_store import Row
+    from mintmark.store.registers.register_store import EntryRow
 
 ENTRY = ["index-entry-number", "entry-number", "entry-timestamp", "key"]
 
@@ -41,7 +41,7 @@ def record_header(view: View) -> list[str]:
     return ENTRY + [column.name for column in view.columns]
 
 
-def record_row(columns: Sequence[Field], row: Row) -> list[str]:
+def record_row(columns: Sequence[Field], row: EntryRow) -> list[str]:
     """The cells of a record. Raises NotAcceptable where a list could not be read again."""
     number = str(row.number)
     return [number, number, row.timestamp, row.key, *(_cell(row.key, column, row.item) for column in columns)]
@@ -63,20 +63,20 @@ def joined(key: str, column: Field, value: str | list[str]) -> str:
     return cell
 
 
-def _records(view: View, rows: Iterable[Row]) -> Table:
+def _records(view: View, rows: Iterable[EntryRow]) -> Table:
     return Table(record_header(view), [record_row(view.columns, row) for row in rows])
 
 
-def _entries(rows: Iterable[Row]) -> Table:
+def _entries(rows: Iterable[EntryRow]) -> Table:
     return Table([*ENTRY, "item-hash"], [_entry(row) for row in rows])
 
 
-def _entry(row: Row) -> list[str]:
+def _entry(row: EntryRow) -> list[str]:
     number = "" if row.number is None else str(row.number)
     return [number, number, row.timestamp, row.key, "" if row.item_hash is None else format_hash(row.item_hash)]
 
 
-def _item(answer: answers.ItemAnswer) -> Table:
+def _item(answer: models.ItemAnswer) -> Table:
     known = {column.name for column in answer.view.columns}
     if known >= answer.item.keys() - {SALT}:
         columns = answer.view.columns
@@ -84,7 +84,7 @@ def _item(answer: answers.ItemAnswer) -> Table:
     return Table(list(answer.item), [[";".join(values(answer.item, name)) for name in answer.item]])
 
 
-def _registers(answer: answers.RegisterList) -> Table:
+def _registers(answer: models.RegisterList) -> Table:
     header = ["register", "register-name", "total-records", "total-entries", "last-updated", "origin", "size", "root"]
     return Table(header, [_summary(view) for view in answer.registers])
 
@@ -94,17 +94,17 @@ def _summary(view: View) -> list[str]:
     return [view.name, view.title, *numbers, view.updated or "", view.origin, str(view.size), format_hash(view.root)]
 
 
-def _register(answer: answers.Register) -> Table:
+def _register(answer: models.RegisterHome) -> Table:
     header = ["field", "datatype", "cardinality", "register", "text"]
     rows = [[c.name, c.datatype, "n" if c.many else "1", c.register or "", c.text] for c in answer.view.columns]
     return Table(header, rows)
 
 
-def _diff(answer: answers.Diff) -> Table:
+def _diff(answer: models.Diff) -> Table:
     return Table(["key", "change", "field", "before", "after"], [row for c in answer.changes for row in _change(c)])
 
 
-def _change(change: answers.Change) -> list[list[str]]:
+def _change(change: models.Change) -> list[list[str]]:
     """A row a field that is not what it was."""
     old = (change.before.item if change.before else None) or {}
     new = (change.after.item if change.after else None) or {}
@@ -114,21 +114,21 @@ def _change(change: answers.Change) -> list[list[str]]:
     ]
 
 
-def _problem(answer: answers.Problem) -> Table:
+def _problem(answer: models.Problem) -> Table:
     return Table(["status", "title", "detail"], [[str(answer.status), answer.title, answer.detail]])
 
 
 _TABLES: dict[type[Answer], Callable[[Any], Table]] = {
-    answers.RegisterList: _registers,
-    answers.Register: _register,
-    answers.Records: lambda answer: _records(answer.view, answer.rows),
-    answers.Record: lambda answer: _records(answer.view, [answer.row]),
-    answers.Entries: lambda answer: _entries(answer.rows),
-    answers.Entry: lambda answer: _entries([answer.row]),
-    answers.ItemAnswer: _item,
-    answers.Referrers: lambda answer: Table(
+    models.RegisterList: _registers,
+    models.RegisterHome: _register,
+    models.Records: lambda answer: _records(answer.view, answer.rows),
+    models.Record: lambda answer: _records(answer.view, [answer.row]),
+    models.Entries: lambda answer: _entries(answer.rows),
+    models.EntryAnswer: lambda answer: _entries([answer.row]),
+    models.ItemAnswer: _item,
+    models.Referrers: lambda answer: Table(
         ["register", "field", "key"], [[r.register, r.field, r.key] for r in answer.referrers]
     ),
-    answers.Diff: _diff,
-    answers.Problem: _problem,
+    models.Diff: _diff,
+    models.Problem: _problem,
 }

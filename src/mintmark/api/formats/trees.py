@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mintmark.api import answers
+from mintmark.api import models
 from mintmark.api.linking import values
 from mintmark.register.item import SALT, format_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from mintmark.api.answers import Answer, View
+    from mintmark.api.models import Answer, View
     from mintmark.register.item import Item
-    from mintmark.store.register_store import Row
+    from mintmark.store.registers.register_store import EntryRow
 
     Tree = dict[str, Any]
     Dangling = Collection[tuple[str, str]]
@@ -33,15 +33,15 @@ def tree(answer: Answer) -> Any:
 def lines(answer: Answer) -> list[Tree]:
     """The answer as one tree a row, for JSON Lines."""
     match answer:
-        case answers.Records():
+        case models.Records():
             return [record(answer.view, row, answer.dangling) for row in answer.rows]
-        case answers.Record():
+        case models.Record():
             return [record(answer.view, answer.row, answer.dangling)]
     whole = tree(answer)
     return whole if isinstance(whole, list) else [whole]
 
 
-def record(view: View, row: Row, dangling: Dangling = ()) -> Tree:
+def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
     """A record: its latest entry, with the item."""
     number = str(row.number)
     found: Tree = {
@@ -59,7 +59,7 @@ def record(view: View, row: Row, dangling: Dangling = ()) -> Tree:
     return found
 
 
-def entry(row: Row) -> Tree:
+def entry(row: EntryRow) -> Tree:
     """An entry: its item by hash. One that is no user's has a type, and no number."""
     found: Tree = {}
     if row.number is not None:
@@ -113,7 +113,7 @@ def register(view: View) -> Tree:
     return found | {"name": view.name, "origin": view.origin, "size": view.size, "root": format_hash(view.root)}
 
 
-def _register(answer: answers.Register) -> Tree:
+def _register(answer: models.RegisterHome) -> Tree:
     fields = [
         {"field": column.name, "datatype": column.datatype, "cardinality": "n" if column.many else "1"}
         | ({"register": column.register} if column.register else {})
@@ -123,19 +123,19 @@ def _register(answer: answers.Register) -> Tree:
     return register(answer.view) | {"fields": fields}
 
 
-def _registers(answer: answers.RegisterList) -> list[Tree]:
+def _registers(answer: models.RegisterList) -> list[Tree]:
     return [register(view) | {"href": f"{view.base}/register"} for view in answer.registers]
 
 
-def _records(answer: answers.Records) -> Tree:
+def _records(answer: models.Records) -> Tree:
     return {row.key: record(answer.view, row, answer.dangling) for row in answer.rows}
 
 
-def _record(answer: answers.Record) -> Tree:
+def _record(answer: models.Record) -> Tree:
     return {answer.row.key: record(answer.view, answer.row, answer.dangling)}
 
 
-def _diff(answer: answers.Diff) -> list[Tree]:
+def _diff(answer: models.Diff) -> list[Tree]:
     found = []
     for change in answer.changes:
         line: Tree = {"key": change.key, "change": change.kind}
@@ -147,7 +147,7 @@ def _diff(answer: answers.Diff) -> list[Tree]:
     return found
 
 
-def _referrers(answer: answers.Referrers) -> list[Tree]:
+def _referrers(answer: models.Referrers) -> list[Tree]:
     record_of = answer.view.linker.record
     return [
         {"register": r.register, "field": r.field, "key": r.key, "href": record_of(r.register, r.key).href}
@@ -155,12 +155,12 @@ def _referrers(answer: answers.Referrers) -> list[Tree]:
     ]
 
 
-def _entry_proof(answer: answers.EntryProof) -> Tree:
+def _entry_proof(answer: models.EntryProof) -> Tree:
     path = [format_hash(digest) for digest in answer.hashes]
     return {"proof-identifier": MERKLE, "entry-number": str(answer.number), "merkle-audit-path": path}
 
 
-def _consistency_proof(answer: answers.ConsistencyProof) -> Tree:
+def _consistency_proof(answer: models.ConsistencyProof) -> Tree:
     nodes = [format_hash(digest) for digest in answer.hashes]
     return {"proof-identifier": MERKLE, "merkle-consistency-nodes": nodes}
 
@@ -176,22 +176,22 @@ def register_proof(view: View, v1_root: bytes) -> Tree:
     }
 
 
-def _problem(answer: answers.Problem) -> Tree:
+def _problem(answer: models.Problem) -> Tree:
     return {"type": "about:blank", "status": answer.status, "title": answer.title, "detail": answer.detail}
 
 
 _TREES: dict[type[Answer], Callable[[Any], Any]] = {
-    answers.RegisterList: _registers,
-    answers.Register: _register,
-    answers.Records: _records,
-    answers.Record: _record,
-    answers.Referrers: _referrers,
-    answers.Entries: lambda answer: [entry(row) for row in answer.rows],
-    answers.Entry: lambda answer: [entry(answer.row)],
-    answers.ItemAnswer: lambda answer: answer.item,
-    answers.Diff: _diff,
-    answers.RegisterProof: lambda answer: register_proof(answer.view, answer.v1_root),
-    answers.EntryProof: _entry_proof,
-    answers.ConsistencyProof: _consistency_proof,
-    answers.Problem: _problem,
+    models.RegisterList: _registers,
+    models.RegisterHome: _register,
+    models.Records: _records,
+    models.Record: _record,
+    models.Referrers: _referrers,
+    models.Entries: lambda answer: [entry(row) for row in answer.rows],
+    models.EntryAnswer: lambda answer: [entry(answer.row)],
+    models.ItemAnswer: lambda answer: answer.item,
+    models.Diff: _diff,
+    models.RegisterProof: lambda answer: register_proof(answer.view, answer.v1_root),
+    models.EntryProof: _entry_proof,
+    models.ConsistencyProof: _consistency_proof,
+    models.Problem: _problem,
 }

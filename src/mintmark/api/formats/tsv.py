@@ -9,7 +9,7 @@ from mintmark.api.formats.table import table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mintmark.api.answers import Answer
+    from mintmark.api.models import Answer
 
 _BREAKS = str.maketrans("\t\r\n", "   ")
 

@@ -11,17 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mintmark.api import answers
+from mintmark.api import models
 from mintmark.api.linking import segment, values
 from mintmark.register.item import SALT, format_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mintmark.api.answers import Answer, View
+    from mintmark.api.models import Answer, View
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
-    from mintmark.store.register_store import Row
+    from mintmark.store.registers.register_store import EntryRow
 
 META = "https://openregister.github.io/specification/#"
 PREFIXES = f"@prefix register-metadata: <{META}> .\n@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
@@ -58,38 +58,38 @@ class Printer:
     def blocks(self, answer: Answer) -> Iterator[str]:
         """The blocks of an answer."""
         match answer:
-            case answers.Records():
+            case models.Records():
                 yield from (self.record(answer.view, row) for row in answer.rows)
                 yield from self._dangling(answer.view, answer.dangling)
-            case answers.Record():
+            case models.Record():
                 yield self.record(answer.view, answer.row)
                 yield from self._dangling(answer.view, answer.dangling)
-            case answers.Referrers():
+            case models.Referrers():
                 yield from (self._reference(answer, referrer) for referrer in answer.referrers)
-            case answers.Diff():
+            case models.Diff():
                 yield from (self._change(answer, change) for change in answer.changes)
-            case answers.Entries():
+            case models.Entries():
                 yield from (self.entry(answer.view, row) for row in answer.rows)
-            case answers.Entry():
+            case models.EntryAnswer():
                 yield self.entry(answer.view, answer.row)
-            case answers.ItemAnswer():
+            case models.ItemAnswer():
                 item = f"/items/{format_hash(answer.row.item_hash or b'')}"
                 yield self._block(self._own(answer.view, item), self.fields(answer.view, answer.item))
-            case answers.Register():
+            case models.RegisterHome():
                 yield self.register(answer.view)
-            case answers.RegisterList():
+            case models.RegisterList():
                 yield from map(self.register, answer.registers)
-            case answers.Problem():
+            case models.Problem():
                 status = f"<http://www.w3.org/2011/http#statusCodeValue> {answer.status}"
                 yield f"\n[] {status} ;\n    <http://purl.org/dc/terms/title> {literal(answer.title)} ;\n"
                 yield f"    <http://purl.org/dc/terms/description> {literal(answer.detail)} .\n"
 
-    def record(self, view: View, row: Row) -> str:
+    def record(self, view: View, row: EntryRow) -> str:
         """A record: its fields, and which entry they are of."""
         pairs = [*self.fields(view, row.item), *self._entry(view, row)]
         return self._block(self._own(view, f"/records/{segment(row.key)}"), pairs)
 
-    def entry(self, view: View, row: Row) -> str:
+    def entry(self, view: View, row: EntryRow) -> str:
         """An entry: its key, and its item by hash."""
         where = f"/log/entries/{row.index}" if row.number is None else f"/entries/{row.number}"
         pairs = [*self._entry(view, row), ("register-metadata:key-field", literal(row.key))]
@@ -118,7 +118,7 @@ class Printer:
                 for value in values(item, name):
                     yield predicate, self._value(view, known.get(name), value)
 
-    def _change(self, answer: answers.Diff, change: answers.Change) -> str:
+    def _change(self, answer: models.Diff, change: models.Change) -> str:
         """What happened to a record, with its fields before and after."""
         pairs = [
             ("register-metadata:record", self._own(answer.view, f"/records/{segment(change.key)}")),
@@ -130,7 +130,7 @@ class Printer:
                 pairs.append((f"register-metadata:{name}", f"[ {_joined(fields)} ]"))
         return self._block("[]", pairs)
 
-    def _reference(self, answer: answers.Referrers, referrer: answers.Referrer) -> str:
+    def _reference(self, answer: models.Referrers, referrer: models.Referrer) -> str:
         """The triple of the record that refers."""
         subject = answer.view.linker.record(referrer.register, referrer.key).href or ""
         record = self._own(answer.view, f"/records/{segment(answer.key)}")
@@ -142,7 +142,7 @@ class Printer:
             if (href := view.linker.record(register, key).href) is not None:
                 yield self._block(self._iri(href), [("register-metadata:dangling", "true")])
 
-    def _entry(self, view: View, row: Row) -> Iterator[tuple[str, str]]:
+    def _entry(self, view: View, row: EntryRow) -> Iterator[tuple[str, str]]:
         if row.number is not None:
             yield "register-metadata:entry-number-field", str(row.number)
         yield "register-metadata:entry-timestamp-field", literal(row.timestamp, "dateTime")

@@ -15,7 +15,7 @@ from mintmark.api.formats.trees import tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mintmark.api.answers import Answer
+    from mintmark.api.models import Answer
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _WORDS = frozenset(["y", "yes", "n", "no", "true", "false", "on", "off", "null"])

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mintmark.api import answers
+from mintmark.api import models
 from mintmark.api.html import draw, show, words
 from mintmark.api.html.assets import ASSETS, STATIC_PATH, VERSION
 from mintmark.api.linking import segment, title
@@ -24,7 +24,7 @@ from mintmark.register.item import format_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mintmark.api.answers import Answer, View
+    from mintmark.api.models import Answer, View
 
 __all__ = ["ASSETS", "HEADERS", "STATIC_PATH", "VERSION", "render", "render_docs"]
 
@@ -34,16 +34,16 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 TEMPLATES: Mapping[type[Answer], str] = {
-    answers.RegisterList: "registers.html",
-    answers.Register: "register.html",
-    answers.Records: "records.html",
-    answers.Record: "record.html",
-    answers.Referrers: "referrers.html",
-    answers.Entries: "entries.html",
-    answers.Entry: "entry.html",
-    answers.ItemAnswer: "item.html",
-    answers.Diff: "diff.html",
-    answers.Problem: "problem.html",
+    models.RegisterList: "registers.html",
+    models.RegisterHome: "register.html",
+    models.Records: "records.html",
+    models.Record: "record.html",
+    models.Referrers: "referrers.html",
+    models.Entries: "entries.html",
+    models.EntryAnswer: "entry.html",
+    models.ItemAnswer: "item.html",
+    models.Diff: "diff.html",
+    models.Problem: "problem.html",
 }
 
 _PAGES = Environment(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.api.answers import Growth
+    from mintmark.api.models import Growth
 
 WIDTH, HEIGHT, TOP = 600, 80, 4  # of a sparkline's drawing, and the space above its line
 INNER, OUTER, CENTRE = 33.0, 47.0, 50.0  # of a coin's spokes

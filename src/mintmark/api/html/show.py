@@ -16,9 +16,9 @@ from mintmark.register.item import SALT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from mintmark.api.answers import Referrer, View
+    from mintmark.api.models import Referrer, View
     from mintmark.register.item import Item
-    from mintmark.store.register_store import Row
+    from mintmark.store.registers.register_store import EntryRow
 
     Dangling = Collection[tuple[str, str]]
     Titles = Mapping[tuple[str, str], str]
@@ -102,7 +102,7 @@ def defined(view: View, field: str, dangling: Dangling) -> str | None:
     return _value(view, FIELD, field, dangling, NO_TITLES).href
 
 
-def differences(view: View, before: Row | None, after: Row | None) -> list[Difference]:
+def differences(view: View, before: EntryRow | None, after: EntryRow | None) -> list[Difference]:
     """The fields in which two entries of a record differ; all that has a value where there is only one."""
     old, new = (row.item or {} if row else {} for row in (before, after))
     return [
@@ -115,12 +115,12 @@ def differences(view: View, before: Row | None, after: Row | None) -> list[Diffe
 class Step(NamedTuple):
     """One entry in a record's history; `changes` None: what was before it is not on the page."""
 
-    row: Row
+    row: EntryRow
     kind: Literal["added", "changed", "repeated", "ended", "erased"]
     changes: list[Difference] | None
 
 
-def steps(view: View, history: Sequence[Row], complete: bool) -> Iterator[Step]:
+def steps(view: View, history: Sequence[EntryRow], complete: bool) -> Iterator[Step]:
     """A record's history, newest first as it is given; `complete` if its first entry is there."""
     for row, before in zip(history, [*history[1:], None], strict=True):
         if before is None and not complete:
@@ -132,7 +132,7 @@ def steps(view: View, history: Sequence[Row], complete: bool) -> Iterator[Step]:
 
 
 def _kind(
-    row: Row, before: Row | None, changes: list[Difference] | None
+    row: EntryRow, before: EntryRow | None, changes: list[Difference] | None
 ) -> Literal["added", "changed", "repeated", "ended", "erased"]:
     if row.ended or row.erased:
         return "ended" if row.ended else "erased"
@@ -173,7 +173,7 @@ class Narrowing(NamedTuple):
     values: list[str]
 
 
-def narrowings(view: View, rows: Sequence[Row]) -> list[Narrowing]:
+def narrowings(view: View, rows: Sequence[EntryRow]) -> list[Narrowing]:
     """Fields with few values that come again on the page, commonest first: links to facets, which know the whole."""
     found = []
     for column in view.columns:

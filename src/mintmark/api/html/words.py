@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from mintmark.api.answers import View
+    from mintmark.api.models import View
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 

@@ -6,20 +6,20 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from mintmark.aio import Batcher
+from mintmark.api.http_request import shorten
 from mintmark.api.linking import title
-from mintmark.api.request import shorten
-from mintmark.errors import NotYet
-from mintmark.store.grouped import Grouped
-from mintmark.store.register_store import Lookup, Row
-from mintmark.store.tile_cache import TileCache
+from mintmark.errors import NotFound
+from mintmark.store.log.tile_cache import TileCache
+from mintmark.store.registers.register_store import EntryRow, Lookup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
-    from mintmark.api.answers import Answer, View
-    from mintmark.api.registers import Registers
-    from mintmark.api.request import Request
-    from mintmark.store.register_store import RegisterStore
+    from mintmark.api.http_request import HttpRequest
+    from mintmark.api.models import Answer, View
+    from mintmark.api.register_cache import Registers
+    from mintmark.store.registers.register_store import RegisterStore
 
 Handler: TypeAlias = "Callable[..., Awaitable[Answer | Reply]]"
 
@@ -32,10 +32,10 @@ class Readers:
     """The single questions that every request asks, in groups."""
 
     def __init__(self, store: RegisterStore) -> None:
-        self.latest: Grouped[Lookup, Row] = Grouped(store.latest)
+        self.latest: Batcher[Lookup, EntryRow] = Batcher(store.latest)
         self.tiles = TileCache(store.tiles_at)
         self.v1_tiles = TileCache(store.v1_tiles)
-        self._existing: Grouped[Sequence[Lookup], Sequence[bool]] = Grouped(self._exist)
+        self._existing: Batcher[Sequence[Lookup], Sequence[bool]] = Batcher(self._exist)
         self._known: dict[Lookup, bool] = {}
         self._store = store
 
@@ -61,12 +61,12 @@ class Readers:
 
 
 @dataclass(slots=True)
-class Context:
+class RouteContext:
     """One request to one register. `view` is what it asked for, `log` the register's id in the store."""
 
     registers: Registers
     readers: Readers
-    request: Request
+    request: HttpRequest
     format: str
     formats: tuple[str, ...]
     view: View
@@ -82,7 +82,7 @@ class Context:
         params = {name: text for name, text in self.request.params.items() if name != "at"}
         return {"path": path, "params": params, "formats": self.formats, "view": self.view}
 
-    async def dangling(self, rows: Iterable[Row]) -> frozenset[tuple[str, str]]:
+    async def dangling(self, rows: Iterable[EntryRow]) -> frozenset[tuple[str, str]]:
         """The (register, key) of the links of these rows that lead to no record here."""
         columns, linker = self.view.linked, self.view.linker
         if not columns:
@@ -101,7 +101,7 @@ class Context:
         stands = await self.readers.existing([self._lookup(*target) for target in targets])
         return frozenset(target for target, is_there in zip(targets, stands, strict=True) if not is_there)
 
-    async def titles(self, row: Row) -> dict[tuple[str, str], str]:
+    async def titles(self, row: EntryRow) -> dict[tuple[str, str], str]:
         """What people call the records that a row links to, of the first TITLED links."""
         own = (self.view.name, row.key)
         links = [link for link in self.view.linker.records(self.view.linked, row.item) if link != own]
@@ -137,6 +137,6 @@ class Route(NamedTuple):
     final: int = 0
 
 
-def missing(what: str, text: str, view: View) -> NotYet:
+def missing(what: str, text: str, view: View) -> NotFound:
     """The error for what is not in a register as of a view."""
-    return NotYet(f"{view.name} has no {what} {shorten(text)} at size {view.size}")
+    return NotFound(f"{view.name} has no {what} {shorten(text)} at size {view.size}")

@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.api.routes.context import FOREVER, Reply
-from mintmark.errors import Malformed, NotYet
+from mintmark.errors import Malformed, NotAvailableYet, NotFound
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from mintmark.store.log_store import LogStore
-    from mintmark.store.model import Head, Log
+    from mintmark.store.log.log_store import LogStore
+    from mintmark.store.log.model import Head, Log
     from mintmark.tlog.trust import Bundle
 
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
 async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
-    """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`. Raises NotYet for all else, and beyond the head."""
+    """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`. Raises NotFound for all else, and beyond the head."""
     if path == "checkpoint":
         return Reply(TEXT, head.note)
     try:
@@ -34,7 +34,7 @@ async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
             return Reply(BYTES, bundle.take(row.items, width))
         return await _tile(store, log, head, tile.parse_path(path))
     except Malformed as error:
-        raise NotYet(str(error)) from None
+        raise NotFound(str(error)) from None
 
 
 async def _tile(store: LogStore, log: Log, head: Head, asked: tile.Tile) -> Reply:
@@ -50,4 +50,4 @@ async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int)
 
 def _check_width(asked: int, there: int) -> None:
     if not asked <= there:
-        raise NotYet(f"the log has {there} of {WIDTH} there, not {asked} yet")
+        raise NotAvailableYet(f"the log has {there} of {WIDTH} there, not {asked} yet")

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mintmark.api import answers
-from mintmark.api.request import MAX_NUMBER
+from mintmark.api import models
+from mintmark.api.http_request import MAX_NUMBER
 from mintmark.errors import Malformed
-from mintmark.store import change_pages
+from mintmark.store.registers import change_pages
 
 if TYPE_CHECKING:
-    from mintmark.api.routes.context import Context
-    from mintmark.store.register_store import Row
+    from mintmark.api.routes.context import RouteContext
+    from mintmark.store.registers.register_store import EntryRow
 
 POINTS = 60
 PAGE, MOST = 100, 1_000
 
 
-async def register(c: Context) -> answers.Answer:
+async def register(c: RouteContext) -> models.Answer:
     """A register's home, and its summary."""
     growth, dangling = [], frozenset[tuple[str, str]]()
     whole = c.registers.register(c.view.name).view
     if c.format == "html" and whole.entries:
         count = whole.entries
         numbers = sorted({1 + (count - 1) * at // (POINTS - 1) for at in range(POINTS)})
-        growth = [answers.Growth(*point) for point in await c.store.growth(c.log, whole.size, numbers)]
+        growth = [models.Growth(*point) for point in await c.store.growth(c.log, whole.size, numbers)]
     if c.format == "html" and "field" in c.registers.known:
         dangling = await c.absent(("field", column.name) for column in c.view.columns)
     note = c.registers.register(c.view.name).head.note
-    return answers.Register(**c.answer("/register"), checkpoint=note, growth=growth, dangling=dangling)
+    return models.RegisterHome(**c.answer("/register"), checkpoint=note, growth=growth, dangling=dangling)
 
 
-async def diff(c: Context) -> answers.Answer:
+async def diff(c: RouteContext) -> models.Answer:
     """What changed between `from` and `to`, each a size or a time; without them, in the last year of the register."""
     params = c.request.params
     after = await c.registers.view(c.view.name, params.get("to", c.view.at))
@@ -44,17 +44,15 @@ async def diff(c: Context) -> answers.Answer:
         c.store, c.log, before.size, after.size, max(start, before.size), limit
     )  # fmt: skip
     changes = [
-        answers.Change(new.key, old if old and not old.ended else None, _standing(new)) for old, new in found.rows
+        models.Change(new.key, old if old and not old.ended else None, _standing(new)) for old, new in found.rows
     ]
     next_ = None
     if found.start is not None:
         next_ = {"from": str(before.size), "to": str(after.size), "start": str(found.start), "limit": str(limit)}
-    return answers.Diff(
-        **{**c.answer("/diff"), "view": after}, before=before, changes=changes, page=answers.Page(next_)
-    )
+    return models.Diff(**{**c.answer("/diff"), "view": after}, before=before, changes=changes, page=models.Page(next_))
 
 
-def _standing(row: Row) -> Row | None:
+def _standing(row: EntryRow) -> EntryRow | None:
     return None if row.ended else row
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from mintmark.api.linking import segment
 from mintmark.api.routes import downloads, entries, proofs, records, registers
 from mintmark.api.routes.context import DAY, FOREVER, Route
-from mintmark.errors import NotYet
+from mintmark.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mintmark.api.answers import View
+    from mintmark.api.models import View
     from mintmark.api.routes.context import Handler
 
     Segments = tuple[str, ...]
@@ -60,7 +60,7 @@ SINGULAR = {"record": "records", "entry": "entries", "item": "items"}
 
 
 def route(path: Sequence[str]) -> tuple[Route, dict[str, str]]:
-    """The route of a path's segments, and what they say in the place of its names. Raises NotYet."""
+    """The route of a path's segments, and what they say in the place of its names. Raises NotFound."""
     for template, found in _BY_SHAPE.get((len(path), path[0] if path else ""), ()):
         args = {}
         for name, text in zip(template, path, strict=True):
@@ -70,7 +70,7 @@ def route(path: Sequence[str]) -> tuple[Route, dict[str, str]]:
                 break
         else:
             return found, args
-    raise NotYet("nothing is at this path; /openapi.json lists what there is")
+    raise NotFound("nothing is at this path; /openapi.json lists what there is")
 
 
 def _by_shape() -> dict[tuple[int, str], list[tuple[Segments, Route]]]:

@@ -1,0 +1,58 @@
+"""The embedded Postgres of an `up`: the mint's database and a separate read database, kept running while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from mintmark.cli.output import echo
+from mintmark.cli.run.up_files import Databases
+from mintmark.errors import MintmarkError
+from mintmark.postgres.server import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+FIRST, MOST, STEADY = 0.1, 5.0, 10.0  # seconds: back-off, and the life after which it starts anew
+
+
+@asynccontextmanager
+async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
+    """A Postgres with both databases, until the block ends. One that dies is started again, and why is said.
+
+    Raises Misconfigured or MintmarkError where the first start fails.
+    """
+    server = EmbeddedServer(directory)
+    await server.start(Databases._fields)
+    keeper = asyncio.create_task(_keep(server))
+    try:
+        yield Databases(*map(server.conninfo, Databases._fields))
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await asyncio.shield(server.stop())
+
+
+async def _keep(server: EmbeddedServer) -> None:
+    delay = FIRST
+    while True:
+        began = monotonic()
+        reason = await server.wait()
+        delay = FIRST if monotonic() - began > STEADY else min(delay * 2, MOST)
+        echo(f"Postgres ended ({reason}) and starts again in {delay:.1f} s; its log is {server.log}")
+        await _restart(server, delay)
+
+
+async def _restart(server: EmbeddedServer, delay: float) -> None:
+    while True:
+        await asyncio.sleep(delay)
+        try:
+            await server.start()
+        except MintmarkError as error:
+            echo(f"Postgres does not start yet: {error}")
+            delay = MOST
+        else:
+            return

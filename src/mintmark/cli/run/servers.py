@@ -1,0 +1,137 @@
+"""`mintmark mint`, `mintmark mirror`, `mintmark serve`: settings and keys in, a server until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mintmark.cli import exits
+from mintmark.cli.options import json_option
+from mintmark.cli.output import answer, run, run_until_stopped
+from mintmark.cli.run.supervisor import tether
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from mintmark.mirror.run_once import LogResult
+
+SELDOM = 10_000  # objects made between two looks of the garbage collector
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file; its keys can be set as MINTMARK_<SECTION>__<KEY> too.",
+)
+
+
+def _begin() -> None:
+    """What servers share: they end with the `up` that started them, and log to stderr, as stdout is for results."""
+    tether()
+    log_to_stderr()
+
+
+def log_to_stderr() -> None:
+    """One line an event. A traceback goes without the values of its variables: they are long, and may be secret."""
+    import structlog
+    from structlog.dev import ConsoleRenderer, plain_traceback
+
+    console = ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*structlog.get_config()["processors"][:-1], console],
+    )
+
+
+def _run_server(server: Coroutine[Any, Any, None]) -> None:
+    """Runs a server until it is told to stop, at its best speed.
+
+    What is loaded by now lives as long as the process, and what a request makes dies with its last reference: looking
+    for cycles after every 700 objects takes a tenth of a mint's time.
+    """
+    gc.freeze()
+    gc.set_threshold(SELDOM)
+    run_until_stopped(server, _new_loop)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """The event loop for many small calls: uvloop's, where it runs. It answers a fifth more of them."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@click.command()
+@config_option
+def mint(config: Path | None) -> None:
+    """Serve the mint of the configuration's [mint] section, until SIGINT or SIGTERM."""
+    _begin()
+    from mintmark.config.settings import load_mint
+    from mintmark.mint.server import serve_mint
+
+    settings = load_mint(config)
+    _run_server(serve_mint(settings.database, settings.listen, settings.keys, settings.tokens))
+
+
+@click.command()
+@config_option
+@click.option("--once", is_flag=True, help="Go to the heads of now, then end.")
+@click.option(
+    "--deadline", type=float, metavar="SECONDS", default=50, show_default=True, help="With --once: do what fits."
+)
+@json_option
+def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> int:
+    """Keep verified copies of the logs of the configuration's [mirror] section, until SIGINT or SIGTERM.
+
+    With --once, exit 0 means that each log is verified up to the head it had at the start; 4, that one is not yet; 3,
+    that one lied, and why is in `mintmark evidence NAME`.
+    """
+    _begin()
+    from mintmark.config.key_files import read_keys
+    from mintmark.config.settings import load_mirror
+    from mintmark.config.trust_store import TrustStore
+    from mintmark.mirror.server import mirror_once, serve_mirror
+
+    settings = load_mirror(config)
+    trusting = TrustStore(config)
+    cosigners = read_keys(settings.key) if settings.key else ()
+    if once:
+        return _tell(run(mirror_once(settings.database, trusting, deadline, cosigners=cosigners)), as_json)
+    _run_server(serve_mirror(settings.database, trusting, listen=settings.listen, cosigners=cosigners))
+    return exits.OK
+
+
+def _tell(logs: list[LogResult], as_json: bool) -> int:
+    for log in logs:
+        state = {"origin": log.origin, "size": log.size, "target": log.target, "done": log.done, "error": log.error}
+        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}{_why(log)}")
+    if any(log.lied for log in logs):
+        return exits.LIED
+    return exits.OK if all(log.done for log in logs) else exits.NOT_YET
+
+
+def _why(log: LogResult) -> str:
+    """What kept a log back, and what there is to do."""
+    if not log.lied:
+        return f"; {log.error}" if log.error else ""
+    name, reason = log.origin.rsplit("/", 1)[-1], log.error or "by a source, which is not asked any more"
+    what = "stopped" if log.stopped else "contradicted"
+    return f"; {what}: {reason}; see `mintmark evidence {name}`, and once you have decided, `mintmark resume {name}`"
+
+
+@click.command()
+@config_option
+def serve(config: Path | None) -> None:
+    """Serve the read API of the configuration's [api] section, until SIGINT or SIGTERM."""
+    _begin()
+    from mintmark.api.server import serve
+    from mintmark.config.settings import load_api
+
+    settings = load_api(config)
+    _run_server(serve(settings.database, settings.listen, settings.links))

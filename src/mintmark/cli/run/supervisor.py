@@ -1,0 +1,149 @@
+"""Child processes that stay up: started, watched, started again when they die, stopped with the parent.
+
+Each child is its own process group, so a terminal's Ctrl-C reaches the parent alone and the order of stopping is ours.
+The children of a parent that is killed get SIGTERM from the kernel (`tether`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from mintmark.cli.output import echo
+from mintmark.errors import MintmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Any, Self
+
+T = TypeVar("T")
+
+FIRST, MOST, STEADY = 0.2, 5.0, 10.0  # seconds: back-off, and the life after which it starts anew
+PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
+PARENT = "MINTMARK_PARENT"  # the process id of the `up` that a server ends with
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Child:
+    """A `mintmark` command to keep running, with what it has in its environment beside ours."""
+
+    name: str
+    arguments: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Starts it once; what it prints goes to the end of its log."""
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "mintmark", *self.arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment, PARENT: str(os.getpid())},
+                process_group=0,
+            )
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return lines[-1].removeprefix("mintmark: ") if lines else "it said nothing"
+
+
+class Supervisor:
+    """Keeps children running: `async with Supervisor() as crew`; all are stopped, together, when the block ends."""
+
+    def __init__(self) -> None:
+        self.settled = False  # until then a child that gives up is an error of the whole, not one to try again
+        self._keepers: list[asyncio.Task[None]] = []
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._failure.cancel()
+
+    def start(self, child: Child) -> None:
+        """Starts a child and keeps it running."""
+        keeper = asyncio.create_task(self._keep(child))
+        keeper.add_done_callback(self._ended)
+        self._keepers.append(keeper)
+
+    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`. Raises MintmarkError as soon as a child gives up."""
+        task = asyncio.ensure_future(work)
+        try:
+            waited: set[asyncio.Future[Any]] = {task, self._failure}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._failure.done():
+                self._failure.result()
+            return await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _ended(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _keep(self, child: Child) -> None:
+        delay = FIRST
+        while True:
+            began = monotonic()
+            code = await _run(child)
+            if code >= 0 and not self.settled:
+                raise MintmarkError(f"{child.name} did not start: {child.last_words()}")
+            delay = FIRST if monotonic() - began > STEADY else delay
+            echo(f"{child.name} ended ({_reason(code)}) and starts again in {delay:.1f} s; its log is {child.log}")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, MOST)
+
+
+async def _run(child: Child) -> int:
+    process = await child.start()
+    try:
+        return await process.wait()
+    finally:
+        await asyncio.shield(_stop(process))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _reason(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+
+def tether() -> None:
+    """Called by a child: ends it (SIGTERM) when the `up` that started it ends, however that came."""
+    parent = os.environ.pop(PARENT, None)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it ended before we asked
+        raise MintmarkError("the `mintmark up` that started this is gone")

@@ -1,0 +1,137 @@
+"""Verified chunks -> a file: one function a format. Each writes as it reads where the format lets it.
+
+RSF puts all items before all entries, so the whole register is held in memory; tables keep items in a temporary file
+and their places in memory, because a record's last entry and the last columns may come at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO
+
+from mintmark.cli.output import echo
+from mintmark.cli.read.rows import json_lines
+from mintmark.client.download import is_register
+from mintmark.errors import Rejected
+from mintmark.register.chunk import open_chunk
+from mintmark.register.entry import Entry, erased_index
+from mintmark.register.item import parse_item
+from mintmark.register.rsf import write_rsf
+from mintmark.register.schema import Schema
+from mintmark.register.tables import write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from mintmark.register.definitions import Field
+    from mintmark.register.entry import Row
+    from mintmark.register.item import Item
+    from mintmark.tlog.trust import VerifiedChunk
+
+    Chunks = AsyncIterator[VerifiedChunk]
+
+
+async def export_jsonl(chunks: Chunks, stream: BinaryIO) -> None:
+    """A line an entry: what `import` reads, or the bytes of an opaque log's entries in base64."""
+    async for chunk in chunks:
+        stream.writelines(write_jsonl(_entries(chunk)) if is_register(chunk) else json_lines(chunk))
+
+
+async def export_rsf(chunks: Chunks, stream: BinaryIO) -> None:
+    """The register as an RSF file, with its published roots. Raises Rejected for what RSF cannot say."""
+    stream.writelines(write_rsf([row async for chunk in chunks for row in _entries(chunk)]))
+
+
+async def export_csv(chunks: Chunks, stream: BinaryIO) -> None:
+    """The records that stand, a column a field of the register, RFC 4180."""
+    await _export_table(chunks, stream, _csv_line)
+
+
+async def export_tsv(chunks: Chunks, stream: BinaryIO) -> None:
+    """The records that stand, unquoted. Raises Rejected for a value with a tab or a line break."""
+    await _export_table(chunks, stream, _tsv_line)
+
+
+WRITERS: dict[str, Callable[[Chunks, BinaryIO], Awaitable[None]]] = {
+    "jsonl": export_jsonl,
+    "rsf": export_rsf,
+    "csv": export_csv,
+    "tsv": export_tsv,
+}
+
+
+def _register_rows(chunk: VerifiedChunk) -> list[tuple[Row, Entry]]:
+    if not is_register(chunk):
+        raise Rejected("an opaque log has entries but no records; export it as jsonl", rule="kind")
+    return [(row, row.entry) for row in open_chunk(chunk) if row.entry is not None]
+
+
+def _entries(chunk: VerifiedChunk) -> list[tuple[Entry, bytes | None]]:
+    return [(entry, row.item) for row, entry in _register_rows(chunk)]
+
+
+async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[str], str], bytes]) -> None:
+    with tempfile.TemporaryFile() as file:
+        records = _Records(file)
+        async for chunk in chunks:
+            for row, entry in _register_rows(chunk):
+                records.add(row, entry)
+        schema = Schema.load(records.definitions)
+        if schema.register is None:
+            raise Rejected("the register is not defined yet, so its table has no columns", rule="schema")
+        stream.write(line([column.name for column in schema.columns], "the header"))
+        for key, item in records.items(schema.register.name):
+            stream.write(line([_cell(key, column, item) for column in schema.columns], f"record {key!r}"))
+
+
+class _Records:
+    """The latest item of each record that stands, kept in a file."""
+
+    def __init__(self, file: io.BufferedRandom) -> None:
+        self.definitions: dict[str, bytes] = {}
+        self._file = file
+        self._places: dict[str, tuple[int, int] | None] = {}
+
+    def add(self, row: Row, entry: Entry) -> None:
+        if entry.type == "system":
+            if row.item is not None and erased_index(entry.key) is None:
+                self.definitions[entry.key] = row.item
+            return
+        self._places.pop(entry.key, None)
+        if row.item is not None:
+            self._places[entry.key] = (self._file.seek(0, io.SEEK_END), len(row.item))
+            self._file.write(row.item)
+        elif row.missing:
+            self._places[entry.key] = None
+
+    def items(self, key_field: str) -> Iterator[tuple[str, Item]]:
+        for key, place in self._places.items():
+            if place is None:
+                echo(f"the item of record {key!r} was erased; only its key is written")
+                yield key, {key_field: key}
+            else:
+                self._file.seek(place[0])
+                yield key, parse_item(self._file.read(place[1]))
+
+
+def _cell(key: str, column: Field, item: Item) -> str:
+    value = item.get(column.name, "")
+    if isinstance(value, str):
+        return value
+    if any(";" in part for part in value):
+        raise Rejected(f"record {key!r}: a value of {column.name} holds a semicolon, which separates values; use jsonl")
+    return ";".join(value)
+
+
+def _csv_line(cells: list[str], what: str) -> bytes:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().encode()
+
+
+def _tsv_line(cells: list[str], what: str) -> bytes:
+    if any(mark in cell for cell in cells for mark in "\t\r\n"):
+        raise Rejected(f"{what} holds a tab or a line break, which TSV cannot say; use csv")
+    return ("\t".join(cells) + "\n").encode()

@@ -1,0 +1,124 @@
+"""Importing records from CSV, TSV or JSON Lines: the mint makes the entries, and its clock stamps those without a time.
+
+The file is read twice: once to check every row against the schema, so that a bad one changes nothing, and once to send
+what the log does not hold (`overlap`). Each batch has a request id made from its content and its place in the records,
+so an import that was cut off is simply run again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mintmark.client import download
+from mintmark.client.import_plan import Overlap
+from mintmark.client.upload import Imported, batches, derived_id, head_to_grow, send
+from mintmark.errors import Rejected
+from mintmark.register import canonical
+from mintmark.register.chunk import open_chunk
+from mintmark.register.entry import Entry, erased_index
+from mintmark.register.item import item_hash
+from mintmark.register.rules import Rules
+from mintmark.register.tables import read_csv, read_jsonl, read_tsv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from mintmark.cli.options import TrustedLog
+    from mintmark.register.schema import Schema
+    from mintmark.register.tables import TableRow
+    from mintmark.rpc.client import RpcClient
+    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.trust import LogVerifier
+
+
+def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
+    """The rows of a file. Raises Rejected with the line and the reason."""
+    if format_ == "jsonl":
+        with path.open("rb") as stream:
+            yield from read_jsonl(stream, schema)
+    else:
+        read = {"csv": read_csv, "tsv": read_tsv}[format_]
+        yield from read(path.read_bytes(), schema)
+
+
+async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
+    """The latest item of each system key but erasures, from a verified reading of the log."""
+    definitions: dict[str, bytes] = {}
+    trusted = await download.begin(client, log, head)
+    async for chunk in download.get_chunks(client, trusted, head.size):
+        if not download.is_register(chunk):
+            raise Rejected(f"{log.origin} is not a register; append to it with mintmark append", rule="kind")
+        for row in open_chunk(chunk):
+            if row.entry and row.entry.type == "system" and row.item and erased_index(row.entry.key) is None:
+                definitions[row.entry.key] = row.item
+    return definitions
+
+
+async def append_table(
+    client: RpcClient, log: TrustedLog, path: Path, format_: str, *, step: Callable[[int], None]
+) -> Imported:
+    """Appends those of a file's rows that are not there yet. Raises Rejected with line and reason."""
+    head = await head_to_grow(client, log)
+    rules = Rules.load(await read_definitions(client, log, head), {})
+    if rules.schema.register is None and format_ != "jsonl":  # whose lines may be definitions
+        raise _undefined(log)
+    overlap, count, appended = Overlap(), 0, 0
+    for row in _checked(log, path, format_, rules, head.size):
+        overlap.add(row)
+        count += 1
+    await overlap.read(client, log, head)
+    trusted = await download.begin(client, log, head)
+    missing = ((_message(row), place) for row, place in overlap.missing(read_table(path, format_, rules.schema)))
+    for _, batch in batches(missing, 0, lambda row: row[0].ByteSize()):
+        head = await _send(client, trusted, batch)
+        appended += len(batch)
+        step(len(batch))
+    return Imported(appended, count - appended, head)
+
+
+async def _send(client: RpcClient, trusted: LogVerifier, batch: Sequence[tuple[pb.Item, int]]) -> Checkpoint:
+    """Appends items, each to become that entry of its record; the verified head after them."""
+    content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
+    request_id, messages = derived_id(trusted.origin, *content), [message for message, _ in batch]
+    return (await send(client, trusted, lambda: client.append_items(trusted.origin, request_id, messages)))[1]
+
+
+def _undefined(log: TrustedLog) -> Rejected:
+    define = f"mintmark append {log.name} --system --key"
+    return Rejected(
+        f"{log.origin} is not defined yet; define each field with `{define} field:NAME --item JSON`, then the register "
+        f"""with `{define} register:{log.name} --item '{{"register":"{log.name}","fields":[…]}}'`""",
+        rule="schema",
+    )
+
+
+def _checked(log: TrustedLog, path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
+    """The rows of a file, each found good at its place."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for number, row in enumerate(read_table(path, format_, rules.schema)):
+        try:
+            rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
+        except Rejected as fault:
+            error = _undefined(log) if rules.schema.register is None and row.type == "user" else fault
+            raise Rejected(f"line {row.line}: {error}", rule=error.rule, field=error.field, line=row.line) from None
+        yield row
+
+
+def _entry(row: TableRow, now: str) -> tuple[Entry, bytes | None]:
+    if row.item is None and row.item_hash is not None:
+        raise Rejected("the item was erased, so its entry cannot be made again", rule="erased")
+    item = None if row.item is None else canonical.format(row.item)
+    return Entry(row.key, row.timestamp or now, row.type, item_hash(item) if item is not None else None), item
+
+
+def _message(row: TableRow) -> pb.Item:
+    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+
+    item = b"" if row.item is None else canonical.format(row.item)
+    message = pb.Item(key=row.key, json=item, system=row.type == "system")
+    if row.timestamp is not None:
+        message.timestamp.FromJsonString(row.timestamp)
+    return message

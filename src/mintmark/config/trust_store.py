@@ -1,0 +1,56 @@
+"""Which logs a mirror follows, by which keys and whence: the trust directory, through the configuration's globs.
+
+Read anew whenever the mirror asks, so that a key that is put in the directory is a log that is followed.
+"""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from mintmark.config.key_files import read_vkeys
+from mintmark.config.settings import load_mirror
+from mintmark.errors import Misconfigured
+from mintmark.mirror.server import FollowConfig
+from mintmark.sources.tiles import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class TrustStore:
+    """The keys that a configuration file admits, as it and they are now."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._directory = load_mirror(file).trust
+
+    def load(self) -> FollowConfig:
+        """As it is now. Raises Misconfigured, Malformed for a file that holds no key."""
+        settings = load_mirror(self._file)
+        self._directory = settings.trust
+        if not settings.trust.is_dir():
+            raise Misconfigured(f"{settings.trust} is not a directory; [mirror] trust names where the logs' keys are")
+        found = {keys[0].name: keys for keys in map(read_vkeys, sorted(settings.trust.glob("*.vkey")))}
+        trust = {
+            origin: keys
+            for origin, keys in found.items()
+            if _matches(origin, settings.logs) and not _matches(origin, settings.exclude)
+        }
+        return FollowConfig(trust, expand(settings.sources, trust))
+
+    def stamp(self) -> object:
+        """Changes when `load` may give something else; an unreadable file is none yet."""
+        try:
+            with os.scandir(self._directory) as files:
+                keys = {file.name: file.stat().st_mtime_ns for file in files if file.name.endswith(".vkey")}
+            return keys, self._file.stat().st_mtime_ns if self._file else None
+        except OSError as error:
+            return str(error)
+
+
+def _matches(origin: str, globs: Iterable[str]) -> bool:
+    name = origin.rsplit("/", 1)[-1]
+    return any(fnmatchcase(origin, glob) or fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,224 @@
+"""Checking one log of a database, all of it or from an index on; and the rows that are of no log.
+
+The parts are in the order of trust: notes, then the tree below them, then what the entries say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, MintmarkError
+from mintmark.fsck.damage import Damage, Findings
+from mintmark.fsck.items import ItemsCheck
+from mintmark.fsck.mint import MintCheck
+from mintmark.fsck.notes import Notes
+from mintmark.fsck.opening import Opener
+from mintmark.fsck.rows import RowsCheck
+from mintmark.fsck.tree import TreeCheck
+from mintmark.store.fsck import fsck_store as sql
+from mintmark.store.fsck import repair_sql
+from mintmark.store.log.model import short_name
+from mintmark.tlog import tile
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.kernel import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mintmark.fsck.tree import Read
+    from mintmark.store.fsck.fsck_store import FsckStore
+    from mintmark.store.log.model import Log, LogKind
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.note import Verifier
+
+    Step = Callable[[int, bool], None]
+
+# The tables of either kind whose rows are a log's, by whether it is a read database.
+TABLES = {
+    True: ("head", "tile", "bundle", "progress", "checkpoint", "entry", "missing", "v1_tile"),
+    False: ("head", "tile", "bundle", "request", "definition", "clock"),
+}
+
+
+@dataclass
+class Checked:
+    """What a check of one log came to. `size` entries are there; those of [start, upto) were checked in full.
+
+    `lied`: rows and signed notes are each sound, and do not fit together.
+    """
+
+    log: Log
+    size: int
+    start: int
+    upto: int
+    damages: list[Damage]
+    known: Mapping[int, Checkpoint]  # the signed heads that stand here, by size
+    bundles: set[int] = field(default_factory=set)  # those whose entries are lost or wrong
+    items: set[int] = field(default_factory=set)  # those of which an item is
+    erased: Mapping[int, int] = field(default_factory=dict)
+    lied: bool = False
+    many: bool = False  # rows are wrong: all are to be made again
+
+
+async def check_log(
+    store: FsckStore,
+    log: Log,
+    verifiers: Sequence[Verifier],
+    *,
+    cosigners: Sequence[Verifier] = (),
+    since: int = 0,
+    sent: Sequence[bytes] = (),
+    step: Step = lambda upto, sound: None,
+) -> Checked:
+    """Checks a log from the bundle of index `since` on; `sent` are notes of the log that a source has,
+    `cosigners` the keys that this mirror has beside the log's.
+
+    `step` hears how far it got, and whether all so far is sound: whether a later check may begin there.
+
+    Raises MintmarkError where the rows before `since` do not let it begin there; Unavailable.
+    """
+    found = Findings(log.origin)
+    mirrored = await store.mirrored()
+    log = await _rightly_named(store, log, mirrored, found)
+    notes = Notes(log, Opener(log.origin, verifiers, cosigners), found, mirrored, start=since)
+    await notes.read(store, sent)
+    tree = await open_tree(store, log, notes, found)
+    size, start = tree.size, tree.edge.size
+    walk = _Walk(store, log, tree, notes, found)
+    notes.judge(size)
+    await walk.run(step)
+    lied = tree.contradicted is not None and not tree.leaves.bundles and not start
+    items = walk.items
+    return Checked(
+        *(log, size, start, walk.upto, found.once(), notes.known),
+        *(tree.leaves.bundles, items.bundles, items.erased, lied, walk.many),
+    )
+
+
+async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -> TreeCheck:
+    """A walk over the entries from where the notes were read on. Raises as `check_log` does."""
+    size = await _size(store, log, notes)
+    edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
+    return TreeCheck(store, log, notes.marks, size, edge, found)
+
+
+async def check_strays(store: FsckStore) -> list[Damage]:
+    """Rows that name a log that is not there."""
+    what = "rows of a log that is not there"
+    return [
+        Damage("(no log)", table, str(log), what, repair_sql.no_log(table, log))
+        for table in TABLES[await store.mirrored()]
+        for log in await store.stray_logs(table)
+    ]
+
+
+class _Walk:
+    """The entries as they stream by, past everything that looks at them."""
+
+    def __init__(self, store: FsckStore, log: Log, tree: TreeCheck, notes: Notes, found: Findings) -> None:
+        self.upto = start = tree.edge.size
+        mirrored = notes.mirrored
+        self.items = ItemsCheck(store, log, start, found)
+        self._shown = notes.shown if mirrored else tree.size
+        self._store, self._log, self._tree, self._found = store, log, tree, found
+        self._mirrored, self._start = mirrored, start
+        self._rows: RowsCheck | None = None
+        self._mint: MintCheck | None = None
+
+    @property
+    def many(self) -> bool:
+        return self._rows is not None and self._rows.many
+
+    async def run(self, step: Step) -> None:
+        if self._mirrored:
+            self._rows = await RowsCheck.begin(self._store, self._log, self.upto, self._found)
+        else:
+            size = self._tree.size
+            self._mint = await MintCheck.begin(self._store, self._log, size, self._start, self._found)
+        async with aclosing(self._tree.walk()) as reads:
+            async for read in reads:
+                await self._take(read)
+                step(read.end, not self._found.damages and not self.items.unexplained)
+        if self.upto == self._tree.size:
+            await self._finish()
+
+    async def _take(self, read: Read) -> None:
+        """After a bundle that is damaged nothing can be said of rows: they count on from one to the next."""
+        if self.upto != read.start or self.many:
+            return
+        if self._log.kind == "opaque":
+            await self._take_opaque(read)
+        else:
+            await self._take_register(read)
+
+    async def _take_opaque(self, read: Read) -> None:
+        if self._rows is not None:
+            await self._rows.leaves(read.start, read.hashes)
+        if self._mint is not None:
+            if sum(row.width for row in read.sound) != read.end - read.start:
+                return
+            await asyncio.to_thread(self._mint.bundles, read.sound)
+        self.upto = read.end
+
+    async def _take_register(self, read: Read) -> None:
+        rows = []
+        for row in read.sound:
+            if row.index * WIDTH != self.upto:
+                break
+            rows += self.items.open(row)
+            self.upto = rows[-1].index + 1
+        if rows and self._rows is not None:
+            await self._rows.rows(rows, self.items.unknown)
+        if rows and self._mint is not None:
+            self._mint.rows(rows)
+
+    async def _finish(self) -> None:
+        if self._rows is not None and not self.many:
+            await self._rows.finish(self._tree.size)
+        if self._log.kind == "register":
+            await self.items.finish(self._mirrored, self._shown)
+        if self._mint is not None:
+            await self._mint.finish()
+
+
+async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Findings) -> Log:
+    """The log with the name and the kind that it should have: its bundles tell whether it has items."""
+    log, name = replace(await store.log(log.id), origin=log.origin), short_name(log.origin)
+    if log.name != name:
+        fix = repair_sql.Fix(repair_sql.NAME, (log.origin, name, log.id))
+        found("log", log.id, f"name: {log.name!r} where {name!r} belongs", fix)
+    with_items, bundles = (await store.fetch(sql.WITH_ITEMS, (log.id,)))[0]
+    kind: LogKind = log.kind if not bundles else "register" if 2 * with_items > bundles else "opaque"
+    salted = log.salted and not mirrored and kind == "register"
+    if log.kind != kind:
+        fix = repair_sql.Fix(repair_sql.FLAGS, (kind, salted, log.id))
+        found("log", log.id, f"kind: {log.kind!r}, and its bundles are of kind {kind!r}", fix)
+    if log.salted != salted:
+        fix = repair_sql.Fix(repair_sql.FLAGS, (kind, salted, log.id))
+        found("log", log.id, "salted: only a mint's register can be", fix)
+    return replace(log, name=name, kind=kind, salted=salted)
+
+
+async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
+    """How many entries are there: what most rows say, the signed ones twice; and all that a head shows."""
+    ends = [(sql.BUNDLES_END, WIDTH), (sql.TILES_END, WIDTH), *([(sql.ENTRIES_END, 1)] if notes.mirrored else [])]
+    said = [index * each + more for end, each in ends for index, more in await store.fetch(end, (log.id,))]
+    votes = Counter(said) + Counter([notes.durable] if notes.durable is not None else [0])
+    signed = [mark for mark in notes.marks if mark.signed]
+    for mark in signed:
+        if votes[mark.size]:
+            votes[mark.size] += 1
+    size = max(votes, key=lambda end: (votes[end], end))
+    return max(size, 0, *(mark.size for mark in signed if mark.table != "progress"))
+
+
+async def _edge(store: FsckStore, log: Log, start: int) -> Edge:
+    tiles = await store.tiles("tile", log.id, tile.edge_keys(start)) if start else {}
+    try:
+        return Edge.load(start, {key: stored.hashes for key, stored in tiles.items()})
+    except Malformed as error:
+        raise MintmarkError(f"{log.origin}: {error}; run fsck without --since") from error

@@ -1,0 +1,120 @@
+"""Items and erasures of a register: which are there, which were erased, and which are lost.
+
+an item that is empty, and an entry behind it that erases it     erased
+an item that is empty, and no such entry                         lost
+an item that an entry erases, and that is there                  should not be
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, ProofError
+from mintmark.register.entry import erased_index
+from mintmark.register.item import item_hash
+from mintmark.register.kernel import open_rows
+from mintmark.store.fsck import fsck_store as sql
+from mintmark.store.fsck import repair_sql
+from mintmark.tlog import bundle
+from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
+
+if TYPE_CHECKING:
+    from mintmark.fsck.damage import Findings
+    from mintmark.register.entry import Row
+    from mintmark.store.fsck.fsck_store import FsckStore
+    from mintmark.store.log.model import Log
+    from mintmark.tlog.trust import Bundle
+
+
+@dataclass
+class ItemsCheck:
+    """The items of one log, from index `start` on."""
+
+    store: FsckStore
+    log: Log
+    start: int
+    found: Findings
+    bundles: set[int] = field(default_factory=set)  # those with an item that is wrong or lost
+    unknown: set[int] = field(default_factory=set)  # indices of wrong items
+    erased: dict[int, int] = field(default_factory=dict)  # index -> the entry that erases it
+    _empty: set[int] = field(default_factory=set)
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether an item was empty that no entry met so far erases."""
+        return not self._empty <= self.erased.keys()
+
+    def open(self, row: Bundle) -> list[Row]:
+        """The rows of a bundle whose entries are right; a wrong item is noted, and taken for none."""
+        first, hashes = row.index * WIDTH, leaf_hashes(row.entries)
+        try:
+            rows = open_rows(first, 0, hashes, row.entries, row.items)
+        except (ProofError, Malformed):
+            rows = open_rows(first, 0, hashes, row.entries, self._without_wrong(row, hashes))
+        for opened in rows:
+            if opened.missing and opened.index not in self.unknown:
+                self._empty.add(opened.index)
+            if opened.entry is not None and opened.entry.type == "system":
+                erased = erased_index(opened.entry.key)
+                if erased is not None and erased < opened.index:
+                    self.erased.setdefault(erased, opened.index)
+        return rows
+
+    def _without_wrong(self, row: Bundle, hashes: bytes) -> bytes:
+        count = len(hashes) // HASH
+        try:
+            items = bundle.cut(row.items, count)
+        except Malformed:  # noted by the tree's check
+            items = [b""] * count
+            self.unknown.update(range(row.index * WIDTH, row.index * WIDTH + count))
+        bare = open_rows(row.index * WIDTH, 0, hashes, row.entries, bytes(2 * count))
+        for at, (opened, item) in enumerate(zip(bare, items, strict=True)):
+            named = opened.entry.item_hash if opened.entry is not None else None
+            if item and item_hash(item) != named:
+                self.found("bundle", row.index, f"items: the one of entry {opened.index} is not what it names")
+                self.bundles.add(row.index)
+                self.unknown.add(opened.index)
+                items[at] = b""
+        return bundle.join(items)
+
+    async def finish(self, mirrored: bool, shown: int) -> None:
+        """What can be said when every erasure has been seen; one of an item that is not `shown` yet may still come."""
+        for index in sorted(index for index in self._empty - self.erased.keys() if index < shown):
+            what = f"items: the one of entry {index} is lost, and no entry erases it"
+            self.found("bundle", index // WIDTH, what)
+            self.bundles.add(index // WIDTH)
+        for at, indices in groupby(sorted(self.erased.keys() - self._empty), lambda index: index // WIDTH):
+            await self._check_erased(at, list(indices))
+        if mirrored:
+            await self._missing()
+
+    async def _check_erased(self, at: int, indices: list[int]) -> None:
+        for row in await self.store.bundles(self.log.id, at, at + 1, 1):
+            try:
+                items = bundle.cut(row.items, row.width)
+            except Malformed:  # noted by the tree's check
+                return
+            kept = [index for index in indices if items[index % WIDTH] and index not in self.unknown]
+            for index in kept:
+                items[index % WIDTH] = b""
+            fix = repair_sql.Fix(repair_sql.ITEMS, (bundle.join(items), self.log.id, at))
+            for index in kept:
+                self.found("bundle", at, f"items: entry {self.erased[index]} erased that of {index}", fix)
+
+    async def _missing(self) -> None:
+        expected: dict[int, int | None] = dict.fromkeys(self._empty)
+        expected.update(self.erased)
+        args = {"log": self.log.id, "start": self.start, "indices": list(expected)}
+        stored: dict[int, int | None] = dict(await self.store.fetch(sql.MISSING, args))
+        for index in sorted(expected.keys() | stored.keys()):
+            if index not in expected:
+                fix = repair_sql.no_row("missing", self.log.id, index)
+                self.found("missing", index, "its item is there", fix)
+                continue
+            fix = repair_sql.Fix(repair_sql.MISSING, (self.log.id, index, expected[index]))
+            if index not in stored:
+                self.found("missing", index, "lost", fix)
+            elif stored[index] != expected[index]:
+                self.found("missing", index, f"by: {stored[index]} where {expected[index]} belongs", fix)

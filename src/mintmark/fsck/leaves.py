@@ -1,0 +1,155 @@
+"""A bundle against its tile: which of the two says the hashes that were signed.
+
+The tile above judges: what folds to its hash is right, the other is damaged. At the right edge, where nothing is above,
+a signed root does. Where the tile is lost and the one above does not agree with the bundle, the bundle is taken at its
+word until the next signed root tells which of them is wrong (`doubted`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed
+from mintmark.store.fsck import repair_sql
+from mintmark.tlog import bundle, tile
+from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.notes import Mark
+    from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
+    from mintmark.store.log.model import Log, TileKey
+    from mintmark.tlog.edge import Edge
+    from mintmark.tlog.trust import Bundle
+
+Hashed = tuple["Bundle", bytes | Malformed]
+
+
+@dataclass
+class LeavesCheck:
+    """The bundles of one log of `size`, with their tiles. `unsure`: one was met whose hashes nobody knows."""
+
+    store: FsckStore
+    log: Log
+    marks: Sequence[Mark]
+    size: int
+    found: Findings
+    bundles: set[int] = field(default_factory=set)  # those to be restored
+    doubted: dict[int, bytes] = field(default_factory=dict)  # bundle -> the hashes it says
+    unsure: bool = False
+
+    async def judge(self, index: int, row: Hashed | None, stored: StoredTile | None, edge: Edge) -> bytes:
+        """The leaf hashes of a bundle, by whichever of it and its tile is right; `edge` is that of what was judged."""
+        width = tile.tile_width(0, index, self.size)
+        said = self._leaves(index, row, width)
+        kept = stored.hashes if stored is not None else b""
+        if said == kept:
+            self.check_width((0, index), stored, width)
+            return kept
+        upper = await self._above(0, index)
+        if said is not None and self._leads(said, upper, index, edge):
+            self.tile_damage((0, index), stored, "other hashes than those of its entries", said)
+            return said
+        if len(kept) == width * HASH and self._leads(kept, upper, index, edge):
+            if said is not None:
+                self._bundle_damage(index, "entries: they do not have the hashes that were signed")
+            return kept
+        if said is not None and len(kept) != width * HASH:
+            self.doubted[index] = said
+            return said
+        self.unsure = True
+        self._neither(index, stored is None)
+        return kept if len(kept) == width * HASH else said or bytes(width * HASH)
+
+    def believe(self) -> None:
+        """A signed root agrees with all that was taken so far."""
+        for index, said in self.doubted.items():
+            self.tile_damage((0, index), None, "lost", said)
+        self.doubted.clear()
+
+    def doubt(self) -> None:
+        """No signed root does, so that the bundles are to be restored."""
+        for index in self.doubted:
+            self._neither(index, True)
+        self.unsure = self.unsure or bool(self.doubted)
+        self.doubted.clear()
+
+    def _neither(self, index: int, lost: bool) -> None:
+        self._bundle_damage(index, "entries: neither they nor their tile lead to what was signed")
+        what = "lost" if lost else "neither its hashes nor the entries lead to what was signed"
+        self.found("tile", f"0/{index}", what)
+
+    def _leaves(self, index: int, row: Hashed | None, width: int) -> bytes | None:
+        """The leaf hashes that a bundle says; None where it says none."""
+        if row is None:
+            self._bundle_damage(index, "lost")
+            return None
+        stored, hashes = row
+        if isinstance(hashes, Malformed) or len(hashes) != width * HASH:
+            wrong = hashes if isinstance(hashes, Malformed) else f"{len(hashes) // HASH} entries where {width} belong"
+            self._bundle_damage(index, f"entries: {wrong}")
+            return None
+        if stored.width != width:
+            fix = repair_sql.Fix(repair_sql.WIDTH, (width, self.log.id, index))
+            self.found("bundle", index, f"width: {stored.width} where {width} belong", fix)
+        self._check_items(index, stored, width)
+        return hashes
+
+    def _check_items(self, index: int, row: Bundle, width: int) -> None:
+        """As many items as entries, or none at all; what they are is `items`' to check."""
+        try:
+            if self.log.kind == "register":
+                bundle.cut(row.items, width)
+            elif row.items:
+                raise Malformed("an opaque log has none")
+        except Malformed as error:
+            self._bundle_damage(index, f"items: {error}")
+
+    async def _above(self, level: int, index: int) -> bytes:
+        """The hash of a tile, as the tile above it says; nothing at the right edge."""
+        upper = (level + 1, index // WIDTH)
+        stored = (await self.store.tiles("tile", self.log.id, [upper])).get(upper)
+        at = index % WIDTH * HASH
+        if stored is None or tile.tile_width(level, index, self.size) < WIDTH:
+            return b""
+        return stored.hashes[at : at + HASH]
+
+    def _leads(self, hashes: bytes, upper: bytes, index: int, edge: Edge) -> bool:
+        """Whether a bundle's hashes lead to what is above them: the next tile's hash, or at the edge a signed root."""
+        if upper:
+            return fold(hashes) == upper
+        signed = {mark.root for mark in self.marks if mark.signed and mark.size == index * WIDTH + len(hashes) // HASH}
+        return edge.size == index * WIDTH and edge.extend(hashes)[0].root() in signed
+
+    def _bundle_damage(self, index: int, what: str) -> None:
+        """A source mends it."""
+        self.bundles.add(index)
+        self.found("bundle", index, what)
+
+    def tile_damage(self, key: TileKey, stored: StoredTile | None, what: str, right: bytes | None) -> None:
+        """Notes a tile that is not what it should be, if that is known."""
+        fix = None if right is None else repair_sql.tile("tile", self.log.id, key, right)
+        self.found("tile", f"{key[0]}/{key[1]}", what if stored is not None else "lost", fix)
+
+    def check_width(self, key: TileKey, stored: StoredTile | None, width: int) -> None:
+        """The width beside a tile whose hashes are right."""
+        if stored is not None and stored.width != width:
+            self.tile_damage(key, stored, f"width: {stored.width} where {width} belong", stored.hashes)
+
+
+def hashed(rows: Sequence[Bundle]) -> dict[int, Hashed]:
+    """Bundles by index, with their leaf hashes, if they have any: all hashed at once."""
+    counted = [(row, _count(row.entries)) for row in rows]
+    hashes = BytesIO(leaf_hashes(b"".join([row.entries for row, count in counted if isinstance(count, int)])))
+    return {row.index: (row, hashes.read(count * HASH) if isinstance(count, int) else count) for row, count in counted}
+
+
+def _count(entries: bytes) -> int | Malformed:
+    try:
+        return bundle.count_entries(entries)
+    except Malformed as error:
+        return error

@@ -1,0 +1,142 @@
+"""What a mint keeps beside its logs, against the entries: definitions, clocks, and the requests of the last week.
+
+Every entry came by one request, and requests are forgotten oldest first. So those that are there lie end to end, up to
+the last entry, and what one of them says wrong is read from those beside it. A request's id is its client's: nothing
+says what it was. Its digest is of what the client sent: of an opaque log, those are the entries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mintmark.fsck.requests import StoredRequest, laid
+from mintmark.register.entry import erased_index
+from mintmark.register.item import SALT
+from mintmark.store.fsck import fsck_store as sql
+from mintmark.store.fsck import repair_sql
+from mintmark.tlog import bundle
+from mintmark.tlog.kernel import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mintmark.fsck.damage import Findings
+    from mintmark.register.entry import Row
+    from mintmark.store.fsck.fsck_store import FsckStore
+    from mintmark.store.log.model import Log
+    from mintmark.tlog.trust import Bundle
+
+SALTED = f'{{"{SALT}":"'.encode()  # how a salted item begins: no name sorts before it
+
+
+@dataclass
+class MintCheck:
+    """The rows of one log that only a mint has. What they should be is gathered entry by entry, from `start` on."""
+
+    store: FsckStore
+    log: Log
+    start: int
+    found: Findings
+    requests: list[StoredRequest] = field(default_factory=list)  # end to end, as they should be
+    definitions: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
+    clocks: dict[str, str] = field(default_factory=dict)
+    _salts: set[bool] = field(default_factory=set)  # whether user items begin with one
+    _parts: list[bytes] = field(default_factory=list)  # of the request that is being read
+    _at: int = 0  # its place in `requests`
+
+    @classmethod
+    async def begin(cls, store: FsckStore, log: Log, size: int, start: int, found: Findings) -> MintCheck:
+        """Ready for the entry at `start`; the requests have been checked but for their digests."""
+        check = cls(store, log, start, found)
+        rows = {row[0]: StoredRequest(*row) for row in await store.fetch(sql.REQUESTS, (log.id,))}
+        check.requests, end = laid(rows.values(), size), None
+        for right in check.requests:
+            row = rows[right.id]
+            if row != right:
+                what = f"first {row.first}, count {row.count} where {right.first}, {right.count} belong"
+                found("request", row.id.hex(), what, _fix(log, right))
+            elif end not in (None, row.first):
+                found("request", row.id.hex(), f"first {row.first}, count {row.count}: another ends at {end}")
+            end = right.end
+        if end not in (None, size):
+            found("request", "", f"the last one ends at entry {end} of {size}")
+        check._at = next((at for at, row in enumerate(check.requests) if row.first >= start), len(check.requests))
+        return check
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """Takes a register's entries in, in order."""
+        for row in rows:
+            if (entry := row.entry) is None:
+                continue
+            self.clocks[entry.type] = max(entry.timestamp, self.clocks.get(entry.type, ""))
+            if entry.type == "user" and row.item is not None:
+                self._salts.add(row.item.startswith(SALTED))
+            if entry.type == "system" and entry.item_hash is not None and erased_index(entry.key) is None:
+                self.definitions[entry.key] = (row.index, row.item)
+
+    def bundles(self, rows: Sequence[Bundle]) -> None:
+        """Takes an opaque log's entries in, in order, for the digests of their requests."""
+        for row in rows:
+            first, end = row.index * WIDTH, row.index * WIDTH + row.width
+            while self._at < len(self.requests) and (request := self.requests[self._at]).first < end:
+                low, high = max(request.first, first) - first, min(request.first + request.count, end) - first
+                self._parts.append(bundle.take(row.entries, high)[len(bundle.take(row.entries, low)) :])
+                if request.first + request.count > end:
+                    break
+                self._check_digest(request)
+
+    def _check_digest(self, request: StoredRequest) -> None:
+        right = bundle.digest(b"".join(self._parts), b"")
+        if right != request.digest:
+            fix = _fix(self.log, request._replace(digest=right))
+            self.found("request", request.id.hex(), "digest: it is not that of its entries", fix)
+        self._parts.clear()
+        self._at += 1
+
+    async def finish(self) -> None:
+        """Compares what is stored."""
+        if self.log.kind == "register":
+            await self._definitions()
+            await self._clocks()
+            self._salt()
+
+    async def _definitions(self) -> None:
+        stored = {key: (index, item) for key, index, item in await self.store.fetch(sql.DEFINITIONS, (self.log.id,))}
+        for key in stored.keys() - self.definitions.keys():
+            if not 0 <= stored[key][0] < self.start:
+                fix = repair_sql.Fix(repair_sql.DROP_DEFINITION, (self.log.id, key))
+                self.found("definition", key, "no entry defines it", fix)
+        for key, (index, item) in self.definitions.items():
+            right = None if item is None else repair_sql.Fix(repair_sql.DEFINITION, (self.log.id, key, index, item))
+            if key not in stored:
+                self.found("definition", key, "lost", right)
+            elif stored[key][0] != index:
+                self.found("definition", key, f"index: {stored[key][0]} where {index} belongs", right)
+            elif item not in (None, stored[key][1]):
+                self.found("definition", key, "item: it is not the one that its entry has", right)
+
+    async def _clocks(self) -> None:
+        """Of what came before `start`, a clock may tell a later time than all entries that were seen."""
+        stored: dict[str, str] = dict(await self.store.fetch(sql.CLOCKS, (self.log.id,)))
+        for kind in stored.keys() | self.clocks.keys():
+            kept, right = stored.get(kind), self.clocks.get(kind)
+            if kept == right or (self.start and kept is not None and kept > (right or "")):
+                continue
+            values = (self.log.id, kind)
+            fix = (
+                repair_sql.Fix(repair_sql.CLOCK, (*values, right))
+                if right
+                else repair_sql.Fix(repair_sql.DROP_CLOCK, values)
+            )
+            self.found("clock", kind, f"timestamp: {kept or 'nothing'} where {right or 'nothing'} belongs", fix)
+
+    def _salt(self) -> None:
+        """All items of records have one, or none has."""
+        if self._salts == {not self.log.salted}:
+            fix = repair_sql.Fix(repair_sql.FLAGS, (self.log.kind, not self.log.salted, self.log.id))
+            self.found("log", self.log.id, f"salted: {self.log.salted} where {not self.log.salted} belongs", fix)
+
+
+def _fix(log: Log, right: StoredRequest) -> repair_sql.Fix:
+    return repair_sql.Fix(repair_sql.REQUEST, (right.first, right.count, right.digest, log.id, right.id))

@@ -1,0 +1,84 @@
+"""The projection of a log made again from its bundles, byte for byte as a mirror wrote it.
+
+One transaction: rows are taken away and written anew, and whoever reads meanwhile reads the old ones. Of an opaque log,
+whose rows stand each for itself, those stay that are right. Bundles are checked against the signed roots as they are
+read; where one is damaged, nothing is written.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Malformed, MintmarkError, ProofError
+from mintmark.fsck.check import open_tree
+from mintmark.fsck.damage import Findings
+from mintmark.fsck.notes import Notes
+from mintmark.fsck.opening import Opener
+from mintmark.register.kernel import open_rows
+from mintmark.register.reduce import BatchProjection, RunningCounts
+from mintmark.store.fsck.fsck_store import rebuilding
+from mintmark.tlog.kernel import WIDTH, leaf_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mintmark.fsck.tree import Read
+    from mintmark.register.entry import Row
+    from mintmark.store.connection.pool import Pool
+    from mintmark.store.fsck.fsck_store import FsckStore
+    from mintmark.store.log.model import Log
+    from mintmark.tlog.note import Verifier
+
+
+MEND = "mend it first: mintmark fsck --repair-from SOURCE"
+
+
+async def rebuild(
+    pool: Pool, log: Log, verifiers: Sequence[Verifier], step: Callable[[int], None] = lambda entries: None
+) -> int:
+    """Makes the rows of a log in a read database again; how many entries it has. `step` hears of entries.
+
+    The pool gives three connections.
+
+    Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Nothing was written then.
+    """
+    async with rebuilding(pool, log.id) as (store, reader):
+        return await rebuild_rows(store, reader, log, verifiers, step)
+
+
+async def rebuild_rows(
+    store: FsckStore, reader: FsckStore, log: Log, verifiers: Sequence[Verifier],
+    step: Callable[[int], None] = lambda entries: None,
+) -> int:  # fmt: skip
+    """The same, within a transaction that is there already; `reader` reads what it sees of bundles and tiles."""
+    found, counts = Findings(log.origin), RunningCounts()
+    notes = Notes(log, Opener(log.origin, verifiers, tries=0), found, mirrored=True)
+    await notes.read(reader, ())
+    tree = await open_tree(reader, log, notes, found)
+    await store.clear_rows(log.id, tree.size if log.kind == "opaque" else 0)
+    async with aclosing(tree.walk()) as reads:
+        async for read in reads:
+            if found.damages:
+                break
+            if log.kind == "register":
+                projected = BatchProjection(log.id, counts, _opened(log, read))
+                await store.put_rows(log.id, projected)
+                counts = projected.after
+            elif await reader.leaves(log.id, read.start, read.end) != read.hashes:
+                await store.put_leaves(log.id, read.start, read.hashes)
+            step(read.end - read.start)
+    if found.damages:
+        raise MintmarkError(f"{found.damages[0]}; {MEND}")
+    return tree.size
+
+
+def _opened(log: Log, read: Read) -> list[Row]:
+    try:
+        return [
+            row
+            for part in read.sound
+            for row in open_rows(part.index * WIDTH, 0, leaf_hashes(part.entries), part.entries, part.items)
+        ]
+    except (ProofError, Malformed) as error:
+        raise MintmarkError(f"{log.origin}: {error}; {MEND}") from error

@@ -1,0 +1,166 @@
+"""Bundles and tiles against each other, and against the roots that were signed.
+
+    bundle ── leaf hashes ══ tile 0 ── fold ══ a hash of the tile above ── … ══ signed root
+
+A bundle and its tile are judged by `leaves`. The walk goes on with what is right, so that each damage is found once,
+where it is. While some bundles are looked at, the next are hashed in a thread, and those after them read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mintmark.aio import prefetch
+from mintmark.fsck.leaves import LeavesCheck, hashed
+from mintmark.store.fsck import repair_sql
+from mintmark.tlog import tile
+from mintmark.tlog.kernel import HASH, WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.leaves import Hashed
+    from mintmark.fsck.notes import Mark
+    from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
+    from mintmark.store.log.model import Log, TileKey
+    from mintmark.tlog.edge import Edge
+    from mintmark.tlog.trust import Bundle
+
+AT_ONCE, MOST = 64, 8 * 2**20  # bundles and bytes read at once
+
+
+@dataclass
+class Read:
+    """A run of bundles: `hashes` are the leaf hashes of [start, end) as far as they are known to be right.
+
+    `sound` are the bundles whose entries are; the others are damaged, and `hashes` is of their tiles.
+    """
+
+    start: int
+    end: int
+    hashes: bytes
+    sound: Sequence[Bundle]
+
+
+class StoredRun(NamedTuple):
+    """Bundles [first, stop) as they are, and their tiles."""
+
+    first: int
+    stop: int
+    rows: Sequence[Bundle]
+    tiles: Mapping[TileKey, StoredTile]
+
+
+class TreeCheck:
+    """A walk over the entries of one log from the size of `edge` on; `size` is how many entries the rows hold."""
+
+    def __init__(
+        self, store: FsckStore, log: Log, marks: Sequence[Mark], size: int, edge: Edge, found: Findings
+    ) -> None:
+        self.size, self.edge, self._start = size, edge, edge.size
+        self.leaves = LeavesCheck(store, log, marks, size, found)
+        self.contradicted: Mark | None = None
+        self._store, self._log, self._found = store, log, found
+        self._marks = sorted((mark for mark in marks if mark.size >= edge.size), key=lambda mark: mark.size)
+
+    async def walk(self) -> AsyncGenerator[Read, None]:
+        """To the end, run by run."""
+        async with aclosing(prefetch(self._hashed())) as runs:
+            async for stored, rows in runs:
+                read = await self._read(stored, rows)
+                await self._extend(read.hashes)
+                yield read
+        self._compare()
+        self.leaves.doubt()
+        await self._edge_tiles()
+        await self._strays()
+
+    async def _hashed(self) -> AsyncGenerator[tuple[StoredRun, Mapping[int, Hashed]], None]:
+        async with aclosing(prefetch(self._stored(self.edge.size // WIDTH))) as runs:
+            async for stored in runs:
+                yield stored, await asyncio.to_thread(hashed, stored.rows)
+
+    async def _stored(self, first: int) -> AsyncGenerator[StoredRun, None]:
+        while first * WIDTH < self.size:
+            # The unfinished bundle comes alone: the edge that judges it ends where it begins.
+            stop = max(min(self.size // WIDTH, first + AT_ONCE), first + 1)
+            found = await self._store.bundles(self._log.id, first, stop, MOST)
+            stop = found[-1].index + 1 if found else stop
+            tiles = await self._store.tiles("tile", self._log.id, [(0, index) for index in range(first, stop)])
+            yield StoredRun(first, stop, found, tiles)
+            first = stop
+
+    async def _read(self, stored: StoredRun, rows: Mapping[int, Hashed]) -> Read:
+        hashes, sound = [], []
+        for index in range(stored.first, stored.stop):
+            row = rows.get(index)
+            hashes.append(await self.leaves.judge(index, row, stored.tiles.get((0, index)), self.edge))
+            if row is not None and index not in self.leaves.bundles and index not in self.leaves.doubted:
+                sound.append(row[0])
+        return Read(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
+
+    async def _extend(self, hashes: bytes) -> None:
+        """Goes on by these leaves, stopping at each size that has a root; then compares the tiles that are full."""
+        touched: dict[TileKey, bytes] = {}
+        end = self.edge.size + len(hashes) // HASH
+        while hashes:
+            self._compare()
+            stop = min(end, self._marks[0].size) if self._marks else end
+            part, hashes = hashes[: (stop - self.edge.size) * HASH], hashes[(stop - self.edge.size) * HASH :]
+            self.edge, tiles = await asyncio.to_thread(self.edge.extend, part)
+            touched.update(tiles)
+        await self._check_tiles({key: tile for key, tile in touched.items() if key[0] and len(tile) == WIDTH * HASH})
+
+    def _compare(self) -> None:
+        """Compares the roots that were signed of this size."""
+        while self._marks and self._marks[0].size <= self.edge.size:
+            mark = self._marks.pop(0)
+            if mark.size == self.edge.size and not self.leaves.unsure:
+                self._compare_root(mark)
+
+    def _compare_root(self, mark: Mark) -> None:
+        if mark.root == self.edge.root():
+            if mark.signed:
+                self.leaves.believe()
+        elif not mark.signed:
+            self._found(mark.table, mark.key, f"note: by a key that is not here, of another root at size {mark.size}")
+        elif self.leaves.doubted:
+            self.leaves.doubt()
+        else:
+            self.contradicted = self.contradicted or mark
+            hint = f"; run fsck without --since, for what is before {self._start} was not read" if self._start else ""
+            self._found(mark.table, mark.key, f"root: it is not that of the first {mark.size} entries{hint}")
+
+    async def _check_tiles(self, computed: Mapping[TileKey, bytes]) -> None:
+        stored = await self._store.tiles("tile", self._log.id, list(computed)) if computed else {}
+        for key, hashes in computed.items():
+            kept = stored.get(key)
+            if kept is None or kept.hashes != hashes:
+                right = None if self.leaves.unsure or self.leaves.doubted else hashes
+                self.leaves.tile_damage(key, kept, "other hashes than those of the tiles below", right)
+            else:
+                self.leaves.check_width(key, kept, len(hashes) // HASH)
+
+    async def _edge_tiles(self) -> None:
+        """The unfinished tiles, at their last width; those of level 0 were judged with their bundle."""
+        keys = [key for key in tile.edge_keys(self.edge.size) if key[0]]
+        await self._check_tiles({(level, index): self.edge.tiles[level] for level, index in keys})
+
+    async def _strays(self) -> None:
+        """Rows beyond the end."""
+        counts = tile_counts(self.size)
+        for key in await self._store.stray_tiles("tile", self._log.id, counts):
+            fix = repair_sql.no_tile("tile", self._log.id, key)
+            self._found("tile", f"{key[0]}/{key[1]}", f"a tree of {self.size} entries has no such tile", fix)
+        for index in await self._store.stray_rows("bundle", self._log.id, counts[0] if counts else 0):
+            fix = repair_sql.no_row("bundle", self._log.id, index)
+            self._found("bundle", index, f"a log of {self.size} entries has no such bundle", fix)
+
+
+def tile_counts(size: int) -> list[int]:
+    """How many tiles each level of a tree of `size` has."""
+    return [-(-(size >> 8 * level) // WIDTH) for level in range(tile.levels(size))]

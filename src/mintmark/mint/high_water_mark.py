@@ -1,0 +1,98 @@
+"""The high-water mark: the last checkpoint that a log committed here, kept beside its key and apart from its database.
+
+A database that was restored from a backup, or is a copy of another, looks whole: its rows agree with its last note.
+But the log has signed more since, and a mint that went on from there would sign a second history. The mark tells: a
+log is signed for only where its database has the tree of the mark, or one grown from it (docs/adr/007-high-water-mark).
+
+The mark is written behind the commits, at most once a second a log, so it may be a second old and is never ahead. It
+only rises.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
+from mintmark.tlog import prove
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog.kernel import EMPTY_ROOT
+from mintmark.tlog.note import parse_note
+from mintmark.tlog.treehead import parse_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mintmark.store.log.log_store import LogStore
+    from mintmark.tlog.note import Verifier
+
+
+def read_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpoint:
+    """The checkpoint in a file, or that of the empty tree where there is no file.
+
+    Raises:
+        Misconfigured: the file cannot be read, or holds no checkpoint of this log.
+    """
+    try:
+        return open_checkpoint(file.read_bytes(), origin, verifiers)
+    except FileNotFoundError:
+        return Checkpoint(origin, 0, EMPTY_ROOT)
+    except OSError as error:
+        raise Misconfigured(f"the mark {file} cannot be read: {error.strerror}") from error
+    except Malformed as error:
+        raise Misconfigured(f"{file} is damaged: {error}; put a checkpoint of a mirror in its place") from error
+
+
+def raise_mark(file: Path, note: bytes) -> bool:
+    """Brings a mark up to a note of ours, if it is not that far; whether it was.
+
+    Several mints may keep one mark: whoever wrote it looks again, in case that another wrote less at the same moment.
+    """
+    if _size(file) >= parse_text(parse_note(note)[0]).size:
+        return True
+    write_mark(file, note)
+    return False
+
+
+def _size(file: Path) -> int:
+    try:
+        return parse_text(parse_note(file.read_bytes())[0]).size
+    except (FileNotFoundError, Malformed):
+        return 0
+
+
+def write_mark(file: Path, note: bytes) -> None:
+    """Replaces the mark, durably: after a crash the old one is there or the new one."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(note)
+            stream.flush()
+            os.fsync(descriptor)
+        Path(temporary).replace(file)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+async def check_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoint) -> None:
+    """Checks that a log's tree has grown from the mark.
+
+    Raises:
+        Rollback: it is smaller. Carries both notes.
+        Fork: it is another. Carries both notes.
+    """
+    if head.size < mark.size:
+        reason = f"{head.origin} has signed {mark.size} entries, and its database holds {head.size}: an older copy"
+        raise Rollback(
+            f"{reason}; nothing is signed until it has caught up from a mirror (mintmark catch-up)",
+            mark.note,
+            head.note,
+        )
+    if mark.size == 0:
+        return
+    tiles = await store.tiles(log, prove.needed([(0, mark.size)]))
+    if prove.subtree_root(0, mark.size, tiles) != mark.root:
+        reason = f"the database of {head.origin} holds another tree than the one that it has signed"
+        raise Fork(f"{reason}; nothing is signed until that one is restored from a mirror", mark.note, head.note)

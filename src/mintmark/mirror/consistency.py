@@ -1,0 +1,54 @@
+"""A head beside the tree that was verified here: the log signed both, so the smaller must be a beginning of the
+larger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Fork, Malformed, Misconfigured, Untrusted
+from mintmark.tlog import prove
+from mintmark.tlog.checkpoint import open_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mintmark.store.mirror.model import Progress
+    from mintmark.store.mirror.read_store import ReadStore
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.note import Verifier
+
+
+async def check_known(store: ReadStore, progress: Progress, seen: Checkpoint) -> None:
+    """Checks a head of at most `progress.size` entries.
+
+    Raises:
+        Fork: our tree had another root at that size. Carries both notes.
+        Misconfigured: our own copy is damaged.
+    """
+    if seen.size == 0 or (seen.size == progress.shown and seen.root == progress.root):
+        return
+    if await _root(store, progress, seen.size) != seen.root:
+        known = await store.note_at(progress.id, seen.size) or progress.note or b""
+        raise Fork(
+            f"{seen.origin} signed another tree of {seen.size} entries than the one that was verified", known, seen.note
+        )
+
+
+async def _root(store: ReadStore, progress: Progress, size: int) -> bytes:
+    spans = [(0, size)]
+    try:
+        return prove.prove(spans, await store.tiles(progress.id, prove.needed(spans)))[0]
+    except Malformed as damage:
+        raise Misconfigured(f"our copy of {progress.origin} is damaged: {damage}; run mintmark fsck") from None
+
+
+def contradicts_itself(lie: Exception, origin: str, verifiers: Sequence[Verifier]) -> bool:
+    """Whether the notes of an error convict the log, whoever showed them: two trees of one size, both signed by it."""
+    if not isinstance(lie, Fork) or len(lie.notes) != 2:
+        return False
+    try:
+        one, other = (open_checkpoint(note, origin, verifiers) for note in lie.notes)
+    except (Untrusted, Malformed):
+        return False
+    return one.size == other.size and one.root != other.root

@@ -1,0 +1,90 @@
+"""Who the embedded Postgres runs as: Postgres refuses root, so root's child gives its rights up.
+
+The user is the one that owns the data already, else `postgres` or `nobody`, whichever the system has. Where that user
+could not reach the programs or the data (in /root, in a home of mode 0700), one capability lets the child pass:
+no mode changes, no copies, and what protects the directory from others still does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mintmark.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USERS = ("postgres", "nobody")
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # nothing of PGDATA, PGOPTIONS… reaches the server
+LAUNCH = Path(__file__).with_name("exec_wrapper.py")
+# What to try with, least first: nothing, CAP_DAC_READ_SEARCH, and CAP_DAC_OVERRIDE for containers without the former.
+CAPABILITIES = (-1, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """The user and group to run as (-1: as we are), and the capability to keep (-1: none)."""
+
+    uid: int = -1
+    gid: int = -1
+    capability: int = -1
+
+    def launch(self, directory: Path, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` in `directory` as this user, for as long as this process lives."""
+        numbers = map(str, (os.getpid(), self.uid, self.gid, self.capability))
+        return [sys.executable, "-I", "-S", str(LAUNCH), *numbers, str(directory), *command]
+
+
+async def choose(directory: Path, program: Path) -> RunAs:
+    """The account for this directory, which becomes its own. Raises Misconfigured where none can reach it."""
+    if os.geteuid() != 0:
+        return RunAs()
+    uid, gid = _user(directory)
+    for capability in CAPABILITIES:
+        account = RunAs(uid, gid, capability)
+        if await _reaches(account, directory, program):
+            return account
+    raise Misconfigured(
+        f"user {uid}, which Postgres would run as, cannot reach {directory} or {program}; choose a directory outside "
+        "of /root with --dir, or run as an ordinary user"
+    )
+
+
+def _user(directory: Path) -> tuple[int, int]:
+    status = directory.stat()
+    if status.st_uid != 0:
+        return status.st_uid, status.st_gid
+    if (directory / "data").exists() and (status := (directory / "data").stat()).st_uid != 0:
+        uid, gid = status.st_uid, status.st_gid
+    else:
+        uid, gid = _unprivileged()
+    os.chown(directory, uid, gid)
+    return uid, gid
+
+
+def _unprivileged() -> tuple[int, int]:
+    for name in USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise Misconfigured(f"the system has no user {' or '.join(USERS)} for Postgres; run as an ordinary user")
+
+
+async def _reaches(account: RunAs, directory: Path, program: Path) -> bool:
+    """Whether the program runs there: tried, for modes alone do not tell."""
+    process = await asyncio.create_subprocess_exec(
+        *account.launch(directory, [str(program), "-V"]),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    )
+    return await process.wait() == 0

@@ -1,0 +1,120 @@
+"""The values of a read database: what its mirror hands in, and what it is told. Plain, frozen, without a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from mintmark.store.log.model import Head, TileKey
+    from mintmark.store.mirror.projection import PriorKey
+    from mintmark.tlog.trust import VerifiedChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
+
+    id: int
+    origin: str
+    name: str
+    kind: str
+    size: int
+    note: bytes | None
+    pending: int
+    stopped: str | None
+    shown: int
+    root: bytes | None = None  # of the head
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a living worker last heard of a source; `error` None: its stream is open."""
+
+    worker: str
+    source: str
+    error: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """One line of `mintmark status`, from data alone.
+
+    `offered` is the size of the largest signed head that a source showed, `late` the seconds since one was that is not
+    complete here, `quiet` those since the last step; `contradictions`, those that nobody has decided about.
+    """
+
+    origin: str
+    name: str
+    kind: str
+    size: int
+    pending: int
+    head: int
+    source: str | None
+    stopped: str | None
+    error: str | None
+    head_at: datetime | None
+    quiet: float
+    offered: int
+    late: float
+    contradictions: int
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A contradiction that was kept: the notes, oldest first, and why they cannot both be true."""
+
+    id: int
+    kind: str
+    reason: str
+    notes: list[bytes]
+    source: str
+    at: datetime
+    resumed: datetime | None
+
+
+class ProjectedRows(Protocol):
+    """What a batch writes beside the log itself; made by the mirror's projection, which knows registers."""
+
+    @property
+    def first_keys(self) -> Mapping[tuple[str, str], int]:
+        """(type, key) -> index of the batch's first entry of that key."""
+
+    def finish(self, prior: Collection[PriorKey]) -> bytes:
+        """COPY rows of the batch, given which of its keys stood before it."""
+
+    @property
+    def v1_tiles(self) -> Mapping[TileKey, bytes]:
+        """Tiles of the v1 tree that the batch touched, as wide as they are then."""
+
+    @property
+    def erased(self) -> Mapping[int, int]:
+        """Index of an item -> the entry that erases it."""
+
+    @property
+    def missing(self) -> Sequence[int]:
+        """Indices of items that did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Verified chunks that follow one another, what else they write, and the head where they complete it."""
+
+    log: int
+    old_size: int
+    chunks: Sequence[VerifiedChunk]
+    rows: ProjectedRows | None  # None: an opaque log
+    note: bytes  # the pending checkpoint, as verified
+    pending: int
+    source: str
+    head: Head | None  # given when old_size + the chunks reach `pending`
+
+    @property
+    def size(self) -> int:
+        """The verified size after this batch."""
+        return self.chunks[-1].end if self.chunks else self.old_size

@@ -1,10 +1,20 @@
-"""asyncio helpers that know no word of this domain: prefetch and batching."""
+"""asyncio helpers that know no word of this domain.
+
+prefetch           the next item is made while the last is used
+Batcher            single questions become calls of many, without a timer
+Backoff            seconds to wait after failures in a row
+reload_on_change   a function called when something changed, and on SIGHUP
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import random
+import signal
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+import tenacity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -85,3 +95,39 @@ class Batcher(Generic[K, V]):
         for at, (_, answer) in enumerate(asked):
             if not answer.done():  # its request was cancelled
                 answer.set_result(found.get(at))
+
+
+class Backoff:
+    """Seconds to wait after failures in a row: from about `first`, doubled with each up to `most`, with jitter.
+
+    Each is half to all of tenacity's exponential wait: those that failed together do not come back together.
+    """
+
+    def __init__(self, first: float, most: float) -> None:
+        self._wait = tenacity.wait_exponential(multiplier=first, max=most)
+        self._calls = tenacity.RetryCallState(tenacity.AsyncRetrying(), None, (), {})
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew: after a success."""
+        self._calls.attempt_number = 0
+
+    def next(self) -> float:
+        """The seconds to wait after one failure more."""
+        self._calls.attempt_number += 1
+        return float(self._wait(self._calls)) * random.uniform(0.5, 1)  # noqa: S311  # jitter
+
+
+async def reload_on_change(stamp: Callable[[], object], reload: Callable[[], Awaitable[None]], every: float) -> None:
+    """Calls `reload` when `stamp()` changes, and on SIGHUP, until cancelled. Looks every `every` seconds."""
+    hangup = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    last = stamp()
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every):
+                await hangup.wait()
+        if hangup.is_set() or stamp() != last:
+            hangup.clear()
+            last = stamp()
+            await reload()

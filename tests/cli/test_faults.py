@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.output import write_durably
 from mintmark.cli.run.up_files import sole_use
 from mintmark.config.deployment import DeploymentDir
 from mintmark.config.key_files import lines
+from mintmark.files import write_durably
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn

@@ -61,7 +61,7 @@ async def test_replicas_that_take_turns_only_ever_move_the_mirror_forward(read_s
     world = log()
     replicas = {source.address: source for source in (world, behind(world), behind(world, 1))}
     told: list[tuple[str, str, str]] = []
-    one = worker(read_store, list(replicas.values()), world, tell=lambda *event: told.append(event))
+    one = worker(read_store, list(replicas.values()), world, on_event=lambda *event: told.append(event))
     followed = LogTask(one, world.origin, world.verifiers)
     seen = []
     for address in ("behind-1:1", "behind-2:1", "behind-1:1", "fresh:1", "behind-2:1", "behind-1:1", "fresh:1"):

@@ -10,9 +10,10 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from mintmark.aio import Backoff
 from mintmark.client import upload
 from mintmark.errors import Busy, Unavailable
-from mintmark.mirror.worker import backoff
+from mintmark.mirror.worker import BACKOFF_FIRST, BACKOFF_MAX
 from mintmark.rpc.client import RpcClient
 from tests.incidents.test_20_one_tenants_limit import limited, spend
 from tests.support.minting import ORIGIN, Keys, append
@@ -98,8 +99,14 @@ async def test_a_mirror_obeys_its_source(read_store: ReadStore) -> None:
     assert all(after - before >= AFTER for before, after in zip(world.asked, world.asked[1:], strict=False))
 
 
+def waited(failures: int) -> float:
+    """The last of so many waits in a row."""
+    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+    return [backoff.next() for _ in range(failures)][-1]
+
+
 def test_back_off_grows_is_bounded_and_has_jitter() -> None:
-    waits = [[backoff(failures) for _ in range(50)] for failures in (1, 3, 6, 40)]
+    waits = [[waited(failures) for _ in range(50)] for failures in (1, 3, 6, 40)]
     assert [len(set(some)) > 40 for some in waits] == [True] * 4
     assert max(waits[0]) < min(waits[2])
     assert max(waits[3]) <= 30

@@ -76,7 +76,7 @@ async def test_a_register_whose_rows_are_refused_does_not_stop_the_others(read_s
     bad.append([b"more"])
     await _execute(read_store, TRIGGER.format(table="entry", condition="new.log = 1", code="P0001"))
     told: list[str] = []
-    one = worker(read_store, [bad, good], bad, good, tell=lambda _, origin, __: told.append(origin))
+    one = worker(read_store, [bad, good], bad, good, on_event=lambda _, origin, __: told.append(origin))
     running = asyncio.create_task(one.run())
     async with asyncio.timeout(20):
         while await _shown(read_store, good) < FIRST or bad.origin not in told:

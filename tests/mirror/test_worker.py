@@ -190,7 +190,7 @@ async def test_a_source_that_lies_is_evidence_and_the_log_goes_on_with_another(r
     honest = register(count=300)
     liar = same_log(LiveWorld, honest, "liar:1")
     told: list[tuple[str, str, str]] = []
-    async with working(worker(read_store, [liar, honest], honest, tell=lambda *what: told.append(what))):
+    async with working(worker(read_store, [liar, honest], honest, on_event=lambda *what: told.append(what))):
         await until_shown(read_store, honest)
         liar.lie = lie
         await lead(liar, honest)

@@ -67,7 +67,11 @@ class Keys:
         async with open_pool(database, 4) as pool:
             clocks = {} if clock is None else {"clock": clock}
             logs = Logs(
-                MintStore(pool), AppendPool(), KeyDirectory(self.directory), tell=lambda *e: told.append(e), **clocks
+                MintStore(pool),
+                AppendPool(),
+                KeyDirectory(self.directory),
+                on_event=lambda *e: told.append(e),
+                **clocks,
             )
             logs.told = told  # type: ignore[attr-defined]  # what the shell would log
             try:

@@ -88,10 +88,13 @@ async def mirror(store: ReadStore, world: World, source: Source | None = None) -
 
 
 def worker(
-    store: ReadStore, sources: Sequence[Source], *worlds: World, tell: Callable[[str, str, str], None] = lambda *_: None
+    store: ReadStore,
+    sources: Sequence[Source],
+    *worlds: World,
+    on_event: Callable[[str, str, str], None] = lambda *_: None,
 ) -> Worker:
     """A worker that follows these worlds' logs."""
-    return Worker("one", store, sources, {world.origin: world.verifiers for world in worlds}, tell=tell)
+    return Worker("one", store, sources, {world.origin: world.verifiers for world in worlds}, on_event=on_event)
 
 
 async def run_once(store: ReadStore, sources: Sequence[Source], world: World, seconds: float = 5) -> LogResult:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy, Forbidden, Misconfigured
+from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,11 +56,8 @@ class _Bucket:
         self.level -= count
 
 
-@lru_cache(4_096)
-def _match(globs: tuple[str, ...], origin: str) -> bool:
-    """Whether one of these globs matches an origin, or the name that it ends with."""
-    name = origin.rsplit("/", 1)[-1]
-    return any(fnmatchcase(origin, glob) or fnmatchcase(name, glob) for glob in globs)
+# Asked with each call, of the same few globs and origins.
+_matches = lru_cache(4_096)(matches)
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Token:
 
     def may(self, right: str, origin: str) -> bool:
         """Whether it has a right in a log."""
-        return right in self.rights and _match(self.logs, origin)
+        return right in self.rights and _matches(origin, self.logs)
 
     def check(self, right: str, origin: str) -> None:
         """Raises Forbidden where it lacks a right in a log."""
@@ -94,16 +91,22 @@ class Tokens:
 
     def __init__(self, file: Path, clock: Callable[[], float] = monotonic) -> None:
         self._file, self._clock = file, clock
-        self._stamp: object = None
+        self._stamp: object = ()
         self._known: dict[bytes, Token] = {}
         self.reload()
+
+    def stamp(self) -> object:
+        """Changes when the file does; None while it cannot be seen."""
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def reload(self) -> bool:
         """Reads the file again where it has changed; whether it had. Raises Misconfigured, and the old tokens stay."""
         try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp == self._stamp:
+            if (stamp := self.stamp()) == self._stamp:
                 return False
             self._known = parse_tokens(self._file.read_text())
         except OSError as error:

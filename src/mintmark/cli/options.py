@@ -21,6 +21,7 @@ import click
 from mintmark.config.deployment import DeploymentDir
 from mintmark.config.key_files import parse_vkeys, read_vkeys
 from mintmark.errors import Misconfigured
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ class TrustedLog:
     @property
     def name(self) -> str:
         """Its short name."""
-        return self.origin.rsplit("/", 1)[-1]
+        return short_name(self.origin)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Target:
         return RpcClient(self.grpc, token=self._token())
 
     def _trusted(self, name: str, to_write: bool) -> tuple[Verifier, ...]:
-        file = self.trust / f"{name.rsplit('/', 1)[-1]}.vkey"
+        file = self.trust / f"{short_name(name)}.vkey"
         if not file.exists():
             new = f"; `mintmark create {name}` makes a new log" if to_write and not self.grpc_option else ""
             raise Misconfigured(f"no key of {name} is known: {file} is not there; {self._hint(file.stem)}{new}")

@@ -10,14 +10,11 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from mintmark.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -93,50 +90,6 @@ def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[C
         yield lambda steps: bar.advance(task, steps)
 
 
-@contextmanager
-def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
-
-    What is no file, a terminal say, is written to as it is; a link stays, and what it leads to is replaced.
-
-    Raises FileExistsError where a file is and `replace` is false; Misconfigured where nothing can be written.
-    """
-    if replace and path.exists() and not path.is_file():
-        with path.open("wb") as stream:
-            yield stream
-        return
-    path = path.resolve() if replace else path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be written: {error.strerror}; choose another place") from error
-    try:
-        with os.fdopen(file, "wb") as stream:
-            os.fchmod(file, mode)
-            yield stream
-            stream.flush()
-            os.fsync(file)
-        (os.replace if replace else os.link)(temporary, path)
-        _sync_directory(path.parent)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def state_directory() -> Path:
     """What commands remember for this user between their runs (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mintmark"
-
-
-def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
-    """Writes a file as a whole: after a crash the old bytes are there or the new ones (see `durable`)."""
-    with durable(path, mode=mode, replace=replace) as stream:
-        stream.write(data)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.cli.output import write_durably
 from mintmark.config.key_files import lines, make_keys, read_keys, read_vkeys, write_keys
 from mintmark.errors import Misconfigured, Unavailable
+from mintmark.files import write_durably
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +115,7 @@ class DeploymentDir:
 
     def adopt(self, origin: str, mldsa: bool = False) -> tuple[Verifier, ...]:
         """The public keys of a log, whose secret keys are made here if they are not yet."""
-        name = origin.rsplit("/", 1)[-1]
+        name = short_name(origin)
         secret, public = self.keys / f"{name}.key", self.trust / f"{name}.vkey"
         if not secret.exists():
             if public.exists():

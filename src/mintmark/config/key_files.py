@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mintmark.cli.output import write_durably
 from mintmark.errors import Malformed, Misconfigured
+from mintmark.files import write_durably
 from mintmark.mint.keys import read_keys
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ Read anew whenever the mirror asks, so that a key that is put in the directory i
 from __future__ import annotations
 
 import os
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from mintmark.config.key_files import read_vkeys
@@ -14,9 +13,9 @@ from mintmark.config.settings import load_mirror
 from mintmark.errors import Misconfigured
 from mintmark.mirror.server import FollowConfig
 from mintmark.sources.tiles import expand
+from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -37,7 +36,7 @@ class TrustStore:
         trust = {
             origin: keys
             for origin, keys in found.items()
-            if _matches(origin, settings.logs) and not _matches(origin, settings.exclude)
+            if matches(origin, settings.logs) and not matches(origin, settings.exclude)
         }
         return FollowConfig(trust, expand(settings.sources, trust))
 
@@ -49,8 +48,3 @@ class TrustStore:
             return keys, self._file.stat().st_mtime_ns if self._file else None
         except OSError as error:
             return str(error)
-
-
-def _matches(origin: str, globs: Iterable[str]) -> bool:
-    name = origin.rsplit("/", 1)[-1]
-    return any(fnmatchcase(origin, glob) or fnmatchcase(name, glob) for glob in globs)

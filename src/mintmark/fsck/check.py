@@ -21,10 +21,10 @@ from mintmark.fsck.rows import RowsCheck
 from mintmark.fsck.tree import TreeCheck
 from mintmark.store.fsck import fsck_store as sql
 from mintmark.store.fsck import repair_sql
-from mintmark.store.log.model import short_name
 from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

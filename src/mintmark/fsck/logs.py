@@ -9,9 +9,9 @@ from mintmark.errors import Malformed
 from mintmark.fsck.damage import Damage
 from mintmark.store.fsck import fsck_store as sql
 from mintmark.store.fsck import repair_sql
-from mintmark.store.log.model import short_name
 from mintmark.tlog.checkpoint import parse_text
 from mintmark.tlog.note import parse_note
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mintmark.cli.output import state_directory, write_durably
+from mintmark.cli.output import state_directory
+from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path

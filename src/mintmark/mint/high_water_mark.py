@@ -10,12 +10,10 @@ only rises.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
+from mintmark.files import write_durably
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
@@ -24,6 +22,7 @@ from mintmark.tlog.treehead import parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mintmark.store.log.log_store import LogStore
     from mintmark.tlog.note import Verifier
@@ -64,16 +63,8 @@ def _size(file: Path) -> int:
 
 
 def write_mark(file: Path, note: bytes) -> None:
-    """Replaces the mark, durably: after a crash the old one is there or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(note)
-            stream.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    """Replaces the mark, durably: after a crash the old one is there or the new one. Raises OSError, Misconfigured."""
+    write_durably(file, note, mode=0o600)
 
 
 async def check_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,4 +57,4 @@ class KeyDirectory:
 
     def file(self, origin: str, suffix: str) -> Path:
         """Where something of a log is kept."""
-        return self.directory / f"{origin.rsplit('/', 1)[-1]}.{suffix}"
+        return self.directory / f"{short_name(origin)}.{suffix}"

@@ -36,9 +36,9 @@ class Logs:
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
-        tell: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
-        self.store, self._pool, self._keys, self._clock, self._tell = store, pool, keys, clock, tell
+        self.store, self._pool, self._keys, self._clock, self._on_event = store, pool, keys, clock, on_event
         self._sequencers: dict[int, Sequencer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,7 +77,7 @@ class Logs:
             try:
                 await self._sequencer(log).open()
             except MintmarkError as error:
-                self._tell("not signed for", log.origin, f"{type(error).__name__}: {error}")
+                self._on_event("not signed for", log.origin, f"{type(error).__name__}: {error}")
 
     async def keep(self) -> None:
         """Keeps marks up to date, and forgets old requests, until cancelled."""
@@ -103,17 +103,17 @@ class Logs:
         self._tasks.add(task)
 
     def _sequencer(self, log: Log) -> Sequencer:
-        return Sequencer(log, self.store, self._pool, self._keys, clock=self._clock, tell=self._tell)
+        return Sequencer(log, self.store, self._pool, self._keys, clock=self._clock, on_event=self._on_event)
 
     async def _mark(self) -> None:
         for sequencer in list(self._sequencers.values()):
             try:
                 await sequencer.mark()
-            except OSError as error:
-                self._tell("mark not written", sequencer.log.origin, str(error))
+            except (OSError, Misconfigured) as error:
+                self._on_event("mark not written", sequencer.log.origin, str(error))
 
     async def _prune(self) -> None:
         try:
             await self.store.prune()
         except MintmarkError as error:
-            self._tell("unavailable", "", str(error))
+            self._on_event("unavailable", "", str(error))

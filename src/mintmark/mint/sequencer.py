@@ -16,6 +16,7 @@ import time
 from time import monotonic
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from mintmark.aio import Backoff
 from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
 from mintmark.mint.append_request import Appended
 from mintmark.mint.commit import MintState, admit_all, build_commit, check_stored, erased_bundles, refuse_repeats
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds that a request waits for a database that does not answer
-PAUSE, PAUSE_MOST = 0.05, 1.0  # seconds between attempts, doubled
+BACKOFF_FIRST, BACKOFF_MAX = 0.05, 1.0  # seconds between attempts
 AGAIN = "send it again, with the same request id"
 INLINE = 65_536  # bytes that are worked on without leaving the event loop
 
 
 class Sequencer:
-    """One log's. `tell(event, origin, detail)` hears of troubles: the shell logs and counts them."""
+    """One log's. `on_event(event, origin, detail)` hears of troubles: the shell logs and counts them."""
 
     def __init__(
         self,
@@ -53,10 +54,10 @@ class Sequencer:
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
-        tell: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
         self.log, self._store, self._pool, self._keys = log, store, pool, keys
-        self._clock, self._tell = clock, tell
+        self._clock, self._on_event = clock, on_event
         self._signers: Sequence[Signer] = ()
         self._state: MintState | None = None
         self._marked = b""  # the note that stands in the mark
@@ -90,7 +91,7 @@ class Sequencer:
 
     async def _sequence(self, tickets: Sequence[Ticket]) -> None:
         """Answers every one of these tickets."""
-        began, pause = monotonic(), PAUSE
+        began, backoff = monotonic(), Backoff(BACKOFF_FIRST, BACKOFF_MAX)
         while tickets := [ticket for ticket in tickets if not ticket.answer.done()]:
             try:
                 await self._attempt(tickets)
@@ -98,17 +99,17 @@ class Sequencer:
                 self._state = None
             except _MemoryFault as fault:
                 self._state = None
-                self._tell("memory fault", self.log.origin, str(fault))
+                self._on_event("memory fault", self.log.origin, str(fault))
                 _refuse(tickets, Unavailable(f"a byte changed in the mint's memory, nothing was signed; {AGAIN}"))
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
                 self._state = None
                 event = "unavailable" if type(error) is Unavailable else "refused"
-                self._tell(event, self.log.origin, f"{type(error).__name__}: {error}")
+                self._on_event(event, self.log.origin, f"{type(error).__name__}: {error}")
+                pause = backoff.next()
                 if type(error) is not Unavailable or monotonic() - began + pause > PATIENCE:
                     _refuse(tickets, error)
                     return
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, PAUSE_MOST)
 
     async def _attempt(self, tickets: Sequence[Ticket]) -> None:
         """One commit of what is admitted. Raises Conflict, and what `MintStore` raises, with the tickets unanswered."""

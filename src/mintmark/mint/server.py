@@ -7,14 +7,13 @@ written, and then the database is left.
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 import structlog
-from prometheus_client import Counter
 
+from mintmark.aio import reload_on_change
 from mintmark.auth.interceptor import AuthInterceptor
 from mintmark.auth.tokens import Tokens
 from mintmark.errors import Misconfigured
@@ -33,6 +32,7 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.head_listener import HeadListener
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mint.mint_store import MintStore
+from mintmark.telemetry import event_sink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 COMMITS, READS = 8, 8  # connections
 GRACE = 2.0  # seconds for the calls that are under way
 RELOAD = 2.0  # seconds between looks at the tokens
-EVENTS = Counter("mintmark_mint_events_total", "Troubles that a mint met", ["event", "origin"])
 
 _log = structlog.get_logger("mintmark.mint")
+_on_event = event_sink("mint")
 
 
 async def serve_mint(database: str, listen: str, keys: Path, tokens: Path) -> None:
@@ -69,7 +69,7 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         reads = await stack.enter_async_context(open_pool(database, READS))
         store = MintStore(commits)
         await store.check_durable()
-        logs, feed = Logs(store, AppendPool(), directory, tell=_tell), HeadListener(reads, database)
+        logs, feed = Logs(store, AppendPool(), directory, on_event=_on_event), HeadListener(reads, database)
         server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[AuthInterceptor(known)])
         log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
         log_pb2_grpc.add_LogServicer_to_server(
@@ -78,7 +78,9 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
         stack.push_async_callback(logs.close)
-        chores = asyncio.gather(feed.run(), logs.keep(), logs.check(), _reload(known))
+        chores = asyncio.gather(
+            feed.run(), logs.keep(), logs.check(), reload_on_change(known.stamp, lambda: _reload(known), RELOAD)
+        )
         await server.start()
         _log.info("serving", address=address)
         try:
@@ -90,23 +92,9 @@ async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> 
 
 
 async def _reload(tokens: Tokens) -> None:
-    """The tokens again when their file changes, and on SIGHUP; what cannot be read leaves the old ones in force."""
-    hangup = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    while True:
-        try:
-            async with asyncio.timeout(RELOAD):
-                await hangup.wait()
-        except TimeoutError:
-            pass
-        hangup.clear()
-        try:
-            if tokens.reload():
-                _log.info("tokens reloaded")
-        except Misconfigured as error:
-            _log.error("tokens not reloaded", detail=str(error))
-
-
-def _tell(event: str, origin: str, detail: str) -> None:
-    EVENTS.labels(event, origin).inc()
-    _log.warning(event, origin=origin, detail=detail)
+    """The tokens again; what cannot be read leaves the old ones in force."""
+    try:
+        if tokens.reload():
+            _log.info("tokens reloaded")
+    except Misconfigured as error:
+        _log.error("tokens not reloaded", detail=str(error))

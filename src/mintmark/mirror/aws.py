@@ -24,6 +24,7 @@ from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.note import parse_vkey
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ def _wanted(trust: Mapping[str, Sequence[Verifier]], event: Mapping[str, Any]) -
     """The logs that an event or its messages name, by origin or short name; all where none is named."""
     bodies = [json.loads(record["body"]) for record in event.get("Records", []) if "body" in record] or [event]
     names = {name for body in bodies for name in body.get("logs", [])}
-    return {origin: keys for origin, keys in trust.items() if not names or {origin, origin.rsplit("/", 1)[-1]} & names}
+    return {origin: keys for origin, keys in trust.items() if not names or {origin, short_name(origin)} & names}
 
 
 def _trust() -> dict[str, Sequence[Verifier]]:

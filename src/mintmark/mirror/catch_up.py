@@ -104,7 +104,7 @@ class CatchUp:
         return RunningCounts(number, live, Edge.load(number, await self.store.v1_tiles(progress.id, keys)))
 
     async def _accept(self, state: _State, source: Source, note: bytes) -> Checkpoint:
-        """Moves the trusted head to `note`. Raises NotAvailableYet for an older head that fits ours: stale, not a lie."""
+        """Moves the trusted head to `note`. Raises NotAvailableYet for an older head that fits: stale, not a lie."""
         seen = open_checkpoint(note, self.origin, self._verifiers)
         trusted = state.trusted.head
         if trusted is None or seen.size == trusted.size:

@@ -226,7 +226,7 @@ class LogTask:
         self.lost(address)
         if stop:
             self._leased, self.stopped = 0.0, self.lie
-        self._worker.tell("contradiction", self.origin, f"{address}: {lie}")
+        self._worker.on_event("contradiction", self.origin, f"{address}: {lie}")
 
     def _preferred(self) -> list[GuardedSource]:
         kind = self._known().kind

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from mintmark.aio import Backoff
 from mintmark.errors import MintmarkError, Misconfigured, NotAvailableYet, Unavailable
 from mintmark.mirror.log_task import LogTask
-from mintmark.mirror.worker import KINDS, backoff
+from mintmark.mirror.worker import BACKOFF_FIRST, BACKOFF_MAX, KINDS
 from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
@@ -88,19 +89,19 @@ async def _kinds(worker: Worker) -> dict[tuple[str, str], str]:
 async def _reach(worker: Worker, log: LogTask, kinds: dict[tuple[str, str], str]) -> LogResult:
     target, before = await _offer(worker, log, kinds), await _size(worker, log.origin)
     error: MintmarkError | None = NotAvailableYet(f"no source offers {log.origin}") if target is None else None
-    failures = 0
+    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
     while target is not None:
         try:
             async with asyncio.timeout(max(worker.deadline - monotonic(), 0) + GRACE):
                 delay = await log.attempt()
-            error, failures = None, 0
+            error = None
+            backoff.reset()
         except TimeoutError:  # no error where the run got somewhere: the next one goes on from there
             if await _size(worker, log.origin) == before:
                 error = Unavailable("the time was over before anything was written; give it more")
             break
         except MintmarkError as trouble:
-            error, failures = trouble, failures + 1
-            delay = backoff(failures)
+            error, delay = trouble, backoff.next()
         if delay is None or log.stopped is not None or monotonic() + delay > worker.deadline:
             break
         await asyncio.sleep(delay)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import grpc
 import structlog
-from prometheus_client import Counter
 
+from mintmark.aio import reload_on_change
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.run_once import NOTHING, LogResult, once
 from mintmark.mirror.worker import Worker
@@ -30,6 +29,7 @@ from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.head_listener import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
+from mintmark.telemetry import event_sink
 from mintmark.tlog.cosignature import KINDS as COSIGNERS
 from mintmark.tlog.keys import public_key
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 24
 RELOAD = 2.0  # seconds between looks at the files
-EVENTS = Counter("mintmark_mirror_events_total", "Troubles and contradictions that a worker met", ["event", "origin"])
 
 _log = structlog.get_logger("mintmark.mirror")
+_on_event = event_sink("mirror")
 
 
 class FollowConfig(NamedTuple):
@@ -80,7 +80,7 @@ async def serve_mirror(
     ):
         _say(worker.trust)
         tasks.create_task(worker.run())
-        tasks.create_task(_reload(worker, clients, trusting))
+        tasks.create_task(reload_on_change(trusting.stamp, lambda: _reload(worker, clients, trusting), RELOAD))
         if feed is not None:
             tasks.create_task(feed.run())
 
@@ -121,7 +121,7 @@ async def _worker(
             sources = clients.of(following.sources)
             store = ReadStore(pool)
             named = name or _name()
-            yield Worker(named, store, sources, following.trust, cosigners=cosigners, tell=_tell), clients
+            yield Worker(named, store, sources, following.trust, cosigners=cosigners, on_event=_on_event), clients
     finally:
         await clients.keep(())
 
@@ -141,11 +141,6 @@ def _name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def _tell(event: str, origin: str, detail: str) -> None:
-    EVENTS.labels(event, origin).inc()
-    (_log.error if event == "contradiction" else _log.warning)(event, origin=origin, detail=detail)
-
-
 def _say(trust: Mapping[str, Sequence[Verifier]]) -> None:
     """What is followed from now on, for whoever reads the log."""
     if trust:
@@ -155,30 +150,16 @@ def _say(trust: Mapping[str, Sequence[Verifier]]) -> None:
 
 
 async def _reload(worker: Worker, clients: _Clients, trusting: KeySource) -> None:
-    """Keys and configuration again, on SIGHUP and when their files change; what cannot be read leaves the old in
-    force.
-    """
-    hangup = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    stamp = trusting.stamp()
-    while True:
-        try:
-            async with asyncio.timeout(RELOAD):
-                await hangup.wait()
-        except TimeoutError:
-            if trusting.stamp() == stamp:
-                continue
-        hangup.clear()
-        stamp = trusting.stamp()
-        try:
-            following = trusting.load()
-            check_cosigners(worker.cosigners, following.trust)
-        except MintmarkError as error:
-            _log.error("configuration not reloaded", detail=str(error))
-        else:
-            _say(following.trust)
-            worker.follow(following.trust, clients.of(following.sources))
-            await clients.keep(following.sources)
+    """Keys and configuration again; what cannot be read leaves the old in force."""
+    try:
+        following = trusting.load()
+        check_cosigners(worker.cosigners, following.trust)
+    except MintmarkError as error:
+        _log.error("configuration not reloaded", detail=str(error))
+    else:
+        _say(following.trust)
+        worker.follow(following.trust, clients.of(following.sources))
+        await clients.keep(following.sources)
 
 
 @asynccontextmanager

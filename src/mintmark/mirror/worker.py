@@ -18,6 +18,7 @@ from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from mintmark.aio import Backoff
 from mintmark.errors import Busy, MintmarkError, Unavailable
 from mintmark.mirror.log_task import STOPPED, LogTask
 from mintmark.mirror.priority import ForegroundGate
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Signer, Verifier
 
-BACKOFF, BACKOFF_MOST = 0.2, 10.0  # seconds, doubled a failure, with jitter
+BACKOFF_FIRST, BACKOFF_MAX = 0.2, 10.0  # seconds
 STEADY = 10.0  # seconds of a stream after which its end is a failure like the first
 POLL = 2.0  # seconds between looks at a source that answers and gives no stream
 BEAT = 2.0  # seconds between heartbeats
@@ -41,7 +42,7 @@ KINDS = {1: "opaque", 2: "register"}  # as on the wire
 class Worker:
     """Follows the logs of `trust` (origin -> verifiers) from `sources`, in order of preference, into one read database.
 
-    `tell(event, origin, detail)` hears of troubles and contradictions: the shell logs and counts them.
+    `on_event(event, origin, detail)` hears of troubles and contradictions: the shell logs and counts them.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class Worker:
         trust: Mapping[str, Sequence[Verifier]],
         *,
         cosigners: Sequence[Signer] = (),
-        tell: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
-        self.name, self.store, self.cosigners, self.tell = name, store, cosigners, tell
+        self.name, self.store, self.cosigners, self.on_event = name, store, cosigners, on_event
         self.deadline = float("inf")  # on the monotonic clock: no step goes on beyond it
         self.trust = trust
         self.peers = {source.address: GuardedSource(source) for source in sources}
@@ -81,7 +82,7 @@ class Worker:
                 await self.store.release(self.name)
                 await self.store.notices.told()
         except (MintmarkError, TimeoutError):
-            self.tell("trouble", "", "leases were not given back; they end by themselves")
+            self.on_event("trouble", "", "leases were not given back; they end by themselves")
 
     def follow(self, trust: Mapping[str, Sequence[Verifier]], sources: Sequence[Source]) -> None:
         """Follows these logs from these sources from now on; a log that is trusted no more is left as it stands."""
@@ -110,16 +111,18 @@ class Worker:
 
     async def _watch(self, peer: GuardedSource) -> None:
         """One stream for all logs of a source; polls while a stream cannot be had."""
-        failures = 0
+        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
         while True:
             began = monotonic()
             try:
                 await self._stream(peer)
             except Exception as error:  # noqa: BLE001  # no source ends a worker
                 self._unheard(peer, error)
-            failures = 1 if monotonic() - began > STEADY else failures + 1
-            delay = POLL if await self._poll(peer) else backoff(failures)
-            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
+            if monotonic() - began > STEADY:
+                backoff.reset()
+            polled = await self._poll(peer)
+            delay = POLL * random.uniform(0.5, 1) if polled else backoff.next()  # noqa: S311  # jitter
+            await asyncio.sleep(delay)
 
     async def _stream(self, peer: GuardedSource) -> None:
         async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
@@ -158,7 +161,7 @@ class Worker:
 
     async def _follow(self, log: LogTask) -> None:
         """Waits for moves, steps, backs off; for ever."""
-        failures = 0
+        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOPPED if log.distrusted else None):
@@ -168,10 +171,9 @@ class Worker:
             try:
                 if log.verifiers:
                     delay = await log.attempt()
-                failures = 0
+                backoff.reset()
             except Exception as error:  # noqa: BLE001  # no log ends a worker
-                failures += 1
-                delay = backoff(failures)
+                delay = backoff.next()
                 if isinstance(error, Busy):
                     delay = max(delay, error.retry_after * random.uniform(1, 1.5))  # noqa: S311  # jitter
                 await self._trouble(log, error)
@@ -181,11 +183,11 @@ class Worker:
 
     async def _trouble(self, log: LogTask, error: Exception) -> None:
         reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
-        self.tell("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
+        self.on_event("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:
             await self.store.trouble(log.origin, reason, log.offered)
         except MintmarkError as lost:
-            self.tell("trouble", log.origin, str(lost))
+            self.on_event("trouble", log.origin, str(lost))
 
     async def _beat(self) -> None:
         """Says that this worker lives, and counts who else does: leases are shared evenly."""
@@ -195,10 +197,5 @@ class Worker:
                 mine, every, workers = await self.store.shares(self.name, ALIVE)
                 self._surplus = mine - -(-every // max(workers, 1))
             except Exception as error:  # noqa: BLE001  # a database that is away for a while ends no worker
-                self.tell("trouble", "", str(error))
+                self.on_event("trouble", "", str(error))
             await asyncio.sleep(BEAT)
-
-
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    return float(min(BACKOFF * 2 ** min(failures - 1, 10), BACKOFF_MOST)) * random.uniform(0.5, 1)  # noqa: S311  # jitter

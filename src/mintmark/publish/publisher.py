@@ -127,7 +127,7 @@ class Publisher:
             LogVerifier(self._log.origin, self._verifiers, published, Edge()).accept(head.note, proof)
 
     async def _compare_behind(self, ours: Checkpoint, published: Checkpoint) -> None:
-        """More is published than is here: the same log, or a fork, by the tiles there. Raises NotAvailableYet or Fork."""
+        """More is published than is here: by the tiles, the same log or a fork. Raises NotAvailableYet or Fork."""
         spans = prove.consistency_spans(ours.size, published.size)
         keys = sorted(prove.needed(spans))
         found = await asyncio.gather(*(self._shelf.get(_path(*key, published.size)) for key in keys))

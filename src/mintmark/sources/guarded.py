@@ -1,7 +1,7 @@
 """A source as one worker knows it: how long it is waited for, how its refusals are told, and lanes of its own.
 
 A source that is asked may hang, answer with any status, or send what is no message at all. None of this says anything
-about the log, so all of it becomes Unavailable (or NotFound, NotAvailableYet or Busy, where it says so): the next source
+about the log, so all of it becomes Unavailable (or NotFound, NotAvailableYet, Busy where it says so): the next source
 is asked. One that did so is asked last for a while, so that the logs that come after do not wait for it too.
 
 The lanes bound what one source can have a worker do at once, and so a slow source holds up nobody but itself.

@@ -26,6 +26,7 @@ from mintmark.sources.http_files import HttpFiles
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH
 from mintmark.tlog.note import parse_note
+from mintmark.tlog.origin import short_name
 from mintmark.tlog.tile import Tile, entries_path, items_path, path, tile_width
 from mintmark.tlog.treehead import TreeHead, parse_text
 from mintmark.tlog.trust import Bundle
@@ -62,7 +63,7 @@ def open_source(address: str) -> RpcClient | TilesSource:
 
 def expand(sources: Iterable[str], origins: Iterable[str]) -> list[str]:
     """The addresses of sources for these logs: a URL with `{name}` in it is one for each."""
-    names = [origin.rpartition("/")[2] for origin in sorted(origins)]
+    names = [short_name(origin) for origin in sorted(origins)]
     each = ([s.replace("{name}", name) for name in names] if "{name}" in s else [s] for s in sources)
     return [address for addresses in each for address in addresses]
 

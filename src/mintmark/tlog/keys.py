@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 from mintmark.errors import Malformed
 from mintmark.tlog import algorithms, signed
 from mintmark.tlog import text as texts
+from mintmark.tlog.origin import short_name
 from mintmark.tlog.treehead import MAX_NAME
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def check_name(name: str) -> None:
 def check_origin(origin: str) -> None:
     """Raises Malformed for what is no log's origin: no name of a key, or one without a last segment to be called by."""
     check_name(origin)
-    if origin.rsplit("/", 1)[-1] in ("", ".", ".."):
+    if short_name(origin) in ("", ".", ".."):
         raise Malformed(f"{origin!r} is no origin: its last segment is the log's name, and cannot be empty or dots")
 
 

@@ -15,9 +15,10 @@ from urllib.parse import quote
 import click
 
 from mintmark.cli.options import client_options
-from mintmark.cli.output import answer, run, state_directory, write_durably
+from mintmark.cli.output import answer, run, state_directory
 from mintmark.cli.read.checkpoint import describe
 from mintmark.errors import BadSignature, Malformed, Misconfigured, Untrusted
+from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from mintmark.cli.options import Target, TrustedLog

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from mintmark.cli.options import client_options
-from mintmark.cli.output import durable, progress, run
+from mintmark.cli.output import progress, run
+from mintmark.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

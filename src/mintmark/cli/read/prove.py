@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 import click
 
 from mintmark.cli.options import client_options
-from mintmark.cli.output import answer, run, write_durably
+from mintmark.cli.output import answer, run
 from mintmark.errors import Misconfigured, NotFound, ProofError, Unavailable
+from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from mintmark.cli.options import Target, TrustedLog

@@ -16,6 +16,7 @@ from mintmark.cli.options import dir_option, json_option, key_argument, trust_op
 from mintmark.cli.output import answer
 from mintmark.config.key_files import check_keylike
 from mintmark.errors import BadSignature, Malformed, Misconfigured, NotAvailableYet
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
@@ -105,7 +106,7 @@ def _keys(checkpoint: bytes, vkeys: tuple[str, ...], trust: Path) -> tuple[str, 
     files = {file.stem: file for file in trust.glob("*.vkey")}
     if not files:
         raise Misconfigured(f"no keys are in {trust}; give the log's key with --vkey")
-    verifiers = read_vkeys(files[name]) if (name := origin.rsplit("/", 1)[-1]) in files else ()
+    verifiers = read_vkeys(files[name]) if (name := short_name(origin)) in files else ()
     if not verifiers or verifiers[0].name != origin:
         raise BadSignature(f"no key of {origin!r} is trusted here ({trust}); if you trust it, give its key with --vkey")
     return origin, verifiers

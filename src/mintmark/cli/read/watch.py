@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
 
-FIRST, MOST = 0.5, 10.0  # seconds of back-off while the server is away
+BACKOFF_FIRST, BACKOFF_MAX = 0.5, 10.0  # seconds, while the server is away
 
 
 @click.command()
@@ -35,21 +35,24 @@ def watch(names: tuple[str, ...], where: Target, as_json: bool) -> None:
 
 
 async def _watch(where: Target, logs: list[TrustedLog], as_json: bool) -> None:
+    from mintmark.aio import Backoff
     from mintmark.tlog.edge import Edge
     from mintmark.tlog.trust import LogVerifier
 
     watched = {log.origin: LogVerifier(log.origin, log.verifiers, None, Edge()) for log in logs}
-    delay = FIRST
+    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
     async with where.client() as client:
         while True:
             try:
                 async for head in _heads(client, watched):
-                    delay = FIRST
+                    backoff.reset()
                     answer(as_json, describe(head), f"{head.origin} {head.size} {head.root.hex()}")
             except Unavailable as error:
+                delay = backoff.next()
                 echo(f"{error}; trying again in {delay:.1f} s")
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, MOST)
+                await asyncio.sleep(delay)
+            else:
+                await asyncio.sleep(backoff.next())
 
 
 async def _heads(client: RpcClient, watched: dict[str, LogVerifier]) -> AsyncIterator[Checkpoint]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from mintmark.aio import Backoff
 from mintmark.cli.output import echo
 from mintmark.cli.run.up_files import Databases
 from mintmark.errors import MintmarkError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-FIRST, MOST, STEADY = 0.1, 5.0, 10.0  # seconds: back-off, and the life after which it starts anew
+BACKOFF_FIRST, BACKOFF_MAX = 0.1, 5.0  # seconds
+STEADY = 10.0  # seconds of life after which the back-off begins anew
 
 
 @asynccontextmanager
@@ -37,11 +39,13 @@ async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
 
 
 async def _keep(server: EmbeddedServer) -> None:
-    delay = FIRST
+    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
     while True:
         began = monotonic()
         reason = await server.wait()
-        delay = FIRST if monotonic() - began > STEADY else min(delay * 2, MOST)
+        if monotonic() - began > STEADY:
+            backoff.reset()
+        delay = backoff.next()
         echo(f"Postgres ended ({reason}) and starts again in {delay:.1f} s; its log is {server.log}")
         await _restart(server, delay)
 
@@ -53,6 +57,6 @@ async def _restart(server: EmbeddedServer, delay: float) -> None:
             await server.start()
         except MintmarkError as error:
             echo(f"Postgres does not start yet: {error}")
-            delay = MOST
+            delay = BACKOFF_MAX
         else:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from mintmark.cli import exits
 from mintmark.cli.options import json_option
 from mintmark.cli.output import answer, run, run_until_stopped
 from mintmark.cli.run.supervisor import tether
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,20 +31,10 @@ config_option = click.option(
 
 def _begin() -> None:
     """What servers share: they end with the `up` that started them, and log to stderr, as stdout is for results."""
+    from mintmark.telemetry import log_to_stderr
+
     tether()
     log_to_stderr()
-
-
-def log_to_stderr() -> None:
-    """One line an event. A traceback goes without the values of its variables: they are long, and may be secret."""
-    import structlog
-    from structlog.dev import ConsoleRenderer, plain_traceback
-
-    console = ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
-    structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[*structlog.get_config()["processors"][:-1], console],
-    )
 
 
 def _run_server(server: Coroutine[Any, Any, None]) -> None:
@@ -120,7 +110,7 @@ def _why(log: LogResult) -> str:
     """What kept a log back, and what there is to do."""
     if not log.lied:
         return f"; {log.error}" if log.error else ""
-    name, reason = log.origin.rsplit("/", 1)[-1], log.error or "by a source, which is not asked any more"
+    name, reason = short_name(log.origin), log.error or "by a source, which is not asked any more"
     what = "stopped" if log.stopped else "contradicted"
     return f"; {what}: {reason}; see `mintmark evidence {name}`, and once you have decided, `mintmark resume {name}`"
 

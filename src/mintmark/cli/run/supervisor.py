@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
+from mintmark.aio import Backoff
 from mintmark.cli.output import echo
 from mintmark.errors import MintmarkError
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIRST, MOST, STEADY = 0.2, 5.0, 10.0  # seconds: back-off, and the life after which it starts anew
+BACKOFF_FIRST, BACKOFF_MAX = 0.2, 5.0  # seconds
+STEADY = 10.0  # seconds of life after which the back-off begins anew
 PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
 PARENT = "MINTMARK_PARENT"  # the process id of the `up` that a server ends with
 _PR_SET_PDEATHSIG = 1
@@ -103,16 +105,17 @@ class Supervisor:
             self._failure.set_exception(error)
 
     async def _keep(self, child: Child) -> None:
-        delay = FIRST
+        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
         while True:
             began = monotonic()
             code = await _run(child)
             if code >= 0 and not self.settled:
                 raise MintmarkError(f"{child.name} did not start: {child.last_words()}")
-            delay = FIRST if monotonic() - began > STEADY else delay
+            if monotonic() - began > STEADY:
+                backoff.reset()
+            delay = backoff.next()
             echo(f"{child.name} ended ({_reason(code)}) and starts again in {delay:.1f} s; its log is {child.log}")
             await asyncio.sleep(delay)
-            delay = min(delay * 2, MOST)
 
 
 async def _run(child: Child) -> int:

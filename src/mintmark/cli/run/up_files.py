@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.auth.tokens import RIGHTS, format_token
-from mintmark.cli.output import write_durably
 from mintmark.cli.run.ports import reach
 from mintmark.errors import Misconfigured
+from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

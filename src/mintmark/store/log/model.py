@@ -27,8 +27,3 @@ class Head:
     size: int
     root: bytes
     note: bytes
-
-
-def short_name(origin: str) -> str:
-    """The last segment of an origin: a log's name in a deployment."""
-    return origin.rsplit("/", 1)[-1]

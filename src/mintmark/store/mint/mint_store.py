@@ -17,10 +17,11 @@ from psycopg import errors as pg
 
 from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotFound, Rejected, Unavailable
 from mintmark.store.log.log_store import LogStore
-from mintmark.store.log.model import Head, Log, short_name
+from mintmark.store.log.model import Head, Log
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.origin import short_name
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from psycopg.rows import class_row
 
 from mintmark.errors import Misconfigured, NotFound, Untrusted
 from mintmark.store.log.log_store import LogStore
-from mintmark.store.log.model import short_name
 from mintmark.store.mirror.commit import commit_batch
 from mintmark.store.mirror.model import Evidence, Heartbeat, LogStatus, Progress
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Mapping

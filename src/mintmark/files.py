@@ -1,0 +1,58 @@
+"""Files that are there as a whole or not at all: written beside, synced, moved into place, and the directory synced."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mintmark.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
+
+    What is no file, a terminal say, is written to as it is; a link stays, and what it leads to is replaced.
+
+    Raises FileExistsError where a file is and `replace` is false; Misconfigured where nothing can be written.
+    """
+    if replace and path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve() if replace else path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be written: {error.strerror}; choose another place") from error
+    try:
+        with os.fdopen(file, "wb") as stream:
+            os.fchmod(file, mode)
+            yield stream
+            stream.flush()
+            os.fsync(file)
+        (os.replace if replace else os.link)(temporary, path)
+        _sync_directory(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
+    """Writes a file as a whole: after a crash the old bytes are there or the new ones (see `durable`)."""
+    with durable(path, mode=mode, replace=replace) as stream:
+        stream.write(data)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,39 @@
+"""What the shells tell of their work: log lines and counters. Nothing below a shell imports this."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import Counter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    EventSink = Callable[[str, str, str], None]  # event, origin, detail
+
+_ERRORS = frozenset(("contradiction", "defect"))
+
+
+def log_to_stderr() -> None:
+    """One line an event. A traceback goes without the values of its variables: they are long, and may be secret."""
+    from structlog.dev import ConsoleRenderer, plain_traceback
+
+    console = ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*structlog.get_config()["processors"][:-1], console],
+    )
+
+
+def event_sink(server: str) -> EventSink:
+    """Logs and counts the events of a server ("mint", "mirror"): once a process for each."""
+    counter = Counter(f"mintmark_{server}_events_total", f"Events that a {server} met", ["event", "origin"])
+    log = structlog.get_logger(f"mintmark.{server}")
+
+    def on_event(event: str, origin: str, detail: str) -> None:
+        counter.labels(event, origin).inc()
+        (log.error if event in _ERRORS else log.warning)(event, origin=origin, detail=detail)
+
+    return on_event

@@ -20,6 +20,7 @@ from mintmark.register.rsf import read_rsf
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
+from mintmark.store.registers.register_store import ReadLimits
 from mintmark.tlog.note import generate_skey
 from tests.support import evolving
 from tests.support.lighthouse import ROWS
@@ -92,6 +93,11 @@ async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API over the published registers."""
     async with connect(app) as client:
         yield client
+
+
+def limit(app: App, monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    """Gives the store of an application other limits, for one test."""
+    monkeypatch.setattr(app.registers.store, "limits", ReadLimits(**limits))
 
 
 def connect(app: App, host: str = "registers.test") -> httpx.AsyncClient:

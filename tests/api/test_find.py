@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.store.registers import change_pages, record_pages
+from tests.api.conftest import limit
 from tests.support import evolving
 from tests.support.published_facts import NAMES, facts, listed
 from tests.support.read_back import get, pages
@@ -24,14 +24,12 @@ ROWS = evolving.rows()
 
 
 @pytest.fixture(params=["few", "many", "window"])
-def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def bounds(request: pytest.FixtureRequest, rooms: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """How a page is read: matches sorted, entries walked in order, entries walked in windows that end early."""
-    if request.param != "few":
-        monkeypatch.setattr(record_pages, "FEW", 2)
+    limits = {} if request.param == "few" else {"sorted_records": 2}
     if request.param == "window":
-        monkeypatch.setattr(record_pages, "WINDOW", 11)
-        monkeypatch.setattr(record_pages, "LARGE", 100)
-        monkeypatch.setattr(change_pages, "WINDOW", 11)
+        limits |= {"window_entries": 11, "large_register": 100}
+    limit(rooms._transport.app, monkeypatch, **limits)
 
 
 def having(field: str, value: str, size: int) -> dict[str, Standing]:
@@ -163,7 +161,7 @@ async def test_what_a_cursor_says_is_checked(rooms: httpx.AsyncClient) -> None:
 
 async def test_a_long_walk_by_numbers_is_refused(rooms: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page 10,000 by its number would read all pages before it; the next links do not."""
-    monkeypatch.setattr(record_pages, "WINDOW", 20)
+    limit(rooms._transport.app, monkeypatch, window_entries=20)
     answer = await rooms.get("/room/records?page-index=4&page-size=9")
     assert answer.status_code == 400
     assert "next links" in answer.json()["detail"]

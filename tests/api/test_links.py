@@ -14,8 +14,8 @@ from rdflib import Literal, URIRef
 from rdflib.namespace import XSD
 
 from mintmark.register import canonical
-from mintmark.store.registers import links
-from tests.api.conftest import ELSEWHERE, connect, mirror, opened, world
+from mintmark.store.registers.register_store import ReadLimits
+from tests.api.conftest import ELSEWHERE, connect, limit, mirror, opened, world
 from tests.support.lighthouse import ROWS, define_field, define_register, system, user
 from tests.support.published_facts import NAMES, Link, facts
 from tests.support.read_back import Page, get, pages, read_ttl
@@ -74,11 +74,11 @@ async def test_web_links_are_shown(client: httpx.AsyncClient, published: object)
 
 
 @session
-@pytest.mark.parametrize("large", [links.LARGE, 10])
+@pytest.mark.parametrize("large", [ReadLimits().large_register, 10])
 async def test_what_refers_to_a_record_is_what_links_to_it(
     client: httpx.AsyncClient, published: object, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "LARGE", large)
+    limit(client._transport.app, monkeypatch, large_register=large)
     for register, key in [("government-organisation", "D2"), ("country", "GB"), ("register", "country")]:
         wanted = {
             (name, link.field, link.record)

@@ -17,8 +17,7 @@ import uvicorn
 
 from mintmark.api.formats import archive
 from mintmark.register import canonical
-from mintmark.store.registers import bulk
-from tests.api.conftest import connect, mirror, opened, world
+from tests.api.conftest import connect, limit, mirror, opened, world
 from tests.support.lighthouse import define_field, define_register, system, user
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ async def length(app: App, path: str, *headers: tuple[bytes, bytes]) -> int:
 async def test_memory_does_not_grow_with_the_register(
     plot: App, path: str, headers: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "BATCH", 200)
+    limit(plot, monkeypatch, batch_rows=200)
     monkeypatch.setattr(archive, "_IN_MEMORY", 10_000)
     peaks = []
     for size in (SMALL, LARGE - 1):
@@ -101,7 +100,7 @@ async def test_memory_does_not_grow_with_the_register(
 
 
 async def test_a_client_that_has_gone_is_not_read_for(plot: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "BATCH", 100)
+    limit(plot, monkeypatch, batch_rows=100)
     parts = 0
     gone = asyncio.Event()
 
@@ -156,7 +155,7 @@ async def test_a_client_sees_that_a_stream_broke_off(plot: App) -> None:
 
 
 async def test_every_row_of_many_batches_comes_once(plot: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "BATCH", 100)  # of which LARGE is a multiple
+    limit(plot, monkeypatch, batch_rows=100)  # of which LARGE is a multiple
     async with connect(plot) as client:
         lines = (await client.get("/plot/download-records.jsonl")).text.splitlines()
         assert len(set(lines)) == len(lines) == LARGE - 3

@@ -54,7 +54,7 @@ async def test_status_of_a_log_that_lags_says_by_how_much_and_why(
 ) -> None:
     world = register(count=300)
     await once(worker(read_store, [world], world), 5)
-    await read_store.trouble(world.origin, "the item of entry 310 was withheld", 350)
+    await read_store.status.trouble(world.origin, "the item of entry 310 was withheld", 350)
     config = mirror_config(tmp_path, read_db, ["127.0.0.1:1"], world)
     (log,) = json.loads((await spawn("status", "--config", config, "--json")).out)["logs"]
     assert (log["state"], log["lag"], log["known"]) == ("behind", 50, 350)

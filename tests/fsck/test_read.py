@@ -10,14 +10,14 @@ import pytest
 
 from mintmark.errors import Fork, MintmarkError, NotAvailableYet, ProofError
 from mintmark.fsck.check import Checked, check_log
-from mintmark.fsck.logs import Keyed
+from mintmark.fsck.findings import KeyedLog
 from mintmark.fsck.rebuild import rebuild
-from mintmark.fsck.repair import Mended, repair
+from mintmark.fsck.repair import RepairResult, repair
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.fsck.transactions import reading
 from tests.support.places import TABLES, LiveWorld, add_records, mirror, register, rows
 from tests.support.world import Lie, World, serve
 
@@ -64,10 +64,10 @@ async def source(world: World) -> AsyncIterator[RpcClient]:
         yield client
 
 
-async def mended(store: ReadStore, world: World) -> Mended:
+async def mended(store: ReadStore, world: World) -> RepairResult:
     """Repairs from the world, over gRPC."""
     async with source(world) as client:
-        return await repair(store.pool, Keyed(await store.log(world.origin), world.verifiers), client)
+        return await repair(store.pool, KeyedLog(await store.log(world.origin), world.verifiers), client)
 
 
 async def damage(store: ReadStore, *statements: str) -> None:

@@ -15,7 +15,7 @@ from mintmark.errors import MintmarkError
 from mintmark.fsck.check import Checked, check_log
 from mintmark.mirror.run_once import once
 from mintmark.store.connection.pool import open_pool
-from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.fsck.transactions import reading
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support.places import TABLES, add_records, mirror, register, rows, served, worker
 

@@ -13,7 +13,7 @@ import pytest
 from mintmark.fsck.check import Checked, check_log
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
-from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.fsck.transactions import reading
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support.places import add_records, mirror, register
 

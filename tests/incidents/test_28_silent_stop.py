@@ -59,7 +59,7 @@ async def test_a_follower_that_is_stuck_shows_as_behind_and_by_how_long(
 
 async def noticed(store: ReadStore, stuck: World, well: World) -> bool:
     """Whether the one is complete, and something is said of the other."""
-    status = {log.origin: log for log in await store.status()}
+    status = {log.origin: log for log in await store.status.status()}
     return status[well.origin].head == well.size and status[stuck.origin].error is not None
 
 
@@ -71,15 +71,15 @@ async def test_a_follower_that_is_gone_leaves_no_heartbeat_and_a_head_that_ages(
     running = asyncio.create_task(worker(read_store, [world], world).run())
     await until_shown(read_store, world)
     async with asyncio.timeout(10):
-        while not await read_store.beats():  # noqa: ASYNC110  # a database
+        while not await read_store.leases.beats():  # noqa: ASYNC110  # a database
             await asyncio.sleep(0.05)
     alive = await told(read_db, tmp_path, world)
     assert alive[1]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert not await read_store.beats(), "one that ends says so"
+    assert not await read_store.leases.beats(), "one that ends says so"
     world.append([b"nobody comes for this"])
-    assert not await read_store.evidence(1)
+    assert not await read_store.evidence.evidence(1)
     async with read_store.pool.connection() as conn:  # an hour passes
         for table, column in (("heartbeat", "at"), ("head", "at"), ("progress", "at"), ("lease", "until")):
             await conn.execute(f"update {table} set {column} = {column} - interval '1 hour'".encode())
@@ -101,7 +101,7 @@ async def test_the_time_behind_counts_from_this_stop_and_not_from_an_earlier_one
             world.lie = Lie.WITHHOLD_ITEM
             add_records(world, 100)
             async with asyncio.timeout(20):
-                while (await read_store.status())[0].error is None:  # noqa: ASYNC110  # a database
+                while (await read_store.status.status())[0].error is None:  # noqa: ASYNC110  # a database
                     await asyncio.sleep(0.05)
             if again:
                 break

@@ -58,7 +58,7 @@ async def test_a_mirror_whose_own_copy_is_damaged_says_so_and_blames_nobody(read
         await conn.execute(damage[table].encode())
     with pytest.raises(Misconfigured, match="run mintmark fsck"):
         await CatchUp(read_store, world.origin, world.verifiers).step(world, world.notes[-1], "register")
-    assert await read_store.evidence(1) == []
+    assert await read_store.evidence.evidence(1) == []
     assert (await read_store.head(1)).size == 300
 
 

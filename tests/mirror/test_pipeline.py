@@ -94,7 +94,7 @@ async def test_a_log_that_is_stopped_midway_holds_whole_batches_and_no_more(
 ) -> None:
     async def stop() -> None:
         log = (await read_store.progress(world.origin)).id
-        await read_store.contradict(log, Conflict("why"), "source:1", stop=True)
+        await read_store.evidence.contradict(log, Conflict("why"), "source:1", stop=True)
 
     with pytest.raises(Conflict):
         await CatchUp(read_store, world.origin, world.verifiers).step(

@@ -161,7 +161,7 @@ async def test_a_daemon_follows_what_is_published(
                     add_records(world, step)
                     await published(one, tmp_path, world)
                     await until_shown(second, world)
-            assert await second.evidence(1) == []
+            assert await second.evidence.evidence(1) == []
             database = second.pool.conninfo
     assert await digest(database) == await digest(one)
 
@@ -189,7 +189,7 @@ async def outcome(second: ReadStore, static: TilesSource, world: World) -> str:
         return "Unavailable"
     if not reached.lied:
         return "" if reached.done else "NotAvailableYet"
-    await second.resume(1)
+    await second.evidence.resume(1)
     return str(reached.error).partition(":")[0]
 
 
@@ -250,7 +250,7 @@ async def test_a_published_fork_is_refused_and_both_notes_are_kept(
                 reached = await run_once(second, [static], other, 10)
         assert (reached.done, reached.lied) == (False, True)
         assert await rows(second, *WRITTEN) == before
-        (kept,) = await second.evidence(1)
+        (kept,) = await second.evidence.evidence(1)
         assert (kept.kind, kept.source) == ("Fork", static.address)
         assert set(kept.notes) == {world.notes[-1], other.notes[-1]}
 
@@ -278,7 +278,7 @@ async def test_a_node_that_is_behind_is_no_contradiction(
                 seen = asked
                 while asked < seen + 10:  # noqa: ASYNC110  # another thread
                     await asyncio.sleep(0.02)
-            assert await second.evidence(1) == []
+            assert await second.evidence.evidence(1) == []
 
 
 async def test_an_older_head_of_another_tree_is_shown_to_the_mirror(tmp_path: Path) -> None:

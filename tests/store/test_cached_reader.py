@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import MintmarkError, NotAvailableYet
-from mintmark.store.log import tile_cache
-from mintmark.store.log.cached_reader import CachedLogReader
+from mintmark.store.log.cached_reader import CachedLogReader, TileCache
 from tests.support.logs import Written, users
 
 if TYPE_CHECKING:
@@ -38,16 +37,15 @@ async def test_a_head_that_covers_what_is_asked_for_may_be_an_older_one(read_sto
     assert [(await reads.head(1, size)).size for size in (5, 10, 11, 5, 0)] == [10, 10, 20, 20, 20]
 
 
-async def test_upper_tiles_outlive_those_at_the_foot(read_store: ReadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_upper_tiles_outlive_those_at_the_foot(read_store: ReadStore) -> None:
     log, asked = Written(read_store, "opaque"), []
     await log.write(users(0, 1024))
-    monkeypatch.setattr(tile_cache, "KEPT", 4)
 
     async def fetch(addresses: Sequence[tuple[int, int, int]]) -> dict[int, bytes]:
         asked.extend(addresses)
         return await read_store.tiles_at(addresses)
 
-    cache = tile_cache.TileCache(fetch)
+    cache = TileCache(fetch, max_tiles=4)
     for turn in range(12):
         keys = [(0, turn % 4), (1, 0)]
         assert await cache.get(1, keys, 1024) == await read_store.tiles(1, keys)
@@ -65,14 +63,15 @@ async def test_a_tile_is_as_wide_as_the_size_asks_for(read_store: ReadStore) -> 
         await reads.tiles(1, [(0, 7)], 3000)
 
 
-async def test_a_tile_that_was_mended_is_right_again(read_store: ReadStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, reads = Written(read_store, "opaque"), CachedLogReader(read_store)
+async def test_a_tile_that_was_mended_is_right_again(read_store: ReadStore) -> None:
+    log, reads = Written(read_store, "opaque"), CachedLogReader(read_store, max_tile_age=0.5)
     await log.write(users(0, 300))
     sound = (await read_store.tiles(1, [(0, 0)]))[0, 0]
     await _put(read_store, bytes(len(sound)))
     assert (await reads.tiles(1, [(0, 0)], 300))[0, 0] != sound
     await _put(read_store, sound)
-    monkeypatch.setattr(tile_cache, "FRESH", 0.0)
+    assert (await reads.tiles(1, [(0, 0)], 300))[0, 0] != sound
+    await asyncio.sleep(0.6)
     assert (await reads.tiles(1, [(0, 0)], 300))[0, 0] == sound
 
 

@@ -18,8 +18,8 @@ from mintmark.fsck.rebuild import rebuild
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import direct, open_pool
-from mintmark.store.fsck import fsck_store
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.fsck import transactions
+from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support.logs import Written, erasures, users
 from tests.support.oracle import check_log
@@ -126,10 +126,10 @@ async def test_moves_are_found_by_polling_where_no_notice_can_come(pooled: str) 
 
 async def test_a_rebuild_and_a_mirror_of_the_same_log_both_end(pooled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mirror comes when the log is locked, and would take every session that is left."""
-    world, locked, frozen = World("world.example/log"), asyncio.Event(), fsck_store._frozen
+    world, locked, frozen = World("world.example/log"), asyncio.Event(), transactions._frozen
     world.append([os.urandom(8) for _ in range(300)])
 
-    async def later(connections: Sequence[Connection]) -> fsck_store.FsckStore:
+    async def later(connections: Sequence[Connection]) -> transactions.FsckStore:
         locked.set()
         await asyncio.sleep(1)
         return await frozen(connections)
@@ -140,7 +140,7 @@ async def test_a_rebuild_and_a_mirror_of_the_same_log_both_end(pooled: str, monk
         assert await follower.step(world, world.notes[-1], "opaque")
         log = await store.log(world.origin)
         world.append([os.urandom(8) for _ in range(60_000)])
-        monkeypatch.setattr(fsck_store, "_frozen", later)
+        monkeypatch.setattr(transactions, "_frozen", later)
         rebuilding = asyncio.create_task(rebuild(pool, log, world.verifiers))
         await locked.wait()
         assert await follower.step(world, world.notes[-1], "opaque")

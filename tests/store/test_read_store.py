@@ -123,11 +123,11 @@ async def test_of_two_workers_at_once_one_writes_and_the_other_is_told(log: Writ
 async def test_a_log_that_was_stopped_takes_nothing_more_until_it_is_resumed(log: Written, read_db: str) -> None:
     await log.write(users(0, 10))
     batch = await log.grow(users(10, 20))
-    await log.store.contradict(batch.log, Conflict("why"), "source:1", stop=True)
+    await log.store.evidence.contradict(batch.log, Conflict("why"), "source:1", stop=True)
     with pytest.raises(Conflict):
         await log.store.commit_batch(batch)
     assert await checked(log, read_db) == 10
-    await log.store.resume(batch.log)
+    await log.store.evidence.resume(batch.log)
     assert await log.store.commit_batch(batch)
     assert await checked(log, read_db) == 20
 
@@ -225,13 +225,13 @@ async def test_many_workers_begin_a_log_once(read_store: ReadStore) -> None:
 
 async def test_a_lease_is_one_worker_s_until_it_runs_out(read_store: ReadStore) -> None:
     log = (await read_store.follow("a.example/x", "opaque")).id
-    claims = await asyncio.gather(*(read_store.claim(log, f"w{n}", 60) for n in range(4)))
+    claims = await asyncio.gather(*(read_store.leases.claim(log, f"w{n}", 60) for n in range(4)))
     assert claims.count(0) == 1
     assert max(claims) <= 60
     mine = f"w{claims.index(0)}"
-    assert await read_store.claim(log, mine, 0.001) == 0
+    assert await read_store.leases.claim(log, mine, 0.001) == 0
     await asyncio.sleep(0.01)
-    assert await read_store.claim(log, "other", 60) == 0
+    assert await read_store.leases.claim(log, "other", 60) == 0
 
 
 async def test_a_database_that_is_gone_is_unavailable(read_db: str) -> None:

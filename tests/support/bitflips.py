@@ -32,8 +32,8 @@ import structlog
 from psycopg import sql
 
 from mintmark.errors import Fork
-from mintmark.fsck.check import check_log, check_strays
-from mintmark.fsck.logs import keyed_logs
+from mintmark.fsck.check import check_log
+from mintmark.fsck.findings import check_strays, keyed_logs
 from mintmark.fsck.repair import repair, repair_strays
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.postgres.server import EmbeddedServer
@@ -42,7 +42,7 @@ from mintmark.register.entry import format_entry
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
-from mintmark.store.fsck.fsck_store import reading
+from mintmark.store.fsck.transactions import reading
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import sign_checkpoint
@@ -54,9 +54,9 @@ from tests.support.places import served
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from mintmark.fsck.damage import Damage
+    from mintmark.fsck.findings import Damage
     from mintmark.rpc.client import RpcClient
-    from mintmark.store.log.log_store import Pool
+    from mintmark.store.connection.pool import Pool
     from mintmark.tlog.note import Verifier
 
     Row = tuple[Any, ...]
@@ -134,8 +134,8 @@ class Copies:
         signer = parse_skey((self.keys.directory / "things.key").read_text().strip())
         notes = [sign_checkpoint(OPAQUE, 5, os.urandom(32), [signer]).note for _ in range(2)]
         log = await store.log(OPAQUE)
-        await store.contradict(log.id, Fork("two trees of 5 entries", *notes), "elsewhere:1", stop=False)
-        await store.resume(log.id)
+        await store.evidence.contradict(log.id, Fork("two trees of 5 entries", *notes), "elsewhere:1", stop=False)
+        await store.evidence.resume(log.id)
 
     async def unconstrain(self) -> None:
         """Drops what would refuse a flip that a disk does not refuse."""

@@ -20,7 +20,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.service import LogService
 from mintmark.store.log.cached_reader import CachedLogReader
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.heads import HeadListener
 from mintmark.tlog.note import generate_skey
 from tests.support.world import Announced, World, started
 
@@ -107,7 +107,7 @@ async def until_shown(store: ReadStore, *worlds: World, seconds: float = 40) -> 
     """Waits until each log's head in the database is its world's."""
     wanted = {world.origin: world.size for world in worlds}
     async with asyncio.timeout(seconds):
-        while {status.origin: status.head for status in await store.status()} != wanted:  # noqa: ASYNC110  # a database
+        while {status.origin: status.head for status in await store.status.status()} != wanted:  # noqa: ASYNC110  # a database
             await asyncio.sleep(0.05)
 
 

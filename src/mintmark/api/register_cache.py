@@ -24,7 +24,7 @@ from mintmark.register.schema import Schema
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from mintmark.store.log.head_listener import HeadListener
+    from mintmark.store.log.heads import HeadListener
     from mintmark.store.log.model import Head, Log
     from mintmark.store.registers.register_store import EntryRow, RegisterStore
 

@@ -13,7 +13,7 @@ from mintmark.api.app import App
 from mintmark.errors import Misconfigured
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.heads import HeadListener
 from mintmark.store.registers.register_store import RegisterStore
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Checking one log of a database, all of it or from an index on; and the rows that are of no log.
+"""The check of one log of a database, all of it or from an index on.
 
 The parts are in the order of trust: notes, then the tree below them, then what the entries say.
 """
@@ -12,15 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError
-from mintmark.fsck.damage import Damage, Findings
+from mintmark.fsck.findings import Damage, Findings
 from mintmark.fsck.items import ItemsCheck
 from mintmark.fsck.mint import MintCheck
 from mintmark.fsck.notes import Notes
 from mintmark.fsck.opening import Opener
 from mintmark.fsck.rows import RowsCheck
 from mintmark.fsck.tree import TreeCheck
-from mintmark.store.fsck import fsck_store as sql
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import WIDTH
@@ -37,18 +36,12 @@ if TYPE_CHECKING:
 
     Step = Callable[[int, bool], None]
 
-# The tables of either kind whose rows are a log's, by whether it is a read database.
-TABLES = {
-    True: ("head", "tile", "bundle", "progress", "checkpoint", "entry", "missing", "v1_tile"),
-    False: ("head", "tile", "bundle", "request", "definition", "clock"),
-}
-
 
 @dataclass
 class Checked:
-    """What a check of one log came to. `size` entries are there; those of [start, upto) were checked in full.
+    """The result of the check of one log with `size` entries, of which [start, upto) were checked in full.
 
-    `lied`: rows and signed notes are each sound, and do not fit together.
+    `lied`: the rows are sound, the signed notes are too, and they do not fit together: the log lied.
     """
 
     log: Log
@@ -56,12 +49,12 @@ class Checked:
     start: int
     upto: int
     damages: list[Damage]
-    known: Mapping[int, Checkpoint]  # the signed heads that stand here, by size
-    bundles: set[int] = field(default_factory=set)  # those whose entries are lost or wrong
-    items: set[int] = field(default_factory=set)  # those of which an item is
+    known: Mapping[int, Checkpoint]  # the signed heads in this database, by size
+    bundles: set[int] = field(default_factory=set)  # with entries that are lost or wrong
+    items: set[int] = field(default_factory=set)  # bundles with an item that is lost or wrong
     erased: Mapping[int, int] = field(default_factory=dict)
     lied: bool = False
-    many: bool = False  # rows are wrong: all are to be made again
+    many: bool = False  # so many rows are wrong that all are to be written again
 
 
 async def check_log(
@@ -74,12 +67,12 @@ async def check_log(
     sent: Sequence[bytes] = (),
     step: Step = lambda upto, sound: None,
 ) -> Checked:
-    """Checks a log from the bundle of index `since` on; `sent` are notes of the log that a source has,
-    `cosigners` the keys that this mirror has beside the log's.
+    """Checks a log from the bundle of index `since` on. Raises Unavailable.
 
-    `step` hears how far it got, and whether all so far is sound: whether a later check may begin there.
+    `sent` are notes of the log from a source, `cosigners` the keys of this mirror. `step` is called with the index that
+    the check reached, and True if everything before it is sound, so that a later check may begin there.
 
-    Raises MintmarkError where the rows before `since` do not let it begin there; Unavailable.
+    Raises MintmarkError where the rows before `since` are too damaged to begin there.
     """
     found = Findings(log.origin)
     mirrored = await store.mirrored()
@@ -100,24 +93,14 @@ async def check_log(
 
 
 async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -> TreeCheck:
-    """A walk over the entries from where the notes were read on. Raises as `check_log` does."""
+    """The check of the tree, from the first note that was read on. Raises as `check_log` does."""
     size = await _size(store, log, notes)
     edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
     return TreeCheck(store, log, notes.marks, size, edge, found)
 
 
-async def check_strays(store: FsckStore) -> list[Damage]:
-    """Rows that name a log that is not there."""
-    what = "rows of a log that is not there"
-    return [
-        Damage("(no log)", table, str(log), what, repair_sql.no_log(table, log))
-        for table in TABLES[await store.mirrored()]
-        for log in await store.stray_logs(table)
-    ]
-
-
 class _Walk:
-    """The entries as they stream by, past everything that looks at them."""
+    """One pass over the entries, which hands them to every check."""
 
     def __init__(self, store: FsckStore, log: Log, tree: TreeCheck, notes: Notes, found: Findings) -> None:
         self.upto = start = tree.edge.size
@@ -147,7 +130,7 @@ class _Walk:
             await self._finish()
 
     async def _take(self, read: Read) -> None:
-        """After a bundle that is damaged nothing can be said of rows: they count on from one to the next."""
+        """After a damaged bundle nothing can be said of rows: each counts on from the one before."""
         if self.upto != read.start or self.many:
             return
         if self._log.kind == "opaque":
@@ -186,28 +169,27 @@ class _Walk:
 
 
 async def _rightly_named(store: FsckStore, log: Log, mirrored: bool, found: Findings) -> Log:
-    """The log with the name and the kind that it should have: its bundles tell whether it has items."""
+    """The log with its right name and kind: the bundles tell whether it has items."""
     log, name = replace(await store.log(log.id), origin=log.origin), short_name(log.origin)
     if log.name != name:
-        fix = repair_sql.Fix(repair_sql.NAME, (log.origin, name, log.id))
+        fix = repairs.rename_log(log.id, log.origin, name)
         found("log", log.id, f"name: {log.name!r} where {name!r} belongs", fix)
-    with_items, bundles = (await store.fetch(sql.WITH_ITEMS, (log.id,)))[0]
+    with_items, bundles = await store.bundles_with_items(log.id)
     kind: LogKind = log.kind if not bundles else "register" if 2 * with_items > bundles else "opaque"
     salted = log.salted and not mirrored and kind == "register"
     if log.kind != kind:
-        fix = repair_sql.Fix(repair_sql.FLAGS, (kind, salted, log.id))
+        fix = repairs.set_log_kind(log.id, kind, salted=salted)
         found("log", log.id, f"kind: {log.kind!r}, and its bundles are of kind {kind!r}", fix)
     if log.salted != salted:
-        fix = repair_sql.Fix(repair_sql.FLAGS, (kind, salted, log.id))
+        fix = repairs.set_log_kind(log.id, kind, salted=salted)
         found("log", log.id, "salted: only a mint's register can be", fix)
     return replace(log, name=name, kind=kind, salted=salted)
 
 
 async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
-    """How many entries are there: what most rows say, the signed ones twice; and all that a head shows."""
-    ends = [(sql.BUNDLES_END, WIDTH), (sql.TILES_END, WIDTH), *([(sql.ENTRIES_END, 1)] if notes.mirrored else [])]
-    said = [index * each + more for end, each in ends for index, more in await store.fetch(end, (log.id,))]
-    votes = Counter(said) + Counter([notes.durable] if notes.durable is not None else [0])
+    """The number of entries: by a vote of the rows, where signed ones count twice; at least what a head shows."""
+    votes = Counter(await store.ends(log.id, mirrored=notes.mirrored))
+    votes += Counter([notes.durable] if notes.durable is not None else [0])
     signed = [mark for mark in notes.marks if mark.signed]
     for mark in signed:
         if votes[mark.size]:

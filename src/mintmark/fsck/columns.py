@@ -1,4 +1,4 @@
-"""Rows of a binary COPY of `entry`, taken apart: which columns differ."""
+"""The rows of a binary COPY of `entry`, taken apart into columns."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def columns(row: bytes) -> Mapping[str, bytes | int | None]:
 
 
 def text(name: str, value: bytes | int | None) -> str | bytes | int | None:
-    """A value as it is given to a statement: what is text, as that."""
+    """A value as the parameter of a statement: text as text."""
     return value.decode() if name in TEXTS and isinstance(value, bytes) else value
 
 
 def differing(expected: bytes, stored: bytes) -> str:
-    """What is stored and what belongs there, for each column that differs; empty if none does."""
+    """For each column that differs, the stored and the right value; empty if none differs."""
     right, kept = columns(expected), columns(stored)
     return "; ".join(
         f"{name}: {_show(kept[name])} where {_show(right[name])} belongs" for name in NAMES if right[name] != kept[name]

@@ -1,8 +1,8 @@
-"""Items and erasures of a register: which are there, which were erased, and which are lost.
+"""The check of a register's items: stored, erased, or lost.
 
-an item that is empty, and an entry behind it that erases it     erased
-an item that is empty, and no such entry                         lost
-an item that an entry erases, and that is there                  should not be
+an empty item, and a later entry that erases it     erased
+an empty item, and no such entry                    lost
+an item that is there, and a later entry erases     to be removed
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from mintmark.errors import Malformed, ProofError
 from mintmark.register.entry import erased_index
 from mintmark.register.item import item_hash
 from mintmark.register.kernel import open_rows
-from mintmark.store.fsck import fsck_store as sql
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.register.entry import Row
     from mintmark.store.fsck.fsck_store import FsckStore
     from mintmark.store.log.model import Log
@@ -36,18 +35,18 @@ class ItemsCheck:
     log: Log
     start: int
     found: Findings
-    bundles: set[int] = field(default_factory=set)  # those with an item that is wrong or lost
+    bundles: set[int] = field(default_factory=set)  # with an item that is wrong or lost
     unknown: set[int] = field(default_factory=set)  # indices of wrong items
     erased: dict[int, int] = field(default_factory=dict)  # index -> the entry that erases it
     _empty: set[int] = field(default_factory=set)
 
     @property
     def unexplained(self) -> bool:
-        """Whether an item was empty that no entry met so far erases."""
+        """True if an item was empty and no entry so far erases it."""
         return not self._empty <= self.erased.keys()
 
     def open(self, row: Bundle) -> list[Row]:
-        """The rows of a bundle whose entries are right; a wrong item is noted, and taken for none."""
+        """The rows of a bundle whose entries are right; a wrong item is noted, and left out."""
         first, hashes = row.index * WIDTH, leaf_hashes(row.entries)
         try:
             rows = open_rows(first, 0, hashes, row.entries, row.items)
@@ -80,7 +79,7 @@ class ItemsCheck:
         return bundle.join(items)
 
     async def finish(self, mirrored: bool, shown: int) -> None:
-        """What can be said when every erasure has been seen; one of an item that is not `shown` yet may still come."""
+        """Compares items and erasures, now that all are known. Beyond the head `shown` erasures may still come."""
         for index in sorted(index for index in self._empty - self.erased.keys() if index < shown):
             what = f"items: the one of entry {index} is lost, and no entry erases it"
             self.found("bundle", index // WIDTH, what)
@@ -99,21 +98,20 @@ class ItemsCheck:
             kept = [index for index in indices if items[index % WIDTH] and index not in self.unknown]
             for index in kept:
                 items[index % WIDTH] = b""
-            fix = repair_sql.Fix(repair_sql.ITEMS, (bundle.join(items), self.log.id, at))
+            fix = repairs.set_bundle_items(self.log.id, at, bundle.join(items))
             for index in kept:
                 self.found("bundle", at, f"items: entry {self.erased[index]} erased that of {index}", fix)
 
     async def _missing(self) -> None:
         expected: dict[int, int | None] = dict.fromkeys(self._empty)
         expected.update(self.erased)
-        args = {"log": self.log.id, "start": self.start, "indices": list(expected)}
-        stored: dict[int, int | None] = dict(await self.store.fetch(sql.MISSING, args))
+        stored = await self.store.missing(self.log.id, self.start, list(expected))
         for index in sorted(expected.keys() | stored.keys()):
             if index not in expected:
-                fix = repair_sql.no_row("missing", self.log.id, index)
+                fix = repairs.delete_row("missing", self.log.id, index)
                 self.found("missing", index, "its item is there", fix)
                 continue
-            fix = repair_sql.Fix(repair_sql.MISSING, (self.log.id, index, expected[index]))
+            fix = repairs.put_missing(self.log.id, index, expected[index])
             if index not in stored:
                 self.found("missing", index, "lost", fix)
             elif stored[index] != expected[index]:

@@ -1,8 +1,8 @@
-"""A bundle against its tile: which of the two says the hashes that were signed.
+"""The check of a bundle against its tile: one of the two has the hashes that were signed.
 
-The tile above judges: what folds to its hash is right, the other is damaged. At the right edge, where nothing is above,
-a signed root does. Where the tile is lost and the one above does not agree with the bundle, the bundle is taken at its
-word until the next signed root tells which of them is wrong (`doubted`).
+The tile above decides: what folds to its hash is right, the other is damaged. At the right edge no tile is above, and a
+signed root decides. Where the tile is lost and the one above does not agree with the bundle, the bundle is believed
+until the next signed root tells which of them is wrong (`doubted`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.fsck.notes import Mark
     from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
     from mintmark.store.log.model import Log, TileKey
@@ -31,7 +31,7 @@ Hashed = tuple["Bundle", bytes | Malformed]
 
 @dataclass
 class LeavesCheck:
-    """The bundles of one log of `size`, with their tiles. `unsure`: one was met whose hashes nobody knows."""
+    """The bundles of a log of `size`, with their tiles. `unsure`: the hashes of a bundle are unknown."""
 
     store: FsckStore
     log: Log
@@ -39,11 +39,11 @@ class LeavesCheck:
     size: int
     found: Findings
     bundles: set[int] = field(default_factory=set)  # those to be restored
-    doubted: dict[int, bytes] = field(default_factory=dict)  # bundle -> the hashes it says
+    doubted: dict[int, bytes] = field(default_factory=dict)  # bundle -> the hashes of its entries
     unsure: bool = False
 
     async def judge(self, index: int, row: Hashed | None, stored: StoredTile | None, edge: Edge) -> bytes:
-        """The leaf hashes of a bundle, by whichever of it and its tile is right; `edge` is that of what was judged."""
+        """The right leaf hashes of a bundle, from its entries or its tile; `edge` is the edge of all bundles before."""
         width = tile.tile_width(0, index, self.size)
         said = self._leaves(index, row, width)
         kept = stored.hashes if stored is not None else b""
@@ -66,13 +66,13 @@ class LeavesCheck:
         return kept if len(kept) == width * HASH else said or bytes(width * HASH)
 
     def believe(self) -> None:
-        """A signed root agrees with all that was taken so far."""
+        """Believes the doubted bundles: a signed root agrees with everything so far."""
         for index, said in self.doubted.items():
             self.tile_damage((0, index), None, "lost", said)
         self.doubted.clear()
 
     def doubt(self) -> None:
-        """No signed root does, so that the bundles are to be restored."""
+        """Gives the doubted bundles up: no signed root agrees, and a source must restore them."""
         for index in self.doubted:
             self._neither(index, True)
         self.unsure = self.unsure or bool(self.doubted)
@@ -84,7 +84,7 @@ class LeavesCheck:
         self.found("tile", f"0/{index}", what)
 
     def _leaves(self, index: int, row: Hashed | None, width: int) -> bytes | None:
-        """The leaf hashes that a bundle says; None where it says none."""
+        """The leaf hashes of a bundle's entries; None where they cannot be read."""
         if row is None:
             self._bundle_damage(index, "lost")
             return None
@@ -94,13 +94,13 @@ class LeavesCheck:
             self._bundle_damage(index, f"entries: {wrong}")
             return None
         if stored.width != width:
-            fix = repair_sql.Fix(repair_sql.WIDTH, (width, self.log.id, index))
+            fix = repairs.set_bundle_width(self.log.id, index, width)
             self.found("bundle", index, f"width: {stored.width} where {width} belong", fix)
         self._check_items(index, stored, width)
         return hashes
 
     def _check_items(self, index: int, row: Bundle, width: int) -> None:
-        """As many items as entries, or none at all; what they are is `items`' to check."""
+        """Checks that a register has as many items as entries, and an opaque log none; `items` checks the items."""
         try:
             if self.log.kind == "register":
                 bundle.cut(row.items, width)
@@ -110,7 +110,7 @@ class LeavesCheck:
             self._bundle_damage(index, f"items: {error}")
 
     async def _above(self, level: int, index: int) -> bytes:
-        """The hash of a tile, as the tile above it says; nothing at the right edge."""
+        """The hash of a tile in the tile above it; empty at the right edge."""
         upper = (level + 1, index // WIDTH)
         stored = (await self.store.tiles("tile", self.log.id, [upper])).get(upper)
         at = index % WIDTH * HASH
@@ -119,30 +119,30 @@ class LeavesCheck:
         return stored.hashes[at : at + HASH]
 
     def _leads(self, hashes: bytes, upper: bytes, index: int, edge: Edge) -> bool:
-        """Whether a bundle's hashes lead to what is above them: the next tile's hash, or at the edge a signed root."""
+        """True if the hashes of a bundle fold to the hash above them or, at the edge, lead to a signed root."""
         if upper:
             return fold(hashes) == upper
         signed = {mark.root for mark in self.marks if mark.signed and mark.size == index * WIDTH + len(hashes) // HASH}
         return edge.size == index * WIDTH and edge.extend(hashes)[0].root() in signed
 
     def _bundle_damage(self, index: int, what: str) -> None:
-        """A source mends it."""
+        """Notes a bundle that a source must restore."""
         self.bundles.add(index)
         self.found("bundle", index, what)
 
     def tile_damage(self, key: TileKey, stored: StoredTile | None, what: str, right: bytes | None) -> None:
-        """Notes a tile that is not what it should be, if that is known."""
-        fix = None if right is None else repair_sql.tile("tile", self.log.id, key, right)
+        """Notes a damaged tile; `right` are its right hashes, None where nobody knows them."""
+        fix = None if right is None else repairs.put_tile("tile", self.log.id, key, right)
         self.found("tile", f"{key[0]}/{key[1]}", what if stored is not None else "lost", fix)
 
     def check_width(self, key: TileKey, stored: StoredTile | None, width: int) -> None:
-        """The width beside a tile whose hashes are right."""
+        """Checks the width beside a tile whose hashes are right."""
         if stored is not None and stored.width != width:
             self.tile_damage(key, stored, f"width: {stored.width} where {width} belong", stored.hashes)
 
 
 def hashed(rows: Sequence[Bundle]) -> dict[int, Hashed]:
-    """Bundles by index, with their leaf hashes, if they have any: all hashed at once."""
+    """Bundles by index, each with its leaf hashes or the error of its entries: all hashed at once."""
     counted = [(row, _count(row.entries)) for row in rows]
     hashes = BytesIO(leaf_hashes(b"".join([row.entries for row, count in counted if isinstance(count, int)])))
     return {row.index: (row, hashes.read(count * HASH) if isinstance(count, int) else count) for row, count in counted}

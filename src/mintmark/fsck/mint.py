@@ -1,8 +1,8 @@
-"""What a mint keeps beside its logs, against the entries: definitions, clocks, and the requests of the last week.
+"""The check of a mint's own rows against the entries: definitions, clocks, and the requests of the last week.
 
-Every entry came by one request, and requests are forgotten oldest first. So those that are there lie end to end, up to
-the last entry, and what one of them says wrong is read from those beside it. A request's id is its client's: nothing
-says what it was. Its digest is of what the client sent: of an opaque log, those are the entries.
+Every entry came by one request, and requests are deleted oldest first. So the stored ones lie end to end, up to the
+last entry, and a wrong place of one of them is known from its neighbours. A request's id is its client's: a wrong one
+cannot be repaired. Its digest is of what the client sent: of an opaque log, these are the entries.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from typing import TYPE_CHECKING
 from mintmark.fsck.requests import StoredRequest, laid
 from mintmark.register.entry import erased_index
 from mintmark.register.item import SALT
-from mintmark.store.fsck import fsck_store as sql
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.register.entry import Row
     from mintmark.store.fsck.fsck_store import FsckStore
+    from mintmark.store.fsck.repairs import Fix
     from mintmark.store.log.model import Log
     from mintmark.tlog.trust import Bundle
 
-SALTED = f'{{"{SALT}":"'.encode()  # how a salted item begins: no name sorts before it
+SALTED_ITEM_PREFIX = f'{{"{SALT}":"'.encode()  # no other name sorts before it
 
 
 @dataclass
 class MintCheck:
-    """The rows of one log that only a mint has. What they should be is gathered entry by entry, from `start` on."""
+    """The rows of one log that only a mint has. What they should be is collected entry by entry, from `start` on."""
 
     store: FsckStore
     log: Log
     start: int
     found: Findings
-    requests: list[StoredRequest] = field(default_factory=list)  # end to end, as they should be
+    requests: list[StoredRequest] = field(default_factory=list)  # as they should be, end to end
     definitions: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
     clocks: dict[str, str] = field(default_factory=dict)
-    _salts: set[bool] = field(default_factory=set)  # whether user items begin with one
-    _parts: list[bytes] = field(default_factory=list)  # of the request that is being read
-    _at: int = 0  # its place in `requests`
+    _salts: set[bool] = field(default_factory=set)  # whether user items are salted
+    _parts: list[bytes] = field(default_factory=list)  # the entries so far of the request at `_at`
+    _at: int = 0  # in `requests`
 
     @classmethod
     async def begin(cls, store: FsckStore, log: Log, size: int, start: int, found: Findings) -> MintCheck:
-        """Ready for the entry at `start`; the requests have been checked but for their digests."""
+        """A check ready for the entry at `start`; the requests are checked, except their digests."""
         check = cls(store, log, start, found)
-        rows = {row[0]: StoredRequest(*row) for row in await store.fetch(sql.REQUESTS, (log.id,))}
+        rows = {row[0]: StoredRequest(*row) for row in await store.requests(log.id)}
         check.requests, end = laid(rows.values(), size), None
         for right in check.requests:
             row = rows[right.id]
@@ -71,7 +71,7 @@ class MintCheck:
                 continue
             self.clocks[entry.type] = max(entry.timestamp, self.clocks.get(entry.type, ""))
             if entry.type == "user" and row.item is not None:
-                self._salts.add(row.item.startswith(SALTED))
+                self._salts.add(row.item.startswith(SALTED_ITEM_PREFIX))
             if entry.type == "system" and entry.item_hash is not None and erased_index(entry.key) is None:
                 self.definitions[entry.key] = (row.index, row.item)
 
@@ -102,13 +102,13 @@ class MintCheck:
             self._salt()
 
     async def _definitions(self) -> None:
-        stored = {key: (index, item) for key, index, item in await self.store.fetch(sql.DEFINITIONS, (self.log.id,))}
+        stored = await self.store.definitions(self.log.id)
         for key in stored.keys() - self.definitions.keys():
             if not 0 <= stored[key][0] < self.start:
-                fix = repair_sql.Fix(repair_sql.DROP_DEFINITION, (self.log.id, key))
+                fix = repairs.delete_definition(self.log.id, key)
                 self.found("definition", key, "no entry defines it", fix)
         for key, (index, item) in self.definitions.items():
-            right = None if item is None else repair_sql.Fix(repair_sql.DEFINITION, (self.log.id, key, index, item))
+            right = None if item is None else repairs.put_definition(self.log.id, key, index, item)
             if key not in stored:
                 self.found("definition", key, "lost", right)
             elif stored[key][0] != index:
@@ -117,26 +117,22 @@ class MintCheck:
                 self.found("definition", key, "item: it is not the one that its entry has", right)
 
     async def _clocks(self) -> None:
-        """Of what came before `start`, a clock may tell a later time than all entries that were seen."""
-        stored: dict[str, str] = dict(await self.store.fetch(sql.CLOCKS, (self.log.id,)))
+        """Compares the clocks. Entries before `start` were not read: a clock may be later than those that were."""
+        stored = await self.store.clocks(self.log.id)
         for kind in stored.keys() | self.clocks.keys():
             kept, right = stored.get(kind), self.clocks.get(kind)
             if kept == right or (self.start and kept is not None and kept > (right or "")):
                 continue
-            values = (self.log.id, kind)
-            fix = (
-                repair_sql.Fix(repair_sql.CLOCK, (*values, right))
-                if right
-                else repair_sql.Fix(repair_sql.DROP_CLOCK, values)
-            )
+            log = self.log.id
+            fix = repairs.put_clock(log, kind, right) if right else repairs.delete_clock(log, kind)
             self.found("clock", kind, f"timestamp: {kept or 'nothing'} where {right or 'nothing'} belongs", fix)
 
     def _salt(self) -> None:
-        """All items of records have one, or none has."""
+        """Checks that the log is marked as salted if its user items are: all of them are, or none."""
         if self._salts == {not self.log.salted}:
-            fix = repair_sql.Fix(repair_sql.FLAGS, (self.log.kind, not self.log.salted, self.log.id))
+            fix = repairs.set_log_kind(self.log.id, self.log.kind, salted=not self.log.salted)
             self.found("log", self.log.id, f"salted: {self.log.salted} where {not self.log.salted} belongs", fix)
 
 
-def _fix(log: Log, right: StoredRequest) -> repair_sql.Fix:
-    return repair_sql.Fix(repair_sql.REQUEST, (right.first, right.count, right.digest, log.id, right.id))
+def _fix(log: Log, right: StoredRequest) -> Fix:
+    return repairs.set_request(log.id, right.id, right.first, right.count, right.digest)

@@ -1,6 +1,6 @@
-"""The signed notes of a log: which roots they vouch for, and which rows about them are wrong.
+"""The signed notes of a log: the roots that they vouch for, and the wrong rows about them.
 
-A note stands in several rows, so that one of them can be mended from another.
+A note stands in several rows, so that one of them can be repaired from another.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mintmark.fsck.opening import Opened, Opener
-from mintmark.store.fsck import fsck_store as sql
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.store.log.model import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.store.fsck.fsck_store import FsckStore
-    from mintmark.store.fsck.repair_sql import Fix
+    from mintmark.store.fsck.repairs import Fix
     from mintmark.store.log.model import Log
     from mintmark.tlog.checkpoint import Checkpoint
 
     Stored = tuple[Any, ...]  # a row
 
-PROVEN = ("Fork", "Rollback")  # evidence whose notes the log itself signed
+SIGNED_EVIDENCE = ("Fork", "Rollback")  # kinds of evidence with notes that the log itself signed
 
 
 class Mark(NamedTuple):
-    """A row that says what the root was at some size; `signed` by a key that is here."""
+    """The root at a size, as a row says it; `signed` by a key that is known here."""
 
     table: str
     key: str
@@ -39,7 +38,7 @@ class Mark(NamedTuple):
 
 @dataclass
 class Notes:
-    """What the notes of a log say."""
+    """The notes of one log."""
 
     log: Log
     opener: Opener
@@ -54,7 +53,7 @@ class Notes:
 
     @property
     def durable(self) -> int | None:
-        """The size that the rows are said to reach."""
+        """The size that the rows reach, as `progress` says, or the head of a mint; None where that row is lost."""
         if self.mirrored:
             return self.progresses[0][0][0] if self.progresses else None
         if not self.heads:
@@ -63,15 +62,15 @@ class Notes:
         return opened.head.size if opened.head is not None else int(row[0])
 
     async def read(self, store: FsckStore, sent: Iterable[bytes]) -> None:
-        """Opens every note; `sent` are notes that a source has."""
-        for row in await store.fetch(sql.HEAD, (self.log.id,)):
+        """Opens every note; `sent` are notes from a source."""
+        for row in await store.heads(self.log.id):
             self.heads.append((row, self._read("head", "", row[2])))
         if self.mirrored:
-            for row in await store.fetch(sql.PROGRESS, (self.log.id,)):
+            for row in await store.progress(self.log.id):
                 self.progresses.append((row, self._read("progress", "", row[1])))
-            for row in await store.fetch(sql.CHECKPOINTS, (self.log.id, self.start)):
+            for row in await store.checkpoints(self.log.id, self.start):
                 self.checkpoints.append((row, self._read("checkpoint", str(row[0]), row[1])))
-            for id_, kind, notes in await store.fetch(sql.EVIDENCE, (self.log.id,)):
+            for id_, kind, notes in await store.evidence(self.log.id):
                 self._evidence(id_, kind, notes)
         for note in sent:
             self._know(self.opener.open(note))
@@ -90,15 +89,15 @@ class Notes:
             self.known.setdefault(opened.head.size, opened.head)
 
     def _evidence(self, id_: int, kind: str, notes: Sequence[bytes]) -> None:
-        opened = [self.opener.open(note) if kind in PROVEN else Opened(None) for note in notes]
+        opened = [self.opener.open(note) if kind in SIGNED_EVIDENCE else Opened(None) for note in notes]
         right = [each.head.note if each.head is not None else note for each, note in zip(opened, notes, strict=True)]
         for each in opened:
             if each.wrong and not each.strange:
-                fix = repair_sql.Fix(repair_sql.EVIDENCE, (right, id_)) if each.head is not None else None
+                fix = repairs.set_evidence_notes(id_, right) if each.head is not None else None
                 self.found("evidence", id_, f"notes: {each.wrong}", fix)
 
     def judge(self, size: int) -> None:
-        """Finds what is wrong in these rows, now that it is known how many entries there are."""
+        """Finds the wrong rows, now that the number of entries is known."""
         self._judge_head(size)
         if self.mirrored:
             self._judge_progress(size)
@@ -107,7 +106,7 @@ class Notes:
 
     @property
     def shown(self) -> int:
-        """The size of the largest head that readers were shown here."""
+        """The size of the largest head that readers of this database saw."""
         heads = [opened.head.size for _, opened in [*self.heads, *self.checkpoints] if opened.head is not None]
         return max(heads, default=0)
 
@@ -130,17 +129,17 @@ class Notes:
         if self.mirrored and head.size < self.shown:
             self.found("head", "", f"size: {head.size}, and the head of {self.shown} entries was shown", fix)
         if self.mirrored and head.size >= self.start and head.size not in self._sizes():
-            kept = repair_sql.Fix(repair_sql.PUT_CHECKPOINT, (self.log.id, head.size, head.note))
+            kept = repairs.put_checkpoint(self.log.id, head.size, head.note)
             self.found("checkpoint", head.size, "lost", kept)
 
     def _sizes(self) -> set[int]:
-        """Those of the checkpoints, by their notes and by what stands beside these."""
+        """The sizes of the checkpoints, by their notes and by the column beside them."""
         noted = {opened.head.size for _, opened in self.checkpoints if opened.head is not None}
         return noted | {row[0] for row, _ in self.checkpoints}
 
     def _head_fix(self, size: int) -> Fix | None:
         right = self.known.get(size)
-        return None if right is None else repair_sql.head(self.log.id, Head(right.size, right.root, right.note))
+        return None if right is None else repairs.put_head(self.log.id, Head(right.size, right.root, right.note))
 
     def _judge_progress(self, size: int) -> None:
         fix = self._progress_fix(size)
@@ -160,14 +159,14 @@ class Notes:
                 self.found("progress", "", f"size: {stored} where the rows hold {size} entries", fix)
 
     def _progress_fix(self, size: int) -> Fix | None:
-        """The pending note is the largest that is known: what a source may be asked for next."""
+        """The right row: its pending note is the largest known one, which the next entries must lead to."""
         for _, opened in self.progresses:
             if opened.head is not None and opened.head.size >= size:
-                return repair_sql.Fix(repair_sql.PROGRESS, (self.log.id, size, opened.head.note, opened.head.size))
+                return repairs.put_progress(self.log.id, size, opened.head.note, opened.head.size)
         right = max(self.known.values(), key=lambda head: head.size, default=None)
         if right is None or right.size < size:
             return None
-        return repair_sql.Fix(repair_sql.PROGRESS, (self.log.id, size, right.note, right.size))
+        return repairs.put_progress(self.log.id, size, right.note, right.size)
 
     def _judge_checkpoint(self, row: Stored, opened: Opened) -> None:
         stored, _ = row
@@ -180,9 +179,8 @@ class Notes:
             self.found("checkpoint", stored, what, self._checkpoint_fix(stored, right))
 
     def _checkpoint_fix(self, stored: int, right: Checkpoint | None) -> Fix:
-        """The row as it should be; none where that is there already, or where nobody knows what was signed."""
+        """The right row; none where it is there already, or where nobody knows what was signed."""
         others = {row[0] for row, _ in self.checkpoints} - {stored}
         if right is None or right.size in others:
-            return repair_sql.Fix(repair_sql.DROP_CHECKPOINT, (self.log.id, stored))
-        values = {"right": right.size, "note": right.note, "log": self.log.id, "size": stored}
-        return repair_sql.Fix(repair_sql.CHECKPOINT, values)
+            return repairs.delete_checkpoint(self.log.id, stored)
+        return repairs.set_checkpoint(self.log.id, stored, right.size, right.note)

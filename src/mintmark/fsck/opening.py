@@ -1,7 +1,7 @@
-"""Opening notes that may be damaged, or signed by keys that are no longer here.
+"""Notes that may be damaged, or signed by keys that are no longer known here.
 
-A note with one flipped bit is mended by its own signature: no other bytes than those that were signed verify. A line
-by a key that is not here is no damage, for keys are changed; but one that is almost by a key of ours is.
+A note with one flipped bit is repaired by its own signature: only the bytes that were signed verify. A signature line
+by an unknown key is no damage, for keys change; a line that is almost by a known key is.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.note import Signature, Verifier
 
-MENDED = 64  # notes that are tried, each some thousand signatures
-STRANGE = "none of the signatures is by a key that is here"
-ALMOST = "a signature line that is almost by a key that is here"
+MAX_REPAIRED_NOTES = 64  # each takes some thousand signature checks
+UNKNOWN_KEYS = "none of the signatures is by a key that is here"
+ALMOST_KNOWN_KEY = "a signature line that is almost by a key that is here"
 
 
 class Opened(NamedTuple):
-    """A note that was read: the head that it says, if it can be known, and what is wrong with its bytes.
+    """A note: its head, if it can be known, and what is wrong with its bytes.
 
-    Nobody here can tell whether a `strange` one was signed.
+    A `strange` note is signed by unknown keys alone: nobody here can tell whether the log signed it.
     """
 
     head: Checkpoint | None
@@ -37,36 +37,36 @@ class Opened(NamedTuple):
 
 @dataclass
 class Opener:
-    """Opens the notes of one log. Cosigners vouch for nothing; their lines are checked."""
+    """Opens the notes of one log. The lines of cosigners are checked, and vouch for nothing."""
 
     origin: str
     verifiers: Sequence[Verifier]
     cosigners: Sequence[Verifier] = ()
-    tries: int = MENDED
+    tries: int = MAX_REPAIRED_NOTES  # repairs that are left
 
     def open(self, note: bytes) -> Opened:
-        """The head of a note, mended if need be."""
+        """The head of a note, repaired if need be."""
         try:
             head = self._open(note)
         except BadSignature as error:
-            said = self._said(note)
-            return Opened(said, STRANGE, strange=True) if said else Opened(self._mended(note), str(error))
+            claimed = self._claimed(note)
+            return Opened(claimed, UNKNOWN_KEYS, strange=True) if claimed else Opened(self._repaired(note), str(error))
         except (Untrusted, Malformed) as error:
-            return Opened(self._mended(note), str(error))
+            return Opened(self._repaired(note), str(error))
         if head.note == note:
             return Opened(head)
         if self._almost(note):
-            return Opened(self._mended(note) or head, ALMOST)
+            return Opened(self._repaired(note) or head, ALMOST_KNOWN_KEY)
         return Opened(Checkpoint(head.origin, head.size, head.root, note))
 
     def _open(self, note: bytes) -> Checkpoint:
-        """The head, with the note of the lines that are verified."""
+        """The head, with a note of the verified lines alone."""
         head = open_checkpoint(note, self.origin, self.verifiers)
         whole = open_note(note, [*self.verifiers, *self.cosigners])
         return Checkpoint(head.origin, head.size, head.root, format_note(*whole))
 
-    def _said(self, note: bytes) -> Checkpoint | None:
-        """What a note says that is signed by strangers alone."""
+    def _claimed(self, note: bytes) -> Checkpoint | None:
+        """The head in a note signed by unknown keys alone; None where the note is damaged."""
         try:
             head = parse_text(parse_note(note)[0])
         except Malformed:
@@ -76,7 +76,7 @@ class Opener:
         return Checkpoint(*head, note=note)
 
     def _almost(self, note: bytes) -> bool:
-        """Whether a line that is not verified differs from one by a key of ours in no more than a byte."""
+        """True if a line that does not verify differs in at most one byte from a line by a known key."""
         ours = [_beginning(key.name, key.key_id) for key in (*self.verifiers, *self.cosigners)]
         return any(
             len(other) == len(key) and sum(a != b for a, b in zip(key, other, strict=True)) <= 1
@@ -96,8 +96,8 @@ class Opener:
             left.remove(line)
         return left
 
-    def _mended(self, note: bytes) -> Checkpoint | None:
-        """The head of the note that differs from these bytes in one bit, and is signed throughout; if there is one."""
+    def _repaired(self, note: bytes) -> Checkpoint | None:
+        """The head of the fully verified note that differs from these bytes in one bit; None where there is none."""
         if self.tries == 0:
             return None
         self.tries -= 1
@@ -114,5 +114,5 @@ class Opener:
 
 
 def _beginning(name: str, key_id: bytes) -> bytes:
-    """A signature line up to where the key ends: one flipped bit of the line is one byte of it."""
+    """A signature line up to the end of its key id: one flipped bit of the line is one byte of it."""
     return name.encode() + b" " + format_base64(key_id + b"\0\0")[:6]

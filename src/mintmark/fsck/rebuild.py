@@ -1,8 +1,8 @@
-"""The projection of a log made again from its bundles, byte for byte as a mirror wrote it.
+"""The projection of a log, made again from its bundles, byte for byte as a mirror wrote it.
 
-One transaction: rows are taken away and written anew, and whoever reads meanwhile reads the old ones. Of an opaque log,
-whose rows stand each for itself, those stay that are right. Bundles are checked against the signed roots as they are
-read; where one is damaged, nothing is written.
+One transaction deletes the rows and writes new ones; readers read the old ones meanwhile. Of an opaque log the right
+rows stay, for each stands alone. Bundles are checked against the signed roots as they are read; where one is damaged,
+nothing is written.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError, ProofError
 from mintmark.fsck.check import open_tree
-from mintmark.fsck.damage import Findings
+from mintmark.fsck.findings import Findings
 from mintmark.fsck.notes import Notes
 from mintmark.fsck.opening import Opener
 from mintmark.register.kernel import open_rows
 from mintmark.register.reduce import BatchProjection, RunningCounts
-from mintmark.store.fsck.fsck_store import rebuilding
+from mintmark.store.fsck.transactions import rebuilding
 from mintmark.tlog.kernel import WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 
-MEND = "mend it first: mintmark fsck --repair-from SOURCE"
+REPAIR_HINT = "mend it first: mintmark fsck --repair-from SOURCE"
 
 
 async def rebuild(
     pool: Pool, log: Log, verifiers: Sequence[Verifier], step: Callable[[int], None] = lambda entries: None
 ) -> int:
-    """Makes the rows of a log in a read database again; how many entries it has. `step` hears of entries.
+    """Writes the rows of a log in a read database again; returns its number of entries.
 
-    The pool gives three connections.
+    Takes three connections of the pool. `step` is called with each number of further entries that are done.
 
-    Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Nothing was written then.
+    Raises MintmarkError where a bundle or a tile is damaged; Unavailable. Then nothing was written.
     """
     async with rebuilding(pool, log.id) as (store, reader):
         return await rebuild_rows(store, reader, log, verifiers, step)
@@ -51,7 +51,7 @@ async def rebuild_rows(
     store: FsckStore, reader: FsckStore, log: Log, verifiers: Sequence[Verifier],
     step: Callable[[int], None] = lambda entries: None,
 ) -> int:  # fmt: skip
-    """The same, within a transaction that is there already; `reader` reads what it sees of bundles and tiles."""
+    """As `rebuild`, within a transaction of the caller; `reader` reads the bundles and tiles."""
     found, counts = Findings(log.origin), RunningCounts()
     notes = Notes(log, Opener(log.origin, verifiers, tries=0), found, mirrored=True)
     await notes.read(reader, ())
@@ -69,7 +69,7 @@ async def rebuild_rows(
                 await store.put_leaves(log.id, read.start, read.hashes)
             step(read.end - read.start)
     if found.damages:
-        raise MintmarkError(f"{found.damages[0]}; {MEND}")
+        raise MintmarkError(f"{found.damages[0]}; {REPAIR_HINT}")
     return tree.size
 
 
@@ -81,4 +81,4 @@ def _opened(log: Log, read: Read) -> list[Row]:
             for row in open_rows(part.index * WIDTH, 0, leaf_hashes(part.entries), part.entries, part.items)
         ]
     except (ProofError, Malformed) as error:
-        raise MintmarkError(f"{log.origin}: {error}; {MEND}") from error
+        raise MintmarkError(f"{log.origin}: {error}; {REPAIR_HINT}") from error

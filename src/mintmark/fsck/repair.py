@@ -1,10 +1,10 @@
-"""Mending a log of a database, in one transaction: a check, then right rows for wrong ones, until a check finds none.
+"""The repair of a log of a database, in one transaction: a check, then right rows for wrong ones, and so on.
 
-    bundles   from a source, proven against the log's key (`restore`)          then, from these,
-    tiles, rows, counts, notes …   as the check says that they should be
+    bundles                        from a source, proven against the log's key (`restore`); then, from these,
+    tiles, rows, counts, notes …   as the check says
 
-No other writes the log meanwhile; readers go on reading what was there. Where a round mends nothing more, what is left
-is reported: an item that no source has, a request whose id nobody knows.
+It ends when a check finds nothing, or nothing less than before: an item that no source has, a request whose id nobody
+knows. No other writes the log meanwhile; readers read the old rows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Fork, NotAvailableYet
-from mintmark.fsck.check import check_log, check_strays
+from mintmark.fsck.check import check_log
+from mintmark.fsck.findings import check_strays
 from mintmark.fsck.rebuild import rebuild_rows
 from mintmark.fsck.restore import restored
-from mintmark.store.fsck import repair_sql
-from mintmark.store.fsck.fsck_store import FsckStore, writing
+from mintmark.store.fsck import repairs
+from mintmark.store.fsck.fsck_store import FsckStore
+from mintmark.store.fsck.transactions import writing
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import LogVerifier
@@ -26,32 +28,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mintmark.fsck.check import Checked
-    from mintmark.fsck.damage import Damage
-    from mintmark.fsck.logs import Keyed
+    from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.pool import Pool
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 
-ROUNDS = 8
-TREE = {"bundle", "tile"}  # all else is made from them
-NOTES = {"head", "progress", "checkpoint"}  # what they say is true of whole bundles only
+MAX_ROUNDS = 8
+TREE_TABLES = {"bundle", "tile"}  # all others are made from them
+NOTE_TABLES = {"head", "progress", "checkpoint"}  # repaired once the bundles are
 
 
-class Mended(NamedTuple):
-    """The check before, and the check after."""
+class RepairResult(NamedTuple):
+    """The check before the repair, and the check after it."""
 
     before: Checked
     after: Checked
 
 
-async def repair(pool: Pool, keyed: Keyed, source: RpcClient) -> Mended:
-    """Mends a log from a source that is not trusted.
+async def repair(pool: Pool, keyed: KeyedLog, source: RpcClient) -> RepairResult:
+    """Repairs a log from a source that is not trusted.
 
     Raises:
-        Untrusted: the source's head or entries are not of this log's tree, or the log signed what its rows never were.
+        Untrusted: the source's head or entries are not of this log's tree, or the log signed another tree.
         NotAvailableYet: the source holds less than this database.
-        Unavailable: it or the database cannot be reached. After any of them, nothing was written.
+        Unavailable: the source or the database cannot be reached. After each of them, nothing was written.
     """
     log, verifiers = keyed.log, keyed.verifiers
     note = await source.checkpoint(log.origin)
@@ -61,17 +62,17 @@ async def repair(pool: Pool, keyed: Keyed, source: RpcClient) -> Mended:
         before = found = await check_log(store, log, verifiers, cosigners=keyed.cosigners, sent=[head.note])
         await _check_head(source, head, found, verifiers)
         last: list[Damage] = []
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             if found.damages == last:
                 break
             last = found.damages
-            await _mend(store, found, source, head, verifiers)
+            await _run_round(store, found, source, head, verifiers)
             found = await check_log(store, found.log, verifiers, cosigners=keyed.cosigners, sent=[head.note])
-        return Mended(before, found)
+        return RepairResult(before, found)
 
 
 async def repair_strays(pool: Pool) -> list[Damage]:
-    """Takes away the rows of no log; what is left of them."""
+    """Deletes the rows of logs that do not exist; returns those that are left."""
     async with pool.connection() as conn, conn.transaction():
         store = FsckStore([conn])
         await store.fix([damage.fix for damage in await check_strays(store) if damage.fix])
@@ -79,7 +80,7 @@ async def repair_strays(pool: Pool) -> list[Damage]:
 
 
 async def _check_head(source: RpcClient, head: Checkpoint, found: Checked, verifiers: Sequence[Verifier]) -> None:
-    """The source's head is one that ours grew to, or that ours is."""
+    """Checks that our head is the source's, or grew to it."""
     if found.lied:
         raise Fork(f"the rows of {head.origin} are whole, and are not what it signed", *_notes(found))
     if head.size < found.size:
@@ -99,14 +100,14 @@ def _notes(found: Checked) -> list[bytes]:
     return [found.known[size].note for size in sorted(found.known)][-2:]
 
 
-async def _mend(
+async def _run_round(
     store: FsckStore, found: Checked, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> None:
-    """One round."""
+    """Restores the damaged bundles, then applies the fixes."""
     async with aclosing(restored(store, found, source, head, verifiers)) as bundles:
         async for row in bundles:
-            await store.fix([repair_sql.bundle(found.log.id, row)])
-    later = NOTES if found.bundles else set()
+            await store.fix([repairs.put_bundle(found.log.id, row)])
+    later = NOTE_TABLES if found.bundles else set()
     await store.fix([damage.fix for damage in found.damages if damage.fix and damage.table not in later])
-    if found.many and not TREE & {damage.table for damage in found.damages}:
+    if found.many and not TREE_TABLES & {damage.table for damage in found.damages}:
         await rebuild_rows(store, store, found.log, verifiers)

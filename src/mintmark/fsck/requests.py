@@ -1,7 +1,7 @@
-"""The requests of a mint laid end to end: which of them say a wrong place, and where they belong.
+"""The requests of a mint, laid end to end: those with a wrong place, and their right places.
 
-Each begins where another ends, and the last ends at the log's size. They are laid from there on backwards; where none
-ends at the place that was reached, one says a wrong count, or a wrong first entry: the one that fits what is left.
+Each request begins where another ends, and the last one ends at the log's size. They are laid from there on backwards.
+Where none ends at the place that was reached, one has a wrong count or a wrong first entry: the one that fits the rest.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class StoredRequest(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where the next one begins."""
+        """The index after its last entry, where the next request begins."""
         return self.first + self.count
 
 
 def laid(rows: Iterable[StoredRequest], size: int) -> list[StoredRequest]:
-    """The requests as they should be, by first entry; where that cannot be told, the rest as they are."""
+    """The requests as they should be, by first entry; those whose right place is unknown stay as they are."""
     left = sorted(rows, key=lambda row: (row.end, row.first))
     right: list[StoredRequest] = []
     while left:
-        found = _ending(left, size) or _mended(left, size)
+        found = _ending(left, size) or _repaired(left, size)
         if found is None:
             break
         at, new = found
@@ -43,7 +43,7 @@ def laid(rows: Iterable[StoredRequest], size: int) -> list[StoredRequest]:
 
 
 def _ending(left: Sequence[StoredRequest], need: int) -> tuple[int, StoredRequest] | None:
-    """The one that ends there, and its place; of several, the one that begins last."""
+    """The request that ends at `need`, and its place; of several, the one that begins last."""
     for at in range(len(left) - 1, -1, -1):
         if left[at].end < need:
             return None
@@ -52,10 +52,10 @@ def _ending(left: Sequence[StoredRequest], need: int) -> tuple[int, StoredReques
     return None
 
 
-def _mended(left: Sequence[StoredRequest], need: int) -> tuple[int, StoredRequest] | None:
-    """The only one that can be meant to end there, its place, and what it should say: all others end where it begins.
+def _repaired(left: Sequence[StoredRequest], need: int) -> tuple[int, StoredRequest] | None:
+    """The only request that could belong there, repaired, and its place: all others end where it begins.
 
-    One has a wrong count: of those that begin before `need`, the last. Or one has a wrong first entry.
+    It has a wrong count, and begins last of those before `need`; or it has a wrong first entry.
     """
     last = max((row.first for row in left if 0 <= row.first < need), default=None)
     fitting = [
@@ -75,12 +75,13 @@ def _end_to_end(rows: Iterable[StoredRequest]) -> bool:
 
 
 def _end(left: Sequence[StoredRequest], at: int) -> int:
-    """Where the others end; `left` is by end."""
+    """The end of the last other request; `left` is ordered by end."""
     others = left[-1] if at < len(left) - 1 else left[-2] if len(left) > 1 else None
     return others.end if others is not None else 0
 
 
 def _changed(row: StoredRequest, need: int) -> Iterator[StoredRequest]:
+    """The request with another count or another first entry, so that it ends at `need`."""
     if 0 <= row.first < need:
         yield row._replace(count=need - row.first)
     if 0 < row.count <= need:

@@ -1,7 +1,7 @@
 """Bundles from a source, in the place of damaged ones. The source is not trusted: `LogVerifier` proves each chunk.
 
-Of an item that the source does not send, ours stays if its entry binds it. An item that an entry erases stays erased,
-whatever is sent.
+Where the source does not send an item, ours stays if its entry binds it. An item that an entry erases stays erased,
+whatever the source sends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 async def restored(
     store: FsckStore, found: Checked, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> AsyncGenerator[Bundle, None]:
-    """The bundles that were found damaged, as they should be. Raises ProofError where the source's are not either."""
+    """The right bundles in the place of the damaged ones. Raises ProofError where the source's are wrong too."""
     for first, last in _runs(found.bundles | found.items):
         end = min((last + 1) * WIDTH, found.size)
         trusted = LogVerifier(head.origin, verifiers, head, await edge_at(source, head, first * WIDTH))
@@ -80,7 +80,7 @@ def _items(row: Bundle | None) -> list[bytes]:
 
 
 def _runs(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of indices that follow one another."""
+    """(first, last) of each run of consecutive indices."""
     first = last = None
     for index in sorted(indices):
         if first is None or last is None or index != last + 1:

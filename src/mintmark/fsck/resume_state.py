@@ -1,6 +1,6 @@
-"""How far a check of a log got, kept in a file: one that was interrupted is gone on with from there.
+"""The place that a check of a log reached, kept in a file, so that an interrupted check goes on from there.
 
-The place moves only over what is sound, so that the next run finds again what this one did not live to tell.
+The place moves only over sound entries: the next run finds every damage again that this one could not report.
 """
 
 from __future__ import annotations
@@ -11,43 +11,40 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mintmark.cli.output import state_directory
 from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.cli.operate.databases import Database
-
-EVERY = 2.0  # seconds between writes
+WRITE_INTERVAL_SECONDS = 2.0
 
 
-def cursor_file(database: Database, origin: str) -> Path:
-    """In the user's state directory, one for each database and log."""
-    digest = sha256(database.conninfo.encode()).hexdigest()[:16]
-    return state_directory() / "fsck" / digest / quote(origin, safe="")
+def resume_file(directory: Path, conninfo: str, origin: str) -> Path:
+    """The file below a directory for a log in a database."""
+    digest = sha256(conninfo.encode()).hexdigest()[:16]
+    return directory / digest / quote(origin, safe="")
 
 
 class ResumeState:
-    """The place in one log."""
+    """The place that the check of one log reached."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._saved = monotonic()
 
     def load(self) -> int:
-        """The entry to go on at; 0 where no check was interrupted."""
+        """The index to go on at; 0 where no check was interrupted."""
         try:
             return int(json.loads(self.file.read_bytes())["upto"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 
     def move(self, upto: int) -> None:
-        """Everything before `upto` is sound."""
-        if monotonic() - self._saved >= EVERY:
+        """Moves the place to `upto`: everything before it is sound."""
+        if monotonic() - self._saved >= WRITE_INTERVAL_SECONDS:
             write_durably(self.file, json.dumps({"upto": upto}).encode() + b"\n")
             self._saved = monotonic()
 
     def end(self) -> None:
-        """The check came to its end."""
+        """Forgets the place: the check is complete."""
         self.file.unlink(missing_ok=True)

@@ -1,9 +1,8 @@
-"""The projection of a register or an opaque log against its entries: every column of every row, as they stream by.
+"""The check of the projection against the entries: every column of every row, in one pass.
 
-A chunk's rows are projected again and compared as the bytes of a COPY; only where those differ are they taken apart.
-What is known at an entry's place is compared there. That an entry is superseded is known later, when the next of its
-key comes: then the earlier row is looked up. Rows found wrong so far are left out of such lookups, and stood in for by
-what they should say, so that one damage is one finding.
+The rows of a chunk are projected again and compared as the bytes of a COPY; only rows that differ are taken apart. That
+an entry is superseded is known later, when the next entry of its key comes: then the earlier row is looked up. Wrong
+rows are left out of such lookups, and replaced by what they should say, so that one damage is one finding.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from mintmark.errors import MintmarkError
 from mintmark.fsck.columns import columns, differing, split, text
 from mintmark.fsck.tree import tile_counts
 from mintmark.register.reduce import BatchProjection, RunningCounts
-from mintmark.store.fsck import fsck_store as sql
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import kernel, tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH
@@ -26,20 +24,20 @@ from mintmark.tlog.kernel import HASH, WIDTH
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.register.entry import Row
     from mintmark.store.fsck.fsck_store import FsckStore
-    from mintmark.store.fsck.repair_sql import Fix
+    from mintmark.store.fsck.repairs import Fix
     from mintmark.store.log.model import Log, TileKey
 
     Key = tuple[str, str]
 
-MANY = 10_000  # damaged rows, from which on all are made again instead
+MAX_DAMAGED_ROWS = 10_000  # of more, all rows are written again instead
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a row that is damaged should say, as far as others depend on it."""
+    """The right values of a damaged row, as far as other rows depend on them."""
 
     key: Key
     index: int
@@ -58,13 +56,12 @@ class RowsCheck:
 
     @classmethod
     async def begin(cls, store: FsckStore, log: Log, start: int, found: Findings) -> RowsCheck:
-        """Ready for the entry at `start`. Raises MintmarkError where the row before it is lost."""
+        """A check ready for the entry at `start`. Raises MintmarkError where the row before it is lost."""
         counts = RunningCounts()
         if start and log.kind == "register":
-            rows = await store.fetch(sql.COUNTS, (log.id, start - 1))
-            if not rows or None in rows[0]:
+            if (stored := await store.counts(log.id, start - 1)) is None:
                 raise MintmarkError(f"entry {start - 1} of {log.origin} is damaged; run fsck without --since")
-            number, live = rows[0]
+            number, live = stored
             tiles = await store.tiles("v1_tile", log.id, tile.edge_keys(number))
             counts = RunningCounts(
                 number, live, Edge.load(number, {key: stored.hashes for key, stored in tiles.items()})
@@ -73,8 +70,8 @@ class RowsCheck:
 
     @property
     def many(self) -> bool:
-        """Whether so many rows are wrong that all had better be made again."""
-        return len(self._bad) > MANY
+        """True if so many rows are wrong that all of them should be written again."""
+        return len(self._bad) > MAX_DAMAGED_ROWS
 
     async def leaves(self, start: int, hashes: bytes) -> None:
         """Compares the rows of an opaque log."""
@@ -89,7 +86,7 @@ class RowsCheck:
         self._compare(expected, split(stored), range(start, end), [])
 
     async def rows(self, rows: Sequence[Row], unknown: Collection[int] = ()) -> None:
-        """Compares the rows of a register, which follow those before; items at `unknown` indices are not known."""
+        """Compares the next rows of a register; the items at `unknown` indices are not known."""
         projected = BatchProjection(self.log.id, self.counts, [row._replace(item=None) for row in rows])
         start, end = rows[0].index, rows[-1].index + 1
         prior = await self._prior(projected.first_keys, start)
@@ -102,13 +99,13 @@ class RowsCheck:
         self.counts = projected.after
 
     async def finish(self, size: int) -> None:
-        """What can be said at the end only: unfinished v1 tiles, rows beyond the end, and what supersedes nothing."""
+        """Checks what only the end tells: unfinished v1 tiles, rows beyond the end, wrong values of superseded_by."""
         for index in await self.store.stray_rows("entry", self.log.id, size):
             self.found(
                 "entry",
                 index,
                 f"a log of {size} entries has no such row",
-                repair_sql.no_row("entry", self.log.id, index),
+                repairs.delete_row("entry", self.log.id, index),
             )
         if self.log.kind == "register":
             v1 = self.counts.v1
@@ -116,7 +113,7 @@ class RowsCheck:
         counts = tile_counts(self.counts.number)
         for key in await self.store.stray_tiles("v1_tile", self.log.id, counts):
             what = f"a tree of {self.counts.number} entries has no such tile"
-            self.found("v1_tile", f"{key[0]}/{key[1]}", what, repair_sql.no_tile("v1_tile", self.log.id, key))
+            self.found("v1_tile", f"{key[0]}/{key[1]}", what, repairs.delete_tile("v1_tile", self.log.id, key))
         if self.log.kind == "register":
             await self._stale(size)
 
@@ -129,9 +126,8 @@ class RowsCheck:
                 self.found("entry", index, wrong, self._row_fix(row, opened))
                 self._bad[index] = _truth(index, opened)
             if self.many:
-                self.found(
-                    "entry", f"{index}-", f"{MANY:,} rows before it are wrong; those behind it were not looked at"
-                )
+                what = f"{MAX_DAMAGED_ROWS:,} rows before it are wrong; those behind it were not checked"
+                self.found("entry", f"{index}-", what)
                 return
 
     async def _prior(self, first: Mapping[Key, int], start: int) -> list[Truth]:
@@ -152,7 +148,7 @@ class RowsCheck:
         return list(found.values())
 
     def _misled(self, found: Truth) -> bool:
-        """Whether a damaged row stands between, so that this one is superseded by that."""
+        """True if a damaged row of the same key comes after this one, and supersedes it."""
         return any(truth and truth.key == found.key and truth.index > found.index for truth in self._bad.values())
 
     async def _items(self, rows: Sequence[Row], start: int, end: int) -> None:
@@ -165,14 +161,14 @@ class RowsCheck:
                 same = orjson.loads(kept) == orjson.loads(row.item)
             if not same:
                 right = row.item.decode() if row.item is not None else None
-                fix = repair_sql.Fix(repair_sql.ITEM, (right, self.log.id, row.index))
+                fix = repairs.set_entry_item(self.log.id, row.index, right)
                 self.found("entry", row.index, "item: it is not the one that its bundle has", fix)
 
     async def _v1_tiles(self, computed: Mapping[TileKey, bytes]) -> None:
         stored = await self.store.tiles("v1_tile", self.log.id, list(computed)) if computed else {}
         for key, hashes in computed.items():
             kept, name, width = stored.get(key), f"{key[0]}/{key[1]}", len(hashes) // HASH
-            fix = repair_sql.tile("v1_tile", self.log.id, key, hashes)
+            fix = repairs.put_tile("v1_tile", self.log.id, key, hashes)
             if kept is None:
                 self.found("v1_tile", name, "lost", fix)
             elif kept.hashes != hashes:
@@ -181,8 +177,8 @@ class RowsCheck:
                 self.found("v1_tile", name, f"width: {kept.width} where {width} belong", fix)
 
     async def _stale(self, size: int) -> None:
-        """Rows superseded by what is no later entry of their key."""
-        for index, by, type_, key in await self.store.fetch(sql.STALE, (self.log.id,)):
+        """Finds the rows that no later entry of their key supersedes, though they say so."""
+        for index, by, type_, key in await self.store.wrongly_superseded(self.log.id):
             named = self._bad.get(by)
             if index in self._bad or index >= size or (named is not None and named.key == (type_, key)):
                 continue
@@ -190,16 +186,16 @@ class RowsCheck:
             self.found("entry", index, what, self._superseded_fix(index))
 
     def _superseded_fix(self, index: int) -> Fix:
-        return repair_sql.Fix(repair_sql.SUPERSEDED, (self.log.id, index))
+        return repairs.set_superseded(self.log.id, index)
 
     def _row_fix(self, row: bytes, opened: Row | None) -> Fix:
         values: dict[str, object] = {name: text(name, value) for name, value in columns(row).items()}
         values["item"] = opened.item.decode() if opened is not None and opened.item is not None else None
-        return repair_sql.Fix(repair_sql.PUT_ENTRY, values)
+        return repairs.put_entry(values)
 
 
 def _truth(index: int, opened: Row | None) -> Truth | None:
-    """What stands in for a damaged row."""
+    """The right values of a damaged row; None where its leaf is no entry."""
     if opened is None or opened.entry is None:
         return None
     entry = opened.entry

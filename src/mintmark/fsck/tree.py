@@ -1,9 +1,9 @@
-"""Bundles and tiles against each other, and against the roots that were signed.
+"""The check of bundles and tiles against each other, and against the signed roots.
 
     bundle ── leaf hashes ══ tile 0 ── fold ══ a hash of the tile above ── … ══ signed root
 
-A bundle and its tile are judged by `leaves`. The walk goes on with what is right, so that each damage is found once,
-where it is. While some bundles are looked at, the next are hashed in a thread, and those after them read.
+`leaves` judges a bundle and its tile. The walk goes on with the right one, so that each damage is found once, at its
+place. While some bundles are checked, the next are hashed in a thread, and those after them are read.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.aio import prefetch
 from mintmark.fsck.leaves import LeavesCheck, hashed
-from mintmark.store.fsck import repair_sql
+from mintmark.store.fsck import repairs
 from mintmark.tlog import tile
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from mintmark.fsck.damage import Findings
+    from mintmark.fsck.findings import Findings
     from mintmark.fsck.leaves import Hashed
     from mintmark.fsck.notes import Mark
     from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from mintmark.tlog.edge import Edge
     from mintmark.tlog.trust import Bundle
 
-AT_ONCE, MOST = 64, 8 * 2**20  # bundles and bytes read at once
+MAX_READ_BUNDLES, MAX_READ_BYTES = 64, 8 * 2**20  # of one query
 
 
 @dataclass
 class Read:
-    """A run of bundles: `hashes` are the leaf hashes of [start, end) as far as they are known to be right.
+    """A run of bundles with the leaf hashes of [start, end), as far as they are known.
 
-    `sound` are the bundles whose entries are; the others are damaged, and `hashes` is of their tiles.
+    `sound` are the bundles with right entries; of the others, `hashes` holds what their tiles say.
     """
 
     start: int
@@ -47,7 +47,7 @@ class Read:
 
 
 class StoredRun(NamedTuple):
-    """Bundles [first, stop) as they are, and their tiles."""
+    """Bundles [first, stop) as they are stored, and their tiles."""
 
     first: int
     stop: int
@@ -56,7 +56,7 @@ class StoredRun(NamedTuple):
 
 
 class TreeCheck:
-    """A walk over the entries of one log from the size of `edge` on; `size` is how many entries the rows hold."""
+    """A walk over the entries of one log from the size of `edge` on; `size` is the number of entries in the rows."""
 
     def __init__(
         self, store: FsckStore, log: Log, marks: Sequence[Mark], size: int, edge: Edge, found: Findings
@@ -68,7 +68,7 @@ class TreeCheck:
         self._marks = sorted((mark for mark in marks if mark.size >= edge.size), key=lambda mark: mark.size)
 
     async def walk(self) -> AsyncGenerator[Read, None]:
-        """To the end, run by run."""
+        """Walks to the end, run by run."""
         async with aclosing(prefetch(self._hashed())) as runs:
             async for stored, rows in runs:
                 read = await self._read(stored, rows)
@@ -87,8 +87,8 @@ class TreeCheck:
     async def _stored(self, first: int) -> AsyncGenerator[StoredRun, None]:
         while first * WIDTH < self.size:
             # The unfinished bundle comes alone: the edge that judges it ends where it begins.
-            stop = max(min(self.size // WIDTH, first + AT_ONCE), first + 1)
-            found = await self._store.bundles(self._log.id, first, stop, MOST)
+            stop = max(min(self.size // WIDTH, first + MAX_READ_BUNDLES), first + 1)
+            found = await self._store.bundles(self._log.id, first, stop, MAX_READ_BYTES)
             stop = found[-1].index + 1 if found else stop
             tiles = await self._store.tiles("tile", self._log.id, [(0, index) for index in range(first, stop)])
             yield StoredRun(first, stop, found, tiles)
@@ -104,7 +104,7 @@ class TreeCheck:
         return Read(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
 
     async def _extend(self, hashes: bytes) -> None:
-        """Goes on by these leaves, stopping at each size that has a root; then compares the tiles that are full."""
+        """Extends the edge by these leaves, with a stop at each size that has a root; then checks the full tiles."""
         touched: dict[TileKey, bytes] = {}
         end = self.edge.size + len(hashes) // HASH
         while hashes:
@@ -116,7 +116,7 @@ class TreeCheck:
         await self._check_tiles({key: tile for key, tile in touched.items() if key[0] and len(tile) == WIDTH * HASH})
 
     def _compare(self) -> None:
-        """Compares the roots that were signed of this size."""
+        """Compares the roots of this size."""
         while self._marks and self._marks[0].size <= self.edge.size:
             mark = self._marks.pop(0)
             if mark.size == self.edge.size and not self.leaves.unsure:
@@ -146,21 +146,21 @@ class TreeCheck:
                 self.leaves.check_width(key, kept, len(hashes) // HASH)
 
     async def _edge_tiles(self) -> None:
-        """The unfinished tiles, at their last width; those of level 0 were judged with their bundle."""
+        """Checks the unfinished tiles at their last width; `leaves` judged those of level 0."""
         keys = [key for key in tile.edge_keys(self.edge.size) if key[0]]
         await self._check_tiles({(level, index): self.edge.tiles[level] for level, index in keys})
 
     async def _strays(self) -> None:
-        """Rows beyond the end."""
+        """Finds the rows beyond the end."""
         counts = tile_counts(self.size)
         for key in await self._store.stray_tiles("tile", self._log.id, counts):
-            fix = repair_sql.no_tile("tile", self._log.id, key)
+            fix = repairs.delete_tile("tile", self._log.id, key)
             self._found("tile", f"{key[0]}/{key[1]}", f"a tree of {self.size} entries has no such tile", fix)
         for index in await self._store.stray_rows("bundle", self._log.id, counts[0] if counts else 0):
-            fix = repair_sql.no_row("bundle", self._log.id, index)
+            fix = repairs.delete_row("bundle", self._log.id, index)
             self._found("bundle", index, f"a log of {self.size} entries has no such bundle", fix)
 
 
 def tile_counts(size: int) -> list[int]:
-    """How many tiles each level of a tree of `size` has."""
+    """The number of tiles at each level of a tree of `size`."""
     return [-(-(size >> 8 * level) // WIDTH) for level in range(tile.levels(size))]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mintmark.register.entry import Row
     from mintmark.rpc.client import RpcClient
     from mintmark.store.log.model import Log
-    from mintmark.store.mint.mint_store import MintStore, Writer
+    from mintmark.store.mint.mint_store import MintStore, MintTransaction
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
@@ -74,15 +74,15 @@ async def catch_up(
     head = open_checkpoint(await source.checkpoint(origin), origin, verifiers)
     mark = read_mark(keys.file(origin, "mark"), origin, verifiers)
     await _check_grown(source, mark, head)
-    async with store.writing() as writer:
+    async with store.transaction() as writer:
         held = await _find(store, writer, head, source, salted)
         if held.state.head.size > head.size:
             raise NotAvailableYet(
                 f"{source.address} holds {head.size} entries, and this database {held.state.head.size}"
             )
         await _follow(writer, held, head, source, verifiers, step)
-    store.notices.tell(held.log.id)
-    await store.notices.told()
+    store.notifier.notify(held.log.id)
+    await store.notifier.flush()
     write_mark(keys.file(origin, "mark"), head.note)
     return head
 
@@ -102,7 +102,7 @@ async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) ->
         raise Fork(f"{head.origin} has signed two histories: {error}", mark.note, head.note) from error
 
 
-async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: RpcClient, salted: bool) -> _Held:
+async def _find(store: MintStore, writer: MintTransaction, head: Checkpoint, source: RpcClient, salted: bool) -> _Held:
     """What is here of a log, or the log made anew, with a note that the last commit replaces."""
     known = {log.origin: log for log in await store.logs()}
     if (log := known.get(head.origin)) is not None:
@@ -120,7 +120,7 @@ async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: RpcC
 
 
 async def _follow(
-    writer: Writer,
+    writer: MintTransaction,
     held: _Held,
     head: Checkpoint,
     source: RpcClient,
@@ -145,7 +145,7 @@ async def _follow(
         raise ProofError(f"{source.address} withholds the item of entry {min(lost)}, which no entry erases", head.note)
 
 
-async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes) -> None:
+async def _write(writer: MintTransaction, held: _Held, chunk: VerifiedChunk, note: bytes) -> None:
     """Adds one verified chunk, with what its entries erase and define."""
     before = held.state
     if before.head.size == 0:

@@ -94,7 +94,7 @@ class Logs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.store.notices.told()
+        await self.store.notifier.flush()
         await self._mark()
 
     def _begin(self, log: Log) -> None:

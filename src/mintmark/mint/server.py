@@ -29,7 +29,7 @@ from mintmark.rpc.strict import strict_server
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.heads import HeadListener
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.telemetry import event_sink

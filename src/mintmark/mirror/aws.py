@@ -29,7 +29,7 @@ from mintmark.tlog.origin import short_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mintmark.store.log.log_store import Pool
+    from mintmark.store.connection.pool import Pool
     from mintmark.tlog.note import Verifier
 
 RESERVE = 3.0  # seconds kept for the last commit and the answer

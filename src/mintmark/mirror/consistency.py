@@ -29,7 +29,7 @@ async def check_known(store: ReadStore, progress: Progress, seen: Checkpoint) ->
     if seen.size == 0 or (seen.size == progress.shown and seen.root == progress.root):
         return
     if await _root(store, progress, seen.size) != seen.root:
-        known = await store.note_at(progress.id, seen.size) or progress.note or b""
+        known = await store.evidence.note_at(progress.id, seen.size) or progress.note or b""
         raise Fork(
             f"{seen.origin} signed another tree of {seen.size} entries than the one that was verified", known, seen.note
         )

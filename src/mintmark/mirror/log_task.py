@@ -129,7 +129,7 @@ class LogTask:
         kind = next((said[a] for a in self._worker.peers if a in said and a not in self.distrusted), "opaque")
         progress = self._progress = await self._store.follow(self.origin, kind)
         self.stopped = progress.stopped
-        distrusted = await self._store.distrusted(progress.id)
+        distrusted = await self._store.evidence.distrusted(progress.id)
         for address in (self.distrusted - distrusted) & self._worker.peers.keys():  # a human has decided
             try:
                 note = await self._worker.peers[address].checkpoint(self.origin)
@@ -209,7 +209,7 @@ class LogTask:
         self._follower, self._leased = None, 0.0
         if self._worker.yields():
             return LEASE_LEFT + AFTER
-        wait = await self._store.claim(self._known().id, self._worker.name, LEASE)
+        wait = await self._store.leases.claim(self._known().id, self._worker.name, LEASE)
         if wait:
             return wait + random.uniform(0, AFTER)  # noqa: S311  # jitter
         self._leased = monotonic() + LEASE
@@ -220,7 +220,7 @@ class LogTask:
         left.
         """
         stop = stop or not self._worker.peers.keys() - self.distrusted - {address}
-        await self._store.contradict(self._known().id, lie, address, stop=stop)
+        await self._store.evidence.contradict(self._known().id, lie, address, stop=stop)
         self.distrusted.add(address)
         self.lie = f"{type(lie).__name__}: {lie}"
         self.lost(address)

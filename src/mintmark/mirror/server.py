@@ -27,7 +27,7 @@ from mintmark.sources.tiles import open_source
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.telemetry import event_sink
 from mintmark.tlog.cosignature import KINDS as COSIGNERS

@@ -79,8 +79,8 @@ class Worker:
         """Gives the leases back, if the database can be reached: they end by themselves."""
         try:
             async with asyncio.timeout(1):
-                await self.store.release(self.name)
-                await self.store.notices.told()
+                await self.store.leases.release(self.name)
+                await self.store.notifier.flush()
         except (MintmarkError, TimeoutError):
             self.on_event("trouble", "", "leases were not given back; they end by themselves")
 
@@ -185,7 +185,7 @@ class Worker:
         reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
         self.on_event("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:
-            await self.store.trouble(log.origin, reason, log.offered)
+            await self.store.status.trouble(log.origin, reason, log.offered)
         except MintmarkError as lost:
             self.on_event("trouble", log.origin, str(lost))
 
@@ -193,8 +193,8 @@ class Worker:
         """Says that this worker lives, and counts who else does: leases are shared evenly."""
         while True:
             try:
-                await self.store.beat(self.name, {address: peer.heard for address, peer in self.peers.items()})
-                mine, every, workers = await self.store.shares(self.name, ALIVE)
+                await self.store.leases.beat(self.name, {address: peer.heard for address, peer in self.peers.items()})
+                mine, every, workers = await self.store.leases.shares(self.name, ALIVE)
                 self._surplus = mine - -(-every // max(workers, 1))
             except Exception as error:  # noqa: BLE001  # a database that is away for a while ends no worker
                 self.on_event("trouble", "", str(error))

@@ -149,7 +149,7 @@ class Publisher:
         except Untrusted as lie:
             if isinstance(self._store, ReadStore):
                 stop = contradicts_itself(lie, self._log.origin, self._verifiers)
-                await self._store.contradict(self._log.id, lie, self._shelf.url, stop=stop)
+                await self._store.evidence.contradict(self._log.id, lie, self._shelf.url, stop=stop)
             raise
 
     async def _publish(self, head: Checkpoint, before: int) -> None:

@@ -10,7 +10,7 @@ from mintmark.aio import Batcher
 from mintmark.api.http_request import shorten
 from mintmark.api.linking import title
 from mintmark.errors import NotFound
-from mintmark.store.log.tile_cache import TileCache
+from mintmark.store.log.cached_reader import TileCache
 from mintmark.store.registers.register_store import EntryRow, Lookup
 
 if TYPE_CHECKING:

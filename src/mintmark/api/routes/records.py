@@ -11,7 +11,7 @@ from mintmark.api.routes.context import missing
 from mintmark.errors import Malformed, NotFound
 from mintmark.register.entry import MAX_KEY
 from mintmark.store.registers import entry_pages, links, record_pages
-from mintmark.store.registers.record_pages import ALL_OF_IT, PageCursor
+from mintmark.store.registers.record_pages import AFTER_KEY, PageCursor
 from mintmark.store.registers.register_store import Lookup
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def records(c: RouteContext) -> models.Answer:
     params = c.request.params
     if "name" in params or "value" in params:
         return await facet(c, params.get("name", ""), params.get("value", ""))
-    return await _page(c, "/records", record_pages.EVERY)
+    return await _page(c, "/records", record_pages.EVERY_RECORD)
 
 
 async def facet(c: RouteContext, field: str, value: str) -> models.Answer:
@@ -117,17 +117,15 @@ async def _page(c: RouteContext, path: str, match: Match, **more: Any) -> models
     if not found.rows and number > 1 and after is None:
         raise NotFound(f"there is no page {number}")
     dangling = await c.dangling(found.rows)
-    page = _beside(c, found, order, number, size, c.view.records if match is record_pages.EVERY else found.total)
+    page = _beside(c, found, order, number, size, c.view.records if match is record_pages.EVERY_RECORD else found.total)
     return models.Records(**c.answer(path), rows=found.rows, page=page, dangling=dangling, **more)
 
 
 def _check_reach(c: RouteContext, offset: int) -> None:
     if offset and offset >= c.view.records:
         raise NotFound(f"the page is beyond the {c.view.records} records")
-    if offset > record_pages.WINDOW:
-        raise Malformed(
-            f"page-index reaches {record_pages.WINDOW:,} records; for more follow the next links, or download"
-        )
+    if offset > (window := c.store.limits.window_entries):
+        raise Malformed(f"page-index reaches {window:,} records; for more follow the next links, or download")
 
 
 def _after(c: RouteContext, order: Order) -> PageCursor | None:
@@ -135,7 +133,7 @@ def _after(c: RouteContext, order: Order) -> PageCursor | None:
     if text is None:
         return None
     if order == "key":
-        return PageCursor(text, c.request.number("past", ALL_OF_IT, 0, MAX_NUMBER))
+        return PageCursor(text, c.request.number("past", AFTER_KEY, 0, MAX_NUMBER))
     if (index := whole(text)) is None:
         raise Malformed(f"after is an index, not {shorten(text)}")
     return PageCursor("", min(index, c.view.size))
@@ -146,7 +144,7 @@ def _next(found: RecordPage, order: Order) -> dict[str, str]:
     if found.after is None or order == "newest":
         return {"after": str(found.after.entry)} if found.after else {}
     key, index = found.after
-    return {"after": key} if index == ALL_OF_IT else {"after": key, "past": str(index)}
+    return {"after": key} if index == AFTER_KEY else {"after": key, "past": str(index)}
 
 
 def _beside(c: RouteContext, found: RecordPage, order: Order, number: int, size: int, total: int | None) -> models.Page:
@@ -157,9 +155,8 @@ def _beside(c: RouteContext, found: RecordPage, order: Order, number: int, size:
     next_ = None
     if found.after is not None:
         next_ = {"page-index": str(number + 1), **sized, **_next(found, order), **kept}
-    previous = (
-        {"page-index": str(number - 1), **sized, **kept} if number > 1 and offset <= record_pages.WINDOW else None
-    )
+    back = number > 1 and offset <= c.store.limits.window_entries
+    previous = {"page-index": str(number - 1), **sized, **kept} if back else None
     first = offset + 1 if found.rows else None
     return models.Page(next_, previous, first, offset + len(found.rows) if found.rows else None, total)
 

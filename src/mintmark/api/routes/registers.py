@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mintmark.api import models
 from mintmark.api.http_request import MAX_NUMBER
 from mintmark.errors import Malformed
-from mintmark.store.registers import change_pages
+from mintmark.store.registers import entry_pages
 
 if TYPE_CHECKING:
     from mintmark.api.routes.context import RouteContext
@@ -40,7 +40,7 @@ async def diff(c: RouteContext) -> models.Answer:
         raise Malformed(f"from is after to: {before.size} entries, and {after.size}")
     start = c.request.number("start", before.size, 0, MAX_NUMBER)
     limit = c.request.number("limit", PAGE, 1, MOST)
-    found = await change_pages.changes(
+    found = await entry_pages.changes(
         c.store, c.log, before.size, after.size, max(start, before.size), limit
     )  # fmt: skip
     changes = [

@@ -68,7 +68,7 @@ def _verifiers(vkeys: tuple[str, ...], load: Load, name: str) -> list[Verifier]:
 async def _read(settings: MirrorSettings, name: str) -> dict[str, Any]:
     async with read_store(settings.database) as store:
         log = await named_log(store, name)
-        kept = [await _describe(store, log.id, piece) for piece in await store.evidence(log.id)]
+        kept = [await _describe(store, log.id, piece) for piece in await store.evidence.evidence(log.id)]
         return {"origin": log.origin, "vkeys": trusted_keys(settings, log), "evidence": kept}
 
 

@@ -11,7 +11,7 @@ import click
 
 from mintmark.cli import exits
 from mintmark.cli.options import dir_option, json_option
-from mintmark.cli.output import answer, echo, progress, run
+from mintmark.cli.output import answer, echo, progress, run, state_directory
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import MintmarkError, Misconfigured
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from mintmark.cli.operate.databases import Database
     from mintmark.fsck.check import Checked
-    from mintmark.fsck.damage import Damage
-    from mintmark.fsck.logs import Keyed
+    from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.fsck.resume_state import ResumeState
     from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.pool import Pool
@@ -71,7 +70,7 @@ def fsck(
 class _Result:
     """A log, what was found, and what was left after the repair."""
 
-    keyed: Keyed
+    keyed: KeyedLog
     found: Checked
     damages: list[Damage]
     left: list[Damage]
@@ -95,9 +94,8 @@ class _Run:
         return bool(self.strays) or any(result.left for result in self.results)
 
     async def check(self, pool: Pool) -> None:
-        from mintmark.fsck.check import check_strays
-        from mintmark.fsck.logs import keyed_logs
-        from mintmark.store.fsck.fsck_store import reading
+        from mintmark.fsck.findings import check_strays, keyed_logs
+        from mintmark.store.fsck.transactions import reading
 
         async with reading(pool) as store:
             logs = await keyed_logs(store, self.database.trust, self.database.cosigners)
@@ -110,12 +108,12 @@ class _Run:
             else:
                 self.unkeyed.append(keyed.log.origin)
 
-    async def _check_log(self, pool: Pool, keyed: Keyed) -> None:
+    async def _check_log(self, pool: Pool, keyed: KeyedLog) -> None:
         from mintmark.fsck.check import check_log
-        from mintmark.fsck.resume_state import ResumeState, cursor_file
-        from mintmark.store.fsck.fsck_store import reading
+        from mintmark.fsck.resume_state import ResumeState, resume_file
+        from mintmark.store.fsck.transactions import reading
 
-        cursor = ResumeState(cursor_file(self.database, keyed.log.origin))
+        cursor = ResumeState(resume_file(state_directory() / "fsck", self.database.conninfo, keyed.log.origin))
         since = cursor.load() if self.since is None else self.since
         if since and self.since is None:
             echo(f"{keyed.log.origin}: going on at entry {since}, where the last check was interrupted")

@@ -30,4 +30,4 @@ def resume(name: str, settings: MirrorSettings, as_json: bool) -> None:
 async def _resume(database: str, name: str) -> tuple[Log, bool]:
     async with read_store(database) as store:
         log = await named_log(store, name)
-        return log, await store.resume(log.id)
+        return log, await store.evidence.resume(log.id)

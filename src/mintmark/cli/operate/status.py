@@ -34,7 +34,7 @@ def status(settings: MirrorSettings, as_json: bool) -> int:
 
 async def _read(database: str) -> tuple[list[LogStatus], list[Heartbeat]]:
     async with read_store(database) as store:
-        return await store.status(), await store.beats()
+        return await store.status.status(), await store.leases.beats()
 
 
 def describe(log: LogStatus) -> dict[str, Value]:

@@ -208,7 +208,7 @@ async def _mirrored(database: str, sizes: dict[str, int]) -> None:
     async with open_pool(database, 1) as pool:
         store = ReadStore(pool)
         while True:
-            logs = {log.origin: log for log in await store.status()}
+            logs = {log.origin: log for log in await store.status.status()}
             for log in logs.values():
                 if log.stopped is not None and log.origin in sizes:
                     echo(f"{log.origin} is not mirrored any more: {log.stopped}")

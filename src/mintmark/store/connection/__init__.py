@@ -1,1 +1,1 @@
-"""TODO."""
+"""Connections to Postgres: the pool, schema migrations, and the statements of `.sql` files."""

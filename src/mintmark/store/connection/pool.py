@@ -1,10 +1,11 @@
-"""Connections. Every one is in autocommit mode: a transaction begins where the code says `conn.transaction()`.
+"""Connections to Postgres, all in autocommit mode: a transaction begins at `conn.transaction()`.
 
-Between us and Postgres may stand a pooler that gives each transaction another session (pgbouncer). Nothing here rests
-on session state; what merely gains by it, prepared statements and LISTEN, is used where a connection is `direct`.
+A pooler between us and Postgres (pgbouncer) may give each transaction another session. So nothing rests on session
+state; prepared statements and LISTEN, which only gain by it, are used where a connection is `direct`.
 
-A server that loses its power says nothing, and the kernel would wait for it for a quarter of an hour, or for two hours
-where it owes an answer: no failover to another host begins before. So connections are `settled` to half a minute.
+A server that loses its power says nothing. The kernel would wait for it for a quarter of an hour, or for two hours
+where it owes an answer, and no failover to another host would begin before. So `settled` limits the wait to half a
+minute.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import select
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -24,14 +25,15 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from mintmark.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from typing import LiteralString
 
 Connection = psycopg.AsyncConnection[TupleRow]
 Cursor = psycopg.AsyncCursor[TupleRow]
 
-WAIT = 10.0  # seconds for a connection
-AGAIN = 60.0  # seconds until a pool repeats itself
-GONE = {  # libpq's names; seconds, and milliseconds
+POOL_TIMEOUT_SECONDS = 10.0  # for a connection
+REPEATED_LINE_SECONDS = 60.0  # until a pool logs the same line again
+TIMEOUTS = {  # libpq's names; seconds, and milliseconds for the last
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -43,12 +45,23 @@ GONE = {  # libpq's names; seconds, and milliseconds
 class Pool(AsyncConnectionPool[Connection]):
     """A pool whose connections raise Unavailable where the database cannot be reached, or is lost midway."""
 
+    async def fetch(self, query: LiteralString, args: Mapping[str, Any] | None = None) -> list[TupleRow]:
+        """The rows of one query, in Postgres' binary format."""
+        async with self.connection() as conn, conn.cursor(binary=True) as cursor:
+            await cursor.execute(query, args)
+            return await cursor.fetchall()
+
+    async def execute(self, query: LiteralString, args: Mapping[str, Any] | None = None) -> None:
+        """Runs one statement."""
+        async with self.connection() as conn:
+            await conn.execute(query, args)
+
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109  # theirs
         """A connection for the time of the block.
 
-        A cancellation that came with an answer is lost on its way here (Python 3.11's `wait_for`, which drivers wait
-        with, gives the answer alone): it is raised at the end of the block.
+        A cancellation that comes together with an answer is lost on its way here, for `asyncio.wait_for` of Python 3.11
+        returns the answer alone: it is raised at the end of the block.
         """
         before = cancellations()
         try:
@@ -69,20 +82,20 @@ class Pool(AsyncConnectionPool[Connection]):
 
 
 def cancellations() -> int:
-    """How often the running task was told to end, and has not yet."""
+    """The number of cancellations of the running task that have not ended it yet."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
 
 def unreachable(error: Exception) -> Unavailable:
-    """What became of a connection, in one line."""
+    """The error of a connection that failed, in one line."""
     return Unavailable(f"the database cannot be reached: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def settled(conninfo: str) -> str:
-    """The connection string with limits to how long a server is waited for that is gone, where it sets none.
+    """The connection string with the TIMEOUTS that it does not set itself.
 
-    Raises Misconfigured for what is no connection string.
+    Raises Misconfigured where it is no connection string.
     """
     try:
         given = conninfo_to_dict(conninfo)
@@ -91,42 +104,42 @@ def settled(conninfo: str) -> str:
         raise Misconfigured(
             f"the database's connection string cannot be read: {reason}; write host=… dbname=… or postgresql://…"
         ) from None
-    return make_conninfo(conninfo, **{key: value for key, value in GONE.items() if key not in given})
+    return make_conninfo(conninfo, **{key: value for key, value in TIMEOUTS.items() if key not in given})
 
 
-def open_pool(conninfo: str, size: int) -> Pool:
-    """A pool of at most `size` connections; open it with `async with`."""
+def open_pool(conninfo: str, size: int, timeout: float = POOL_TIMEOUT_SECONDS) -> Pool:
+    """A pool of at most `size` connections; open it with `async with`. `timeout`: seconds to wait for one of them."""
     return Pool(
         settled(conninfo),
         min_size=1,
         max_size=size,
         open=False,
-        timeout=WAIT,
+        timeout=timeout,
         kwargs={"autocommit": True},
         configure=_configure,
         check=_check,
     )
 
 
-class _Seldom(logging.Filter):
-    """Lets a line pass once in AGAIN seconds: a pool alone says why it cannot connect, but at each attempt."""
+class _RepeatFilter(logging.Filter):
+    """Passes a line once in REPEATED_LINE_SECONDS: only the pool logs why it cannot connect, but at each attempt."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[str, float] = {}
+        self._passed: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is new."""
+        """True if the line did not pass lately."""
         now, line = monotonic(), record.getMessage()
-        self._said = {said: at for said, at in self._said.items() if now - at < AGAIN}
-        return self._said.setdefault(line, now) == now
+        self._passed = {old: at for old, at in self._passed.items() if now - at < REPEATED_LINE_SECONDS}
+        return self._passed.setdefault(line, now) == now
 
 
-logging.getLogger("psycopg.pool").addFilter(_Seldom())
+logging.getLogger("psycopg.pool").addFilter(_RepeatFilter())
 
 
 async def direct(conn: Connection) -> bool:
-    """Whether the session is ours alone: a pooler answers with another process id than the server itself."""
+    """True if the session is ours alone: a pooler answers with another process id than the server itself."""
     row = await (await conn.execute("select pg_backend_pid()")).fetchone()
     return row is not None and row[0] == conn.info.backend_pid
 
@@ -137,7 +150,7 @@ async def _configure(conn: Connection) -> None:
 
 
 async def _check(conn: Connection) -> None:
-    """Raises where the server has gone. An idle one has nothing to say: only a connection that has is asked."""
+    """Raises where the server is gone. An idle connection has nothing to read: a query tests only one that has."""
     waiting = select.poll()
     waiting.register(conn.fileno(), select.POLLIN)
     if waiting.poll(0):

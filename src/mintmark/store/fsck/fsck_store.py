@@ -1,174 +1,44 @@
-"""What `fsck` reads, of either kind of database: rows as they are, with nothing believed of them.
+"""The reads of `fsck`, of either kind of database: rows as they are, with nothing believed of them.
 
-Unlike the other stores, a row that is lost, narrow or of nowhere is an answer here, not an error. All that one store
-reads is of one moment, so that what commits meanwhile is never taken for damage: `reading` holds a snapshot on two
-connections, `writing` keeps a log's writers out.
+A row that is lost, narrow or of no log is an answer here, not an error, unlike in the other stores. `transactions`
+makes the store, which reads one moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from psycopg import sql
 from psycopg.rows import class_row
 
+from mintmark.store.connection.sql import load_sql
 from mintmark.store.log.model import Log
 from mintmark.store.mirror import projection
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from typing import LiteralString
 
     from psycopg.rows import TupleRow
 
-    from mintmark.store.connection.pool import Connection, Pool
-    from mintmark.store.fsck.repair_sql import Fix
+    from mintmark.store.connection.pool import Connection
+    from mintmark.store.fsck.repairs import Fix
     from mintmark.store.log.model import TileKey
     from mintmark.store.mirror.model import ProjectedRows
 
-FROZEN = "set transaction isolation level repeatable read, read only"
-SNAPSHOT = "select pg_export_snapshot()"
-# Every transaction that writes rows below the verified size moves one of these first, in this order.
-LOCKS = {True: ("progress", "head"), False: ("head",)}  # by whether it is a read database
-LOCK = "select from {table} where log = %s for update"
-CLEAR = "delete from {table} where log = %s and (index < 0 or index >= %s)"
-CLEAR_LEAVES = "delete from entry where log = %s and index >= %s and index < %s"
-MIRRORED = "select to_regclass('progress') is not null"
-LOGS = "select id, origin, name, kind, salted from log order by name"
-# By COPY: of values as long as these, it takes half of what a SELECT does.
-BUNDLES = """
-    copy (select index, width, entries, items from bundle
-          where log = %(log)s and index >= %(first)s and index < %(stop)s order by index
-          limit greatest(1, (
-              select count(*) from (
-                  select sum(octet_length(entries) + octet_length(items)) over (order by index) as upto
-                  from bundle where log = %(log)s and index >= %(first)s and index < %(stop)s) as b
-              where upto <= %(most)s)))
-    to stdout (format binary)"""
-BUNDLE_TYPES = ("int8", "int2", "bytea", "bytea")
-# How many of the first bundles have items, and how many there are.
-WITH_ITEMS = """
-    select count(*) filter (where octet_length(items) > 0), count(*)
-    from (select items from bundle where log = %s order by index limit 64) as b"""
-# Where the rows end, each table asked by itself.
-BUNDLES_END = "select index, width from bundle where log = %s order by index desc limit 1"
-TILES_END = "select index, width from tile where log = %s and level = 0 order by index desc limit 1"
-ENTRIES_END = "select index, 1 from entry where log = %s order by index desc limit 1"
-TILES = """
-    select level, index, width, hashes
-    from {table} join unnest(%s::smallint[], %s::bigint[]) as k(level, index) using (level, index) where log = %s"""
-# Tiles that no tree has that is this wide at each level.
-STRAY_TILES = """
-    select level, index from {table} left join unnest(%s::bigint[]) with ordinality as k(count, at) on at = level + 1
-    where log = %s and not coalesce(index >= 0 and index < count, false) order by level, index"""
-STRAY_ROWS = "select index from {table} where log = %s and (index < 0 or index >= %s) order by index"
-# The logs that a table has rows of, found without reading the rows, and that are none.
-STRAY_LOGS = """
-    with recursive seen as (
-        select min(log) as log from {table}
-        union all select (select min(log) from {table} where log > seen.log) from seen where seen.log is not null)
-    select log from seen where log is not null and not exists (select from log where id = seen.log)"""
-HEAD = "select size, root, note from head where log = %s"
-PROGRESS = "select size, note, pending from progress where log = %s"
-CHECKPOINTS = "select size, note from checkpoint where log = %s and (size < 0 or size >= %s) order by size"
-EVIDENCE = "select id, kind, notes from evidence where log = %s order by id"
-# The leaf hashes of [start, end) one after another, and whether those rows are all there, and bare: an opaque log's.
-LEAVES = """
-    select string_agg(leaf_hash, ''::bytea), count(*) = %(end)s - %(start)s
-        and bool_and(num_nonnulls(type, key, timestamp, item_hash, item, superseded_by, number, live) = 0)
-    from (select * from entry where log = %(log)s and index >= %(start)s and index < %(end)s order by index) as e"""
-# All but the item, and what supersedes an entry only as far as `end`: what is behind is not known yet.
-ENTRIES = """
-    copy (select log, index, leaf_hash, type, key, timestamp, item_hash, null::jsonb,
-                 case when superseded_by < %(end)s then superseded_by end, number, live
-          from entry where log = %(log)s and index >= %(start)s and index < %(end)s order by index)
-    to stdout (format binary)"""
-ITEMS = """
-    select index, item::text from entry
-    where log = %s and index >= %s and index < %s and item is not null order by index"""
-PRIOR = """
-    select k.type, k.key, p.index, p.item_hash is not null, p.superseded_by
-    from unnest(%(types)s::text[], %(keys)s::text[]) as k(type, key)
-    cross join lateral (select index, item_hash, superseded_by from entry
-                        where log = %(log)s and type = k.type and key = k.key and index >= 0 and index < %(start)s
-                        and not index = any(%(bad)s::bigint[]) order by index desc limit 1) as p"""
-STALE = """
-    select index, superseded_by, type, key from entry e where log = %s and superseded_by is not null and not exists (
-        select from entry n where n.log = e.log and n.index = e.superseded_by and n.type = e.type and n.key = e.key
-        and n.index > e.index)
-    order by index"""
-COUNTS = "select number, live from entry where log = %s and index = %s"
-MISSING = """
-    select index, by from missing
-    where log = %(log)s and (index < 0 or index >= %(start)s or index = any(%(indices)s::bigint[]))"""
-DEFINITIONS = "select key, index, item from definition where log = %s"
-CLOCKS = "select type, timestamp from clock where log = %s"
-REQUESTS = "select id, digest, first, count from request where log = %s order by first, id"
+COPY_HEADER_BYTES, COPY_TRAILER_BYTES = 19, 2  # of a binary COPY
+
+SQL = load_sql(__package__, "fsck_store")
 
 
 class StoredTile(NamedTuple):
-    """A tile as it is stored; nothing says that the width is that of the hashes."""
+    """A tile as it is stored; its width need not be that of its hashes."""
 
     width: int
     hashes: bytes
-
-
-@asynccontextmanager
-async def reading(pool: Pool) -> AsyncIterator[FsckStore]:
-    """A store that reads a moment; the pool gives two connections."""
-    async with _transactions(pool, 2) as readers:
-        yield await _frozen(readers)
-
-
-@asynccontextmanager
-async def writing(pool: Pool, log: int) -> AsyncIterator[FsckStore]:
-    """A store in a transaction that nobody else writes this log beside; durable when the block ends well."""
-    async with _transactions(pool, 1) as writers:
-        yield await _locked(writers, log)
-
-
-@asynccontextmanager
-async def rebuilding(pool: Pool, log: int) -> AsyncIterator[tuple[FsckStore, FsckStore]]:
-    """A store as of `writing`, and one as of `reading` that reads what stood when the log was locked.
-
-    The pool gives three connections, before the lock: who waits for the log may hold all that are left.
-    """
-    async with _transactions(pool, 3) as connections:
-        writer = await _locked(connections[:1], log)
-        yield writer, await _frozen(connections[1:])
-
-
-@asynccontextmanager
-async def _transactions(pool: Pool, count: int) -> AsyncIterator[list[Connection]]:
-    async with AsyncExitStack() as stack:
-        connections = []
-        for _ in range(count):
-            connections.append(await stack.enter_async_context(pool.connection()))
-            await stack.enter_async_context(connections[-1].transaction())
-        yield connections
-
-
-async def _frozen(connections: Sequence[Connection]) -> FsckStore:
-    """A store of transactions that read one moment: the present one."""
-    snapshot = ""
-    for conn in connections:
-        await conn.execute(FROZEN)
-        if snapshot:
-            await conn.execute(sql.SQL("set transaction snapshot {}").format(snapshot))
-        elif row := await (await conn.execute(SNAPSHOT)).fetchone():
-            snapshot = row[0]
-    return FsckStore(connections)
-
-
-async def _locked(connections: Sequence[Connection], log: int) -> FsckStore:
-    """A store of one transaction, which keeps a log's writers out."""
-    store = FsckStore(connections)
-    for table in LOCKS[await store.mirrored()]:
-        await connections[0].execute(LOCK.format(table=table).encode(), (log,))
-    return store
 
 
 class FsckStore:
@@ -181,7 +51,7 @@ class FsckStore:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """One that nobody uses."""
+        """A connection that nobody uses for the time of the block."""
         conn = await self._free.get()
         try:
             yield conn
@@ -189,8 +59,8 @@ class FsckStore:
             self._free.put_nowait(conn)
 
     async def mirrored(self) -> bool:
-        """Whether it is a read database."""
-        return bool((await self.fetch(MIRRORED))[0][0])
+        """True if it is a read database."""
+        return bool((await self._fetch("select to_regclass('progress') is not null"))[0][0])
 
     async def fix(self, fixes: Sequence[Fix]) -> None:
         """Writes right rows in the place of damaged ones."""
@@ -198,90 +68,153 @@ class FsckStore:
             for fix in fixes:
                 await conn.execute(fix.query.encode(), fix.args)
 
-    async def clear_rows(self, log: int, kept: int) -> None:
-        """Takes the projection of a log away, but for the rows of its first `kept` entries."""
+    async def clear_rows(self, log: int, first_entry: int) -> None:
+        """Deletes the projection of a log, except the rows of the entries before `first_entry`."""
         async with self.connection() as conn:
-            for table, first in (("entry", kept), ("missing", 0), ("v1_tile", 0)):
-                await conn.execute(CLEAR.format(table=table).encode(), (log, first))
+            for table, first in (("entry", first_entry), ("missing", 0), ("v1_tile", 0)):
+                query = f"delete from {table} where log = %(log)s and (index < 0 or index >= %(first)s)"  # noqa: S608
+                await conn.execute(query.encode(), {"log": log, "first": first})
 
     async def put_leaves(self, log: int, start: int, hashes: bytes) -> None:
-        """Writes the rows of an opaque log from `start` on, in the place of those that are there."""
-        end = start + len(hashes) // HASH
+        """Writes the rows of an opaque log from `start` on, in the place of the stored ones."""
+        query = "delete from entry where log = %(log)s and index >= %(start)s and index < %(end)s"
         async with self.connection() as conn:
-            await conn.execute(CLEAR_LEAVES, (log, start, end))
+            await conn.execute(query, {"log": log, "start": start, "end": start + len(hashes) // HASH})
             await projection.copy_leaves(conn, log, [(start, hashes)])
 
     async def put_rows(self, log: int, rows: ProjectedRows) -> None:
-        """Writes rows of a register, which follow those that are there."""
+        """Writes the rows of a register that follow the stored ones."""
         async with self.connection() as conn:
             await projection.register_rows(conn, log, rows)
 
     async def logs(self) -> list[Log]:
         """Every log, by name."""
         async with self.connection() as conn, conn.cursor(row_factory=class_row(Log)) as cursor:
-            await cursor.execute(LOGS)
+            await cursor.execute("select id, origin, name, kind, salted from log order by name")
             return await cursor.fetchall()
 
     async def log(self, log: int) -> Log:
-        """A log by its id, which is there."""
+        """A log by its id, which exists."""
         return next(found for found in await self.logs() if found.id == log)
+
+    async def heads(self, log: int) -> list[TupleRow]:
+        """(size, root, note) of the head; no row where it is lost."""
+        return await self._fetch("select size, root, note from head where log = %(log)s", {"log": log})
 
     async def shown(self, log: int) -> int:
         """The size of the head, as it is stored; 0 where there is none."""
-        return sum(row[0] for row in await self.fetch(HEAD, (log,)))
+        return sum(row[0] for row in await self.heads(log))
 
-    async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]:
-        """The bundles of [first, stop) that are there, as many as fit in `most` bytes but at least one."""
-        values = {"log": log, "first": first, "stop": stop, "most": most}
-        async with self.connection() as conn, conn.cursor() as cursor, cursor.copy(BUNDLES, values) as copy:
-            copy.set_types(BUNDLE_TYPES)
+    async def progress(self, log: int) -> list[TupleRow]:
+        """(verified size, pending note, its size) in a read database; no row where it is lost."""
+        return await self._fetch("select size, note, pending from progress where log = %(log)s", {"log": log})
+
+    async def checkpoints(self, log: int, start: int) -> list[TupleRow]:
+        """(size, note) of the accepted heads from size `start` on, and of those with an impossible size."""
+        return await self._fetch(SQL["checkpoints"], {"log": log, "start": start})
+
+    async def evidence(self, log: int) -> list[TupleRow]:
+        """(id, kind, notes) of the contradictions."""
+        return await self._fetch("select id, kind, notes from evidence where log = %(log)s order by id", {"log": log})
+
+    async def bundles_with_items(self, log: int) -> tuple[int, int]:
+        """How many of a log's first bundles have items, and how many bundles these are."""
+        rows = await self._fetch(SQL["bundles_with_items"], {"log": log})
+        return rows[0][0], rows[0][1]
+
+    async def ends(self, log: int, *, mirrored: bool) -> list[int]:
+        """The numbers of entries that the last bundle, the last tile and the last row of a log tell."""
+        bundle = "select index, width from bundle where log = %(log)s order by index desc limit 1"
+        tile = "select index, width from tile where log = %(log)s and level = 0 order by index desc limit 1"
+        entry = "select index, 1 from entry where log = %(log)s order by index desc limit 1"
+        queries = [(bundle, WIDTH), (tile, WIDTH), *([(entry, 1)] if mirrored else [])]
+        return [
+            index * step + width for query, step in queries for index, width in await self._fetch(query, {"log": log})
+        ]
+
+    async def bundles(self, log: int, first: int, stop: int, max_bytes: int) -> list[Bundle]:
+        """The stored bundles of [first, stop), as many as fit in `max_bytes` but at least one."""
+        args = {"log": log, "first": first, "stop": stop, "max_bytes": max_bytes}
+        async with self.connection() as conn, conn.cursor() as cursor, cursor.copy(SQL["bundles"], args) as copy:
+            copy.set_types(["int8", "int2", "bytea", "bytea"])
             return [Bundle(*row) async for row in copy.rows()]
 
     async def tiles(self, table: str, log: int, keys: Collection[TileKey]) -> dict[TileKey, StoredTile]:
-        """Those of these tiles that are there."""
-        query = TILES.format(table=table)
-        rows = await self.fetch(query, ([level for level, _ in keys], [index for _, index in keys], log))
+        """The stored ones of these tiles."""
+        args = {"log": log, "levels": [level for level, _ in keys], "indices": [index for _, index in keys]}
+        rows = await self._fetch(SQL["tiles"].format(table=table), args)
         return {(level, index): StoredTile(width, hashes) for level, index, width, hashes in rows}
 
     async def stray_tiles(self, table: str, log: int, counts: Sequence[int]) -> list[TileKey]:
         """The tiles beyond those of a tree that has `counts[level]` of them."""
-        return [(row[0], row[1]) for row in await self.fetch(STRAY_TILES.format(table=table), (list(counts), log))]
+        rows = await self._fetch(SQL["stray_tiles"].format(table=table), {"log": log, "counts": list(counts)})
+        return [(level, index) for level, index in rows]
 
     async def stray_rows(self, table: str, log: int, count: int) -> list[int]:
         """The indices beyond [0, count)."""
-        return [row[0] for row in await self.fetch(STRAY_ROWS.format(table=table), (log, count))]
+        query = f"select index from {table} where log = %(log)s and (index < 0 or index >= %(count)s) order by index"  # noqa: S608
+        return [row[0] for row in await self._fetch(query, {"log": log, "count": count})]
 
     async def stray_logs(self, table: str) -> list[int]:
-        """The ids that rows of a table name and that no log has."""
-        return [row[0] for row in await self.fetch(STRAY_LOGS.format(table=table))]
+        """The ids of logs that rows of a table name and that do not exist."""
+        return [row[0] for row in await self._fetch(SQL["stray_logs"].format(table=table))]
 
     async def leaves(self, log: int, start: int, end: int) -> bytes | None:
-        """The leaf hashes of an opaque log's rows [start, end); None where they are not just these."""
-        hashes, whole = (await self.fetch(LEAVES, {"log": log, "start": start, "end": end}))[0]
+        """The leaf hashes of an opaque log's rows [start, end); None where the rows are not exactly these."""
+        hashes, whole = (await self._fetch(SQL["leaves"], {"log": log, "start": start, "end": end}))[0]
         return hashes if whole else None
 
     async def entries(self, log: int, start: int, end: int) -> bytes:
-        """The rows of [start, end) as a binary COPY, without header and trailer (see ENTRIES)."""
+        """The rows of [start, end) as a binary COPY, without header and trailer and without items."""
         parts = []
-        values = {"log": log, "start": start, "end": end}
-        async with self.connection() as conn, conn.cursor() as cursor, cursor.copy(ENTRIES, values) as copy:
+        args = {"log": log, "start": start, "end": end}
+        async with self.connection() as conn, conn.cursor() as cursor, cursor.copy(SQL["entries"], args) as copy:
             async for part in copy:
                 parts.append(bytes(part))  # noqa: PERF401  # psycopg's iterator is not one of bytes
-        return b"".join(parts)[19:-2]
+        return b"".join(parts)[COPY_HEADER_BYTES:-COPY_TRAILER_BYTES]
 
     async def items(self, log: int, start: int, end: int) -> dict[int, str]:
-        """The items of [start, end) that are there, as Postgres prints them."""
-        return dict(await self.fetch(ITEMS, (log, start, end)))
+        """The stored items of [start, end), as Postgres prints them."""
+        query = """select index, item::text from entry
+            where log = %(log)s and index >= %(start)s and index < %(end)s and item is not null order by index"""
+        return dict(await self._fetch(query, {"log": log, "start": start, "end": end}))
+
+    async def counts(self, log: int, index: int) -> tuple[int, int] | None:
+        """(user entries, standing records) at a row of a register; None where the row is lost or lacks them."""
+        query = "select number, live from entry where log = %(log)s and index = %(index)s"
+        rows = await self._fetch(query, {"log": log, "index": index})
+        return (rows[0][0], rows[0][1]) if rows and None not in rows[0] else None
 
     async def prior(
         self, log: int, keys: Collection[tuple[str, str]], start: int, bad: Sequence[int]
     ) -> list[TupleRow]:
-        """(type, key, index, stood, superseded_by) of the last entry of each key before `start`, but for `bad` rows."""
+        """(type, key, index, stood, superseded_by) of the last entry of each key before `start`, except `bad` rows."""
         types, names = [type_ for type_, _ in keys], [key for _, key in keys]
-        return await self.fetch(PRIOR, {"log": log, "types": types, "keys": names, "start": start, "bad": bad})
+        return await self._fetch(SQL["prior"], {"log": log, "types": types, "keys": names, "start": start, "bad": bad})
 
-    async def fetch(self, query: str, args: Sequence[Any] | Mapping[str, Any] = ()) -> list[TupleRow]:
-        """The rows of a query of this module."""
+    async def wrongly_superseded(self, log: int) -> list[TupleRow]:
+        """(index, superseded_by, type, key) of rows superseded by no later entry of their key."""
+        return await self._fetch(SQL["wrongly_superseded"], {"log": log})
+
+    async def missing(self, log: int, start: int, indices: Sequence[int]) -> dict[int, int | None]:
+        """The items noted as missing from index `start` on and at `indices`: index -> the entry that erased it."""
+        return dict(await self._fetch(SQL["missing"], {"log": log, "start": start, "indices": indices}))
+
+    async def definitions(self, log: int) -> dict[str, tuple[int, bytes]]:
+        """The definitions of a mint's register: key -> (index, item)."""
+        rows = await self._fetch("select key, index, item from definition where log = %(log)s", {"log": log})
+        return {key: (index, item) for key, index, item in rows}
+
+    async def clocks(self, log: int) -> dict[str, str]:
+        """The clocks of a mint's register: type -> timestamp."""
+        return dict(await self._fetch("select type, timestamp from clock where log = %(log)s", {"log": log}))
+
+    async def requests(self, log: int) -> list[TupleRow]:
+        """(id, digest, first, count) of a mint's requests, by first entry."""
+        query = "select id, digest, first, count from request where log = %(log)s order by first, id"
+        return await self._fetch(query, {"log": log})
+
+    async def _fetch(self, query: LiteralString, args: Mapping[str, Any] | None = None) -> list[TupleRow]:
         async with self.connection() as conn, conn.cursor(binary=True) as cursor:
             await cursor.execute(query.encode(), args)
             return await cursor.fetchall()

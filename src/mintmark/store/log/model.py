@@ -1,4 +1,4 @@
-"""The values that the stores hand out: plain, frozen, without a connection inside."""
+"""The values that the stores return: plain, frozen, without a connection."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 
 LogKind = Literal["opaque", "register"]
 TileKey = tuple[int, int]  # (level, index)
+TileAddress = tuple[int, int, int]  # (log, level, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The size and root that a log is read at, and the signed note that says so."""
+    """The size and root at which a log is read, and the signed note of them."""
 
     size: int
     root: bytes

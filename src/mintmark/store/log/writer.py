@@ -1,9 +1,10 @@
-"""A log's own rows, as a mirror writes them: those that are new, and those that grow; the caller holds the transaction.
+"""The writes of a log's own rows by a mirror: new rows, and rows that grow. The caller holds the transaction.
 
-New rows are the batch's alone, and can be sent while the batch before is being committed. Those that grow, the last
-bundle and the unfinished tiles, are written after it: two transactions that wait for each other's would not end.
+New rows are of this batch alone, and can be sent while the batch before is being committed. Rows that grow, the last
+bundle and the unfinished tiles, are written after that commit: two transactions that wait for each other's rows would
+not end.
 
-The last bundle grows at its end (`entries || new`): what was stored of it, an erased item's absence included, is never
+The last bundle grows at its end (`entries || new`): its stored part, the absence of an erased item included, is never
 taken from a source a second time.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError
+from mintmark.store.connection.sql import load_sql
 from mintmark.tlog import bundle as bundles
 from mintmark.tlog.kernel import HASH, WIDTH
 
@@ -26,33 +28,22 @@ if TYPE_CHECKING:
 
     Tiles = Mapping[TileKey, bytes]
 
-# By COPY: as parameters, arrays of megabytes are built twice.
-COPY_BUNDLES = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
-COPY_TILES = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
-PUT_TILE = "insert into tile (log, level, index, width, hashes) values (%s, %s, %s, %s, %b)"
-PUT_BUNDLE = "insert into bundle (log, index, width, entries, items) values (%s, %s, %s, %b, %b)"
-PUT_TILES = """
-    insert into {table} (log, level, index, width, hashes)
-    select %s, * from unnest(%s::smallint[], %s::bigint[], %s::smallint[], %b::bytea[])
-    on conflict (log, level, index) do update set width = excluded.width, hashes = excluded.hashes"""
-GROW_BUNDLE = """
-    update bundle set width = %s, entries = entries || %b, items = items || %b
-    where log = %s and index = %s and width = %s"""
+SQL = load_sql(__package__, "writer")
 
 
 @dataclass(frozen=True, slots=True)
 class LogRows:
-    """The tiles and bundles of verified chunks that follow one another."""
+    """The tiles and bundles of consecutive verified chunks."""
 
     new_tiles: Tiles
     new_bundles: Sequence[Bundle]
     grown_tiles: Tiles
     grown_bundle: Bundle | None
-    held: int  # entries of that bundle which are there
+    held: int  # entries of `grown_bundle` that are stored already
 
     @classmethod
     def of(cls, chunks: Sequence[VerifiedChunk]) -> Self:
-        """Those of these chunks."""
+        """The rows of these chunks."""
         start = chunks[0].start if chunks else 0
         tiles = {key: hashes for chunk in chunks for key, hashes in chunk.tiles.items()}
         rows = [row for chunk in chunks for row in chunk.bundles]
@@ -69,13 +60,15 @@ class LogRows:
 
 
 async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
-    """Writes the rows that are new."""
+    """Writes the new rows by COPY: as parameters, arrays of megabytes are built twice."""
     if rows.new_tiles:
+        query: LiteralString = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
         tiles = ((log, *key, len(hashes) // HASH, hashes) for key, hashes in rows.new_tiles.items())
-        await _copy(conn, COPY_TILES, ["int4", "int2", "int8", "int2", "bytea"], tiles)
+        await _copy(conn, query, ["int4", "int2", "int8", "int2", "bytea"], tiles)
     if rows.new_bundles:
+        query = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
         whole = ((log, row.index, row.width, row.entries, row.items) for row in rows.new_bundles)
-        await _copy(conn, COPY_BUNDLES, ["int4", "int8", "int2", "bytea", "bytea"], whole)
+        await _copy(conn, query, ["int4", "int8", "int2", "bytea", "bytea"], whole)
 
 
 async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -86,29 +79,45 @@ async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], ro
 
 
 async def put_few(conn: Connection, log: int, rows: LogRows) -> None:
-    """The same, each row by a request that need not be waited for."""
-    for key, hashes in rows.new_tiles.items():
-        await conn.execute(PUT_TILE, (log, *key, len(hashes) // HASH, hashes))
+    """Writes the new rows one by one, by requests for whose answers a pipeline need not wait."""
+    for (level, index), hashes in rows.new_tiles.items():
+        width = len(hashes) // HASH
+        await conn.execute(
+            SQL["insert_tile"], {"log": log, "level": level, "index": index, "width": width, "hashes": hashes}
+        )
     for row in rows.new_bundles:
-        await conn.execute(PUT_BUNDLE, (log, row.index, row.width, row.entries, row.items))
+        values = {"index": row.index, "width": row.width, "entries": row.entries, "items": row.items}
+        await conn.execute(SQL["insert_bundle"], {"log": log, **values})
 
 
 async def grow(conn: Connection, log: int, rows: LogRows) -> Cursor | None:
-    """Widens the rows that are there; see `LogRows.check_grown` for what comes back."""
+    """Widens the stored rows. Pass the result to `LogRows.check_grown` once its answer is here."""
     await put_tiles(conn, "tile", log, rows.grown_tiles)
     if (row := rows.grown_bundle) is None:
         return None
-    entries, items = _tail(row.entries, rows.held), _tail(row.items, rows.held)
-    return await conn.execute(GROW_BUNDLE, (row.width, entries, items, log, row.index, rows.held))
+    tail = {"entries": _tail(row.entries, rows.held), "items": _tail(row.items, rows.held)}
+    args = {"log": log, "index": row.index, "width": row.width, "held": rows.held, **tail}
+    return await conn.execute(SQL["grow_bundle"], args)
 
 
 def _tail(bundle: bytes, count: int) -> bytes:
+    """A bundle without its first `count` entries."""
     return bundle[len(bundles.take(bundle, count)) :] if bundle else b""
 
 
 async def put_tiles(conn: Connection, table: str, log: int, tiles: Tiles) -> None:
-    """Writes tiles, new or there, each at its new width."""
+    """Writes tiles, new or stored, each at its new width."""
     if tiles:
-        levels, indices = [key[0] for key in tiles], [key[1] for key in tiles]
-        widths, hashes = [len(h) // HASH for h in tiles.values()], list(tiles.values())
-        await conn.execute(PUT_TILES.format(table=table), (log, levels, indices, widths, hashes), binary=True)
+        args = tile_columns(log, tiles)
+        await conn.execute(SQL["upsert_tiles"].format(table=table), args, binary=True)
+
+
+def tile_columns(log: int, tiles: Tiles) -> dict[str, object]:
+    """The arguments of the statement `upsert_tiles`."""
+    return {
+        "log": log,
+        "levels": [level for level, _ in tiles],
+        "indices": [index for _, index in tiles],
+        "widths": [len(hashes) // HASH for hashes in tiles.values()],
+        "hashes": list(tiles.values()),
+    }

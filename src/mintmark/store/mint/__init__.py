@@ -1,1 +1,1 @@
-"""TODO."""
+"""The mint's database."""

@@ -1,1 +1,8 @@
-"""TODO."""
+"""The read database as its mirrors use it.
+
+progress   how far each log is verified
+commit     the one transaction that writes a verified batch
+lease      who works on which log, and who lives
+evidence   contradictions, and what a human decided about them
+status     one line for each log
+"""

@@ -1,4 +1,4 @@
-"""The values of a read database: what its mirror hands in, and what it is told. Plain, frozen, without a connection."""
+"""The values that a mirror writes into a read database, and reads from it: plain, frozen, without a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a log is verified. `note` is the pending checkpoint of size `pending`; `shown`, the head's size or -1."""
+    """The verified part of a log. `note` is the pending checkpoint of size `pending`, `shown` the head's size or -1."""
 
     id: int
     origin: str
@@ -32,7 +32,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a living worker last heard of a source; `error` None: its stream is open."""
+    """The last word of a living worker about a source; `error` None: the source's stream is open."""
 
     worker: str
     source: str
@@ -44,8 +44,9 @@ class Heartbeat:
 class LogStatus:
     """One line of `mintmark status`, from data alone.
 
-    `offered` is the size of the largest signed head that a source showed, `late` the seconds since one was that is not
-    complete here, `quiet` those since the last step; `contradictions`, those that nobody has decided about.
+    `offered` is the size of the largest signed head that a source showed; `late`, the seconds since a head was shown
+    that is not complete here yet; `quiet`, the seconds since the last step; `contradictions`, the number of those about
+    which nobody has decided.
     """
 
     origin: str
@@ -67,7 +68,7 @@ class LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A contradiction that was kept: the notes, oldest first, and why they cannot both be true."""
+    """A contradiction: the notes, oldest first, and why they cannot both be true."""
 
     id: int
     kind: str

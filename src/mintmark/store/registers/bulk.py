@@ -1,6 +1,6 @@
-"""Whole registers in bounded memory: batches by index, each a query of its own, the next one read while one is used.
+"""Whole registers in bounded memory: batches by index, each one query, the next one read while the last is used.
 
-No transaction is held open over a download: rows below a size never change what they say of it, but for erasure.
+No transaction is held open over a download: what rows below a size say of it changes only by erasure.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mintmark.aio import prefetch
-from mintmark.store.registers.register_store import COLUMNS, STOOD, EntryRow
+from mintmark.store.connection.sql import load_sql
+from mintmark.store.registers.register_store import COLUMNS, STANDS, EntryRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -16,75 +17,52 @@ if TYPE_CHECKING:
     from mintmark.register.definitions import Field
     from mintmark.store.registers.register_store import RegisterStore
 
-    Cells = tuple[Any, ...]  # texts, None where there is no value
+    Cells = tuple[Any, ...]  # texts; None where there is no value
 
 T = TypeVar("T")
 
-BATCH = 2_000
-
-RECORDS = f"""
-    select {COLUMNS} from entry e where e.log = %(log)s and {STOOD} and e.index >= %(start)s
-    order by e.index limit %(limit)s"""  # noqa: S608
-# Cells, as tables print them: what Postgres has taken out of an item, nobody has to parse. A list comes as JSON.
-CELLS = f"""
-    select e.number::text, e.number::text, e.timestamp, e.key, {{values}} from entry e
-    where e.log = %(log)s and {STOOD} and e.number >= %(start)s order by e.number limit %(limit)s"""  # noqa: S608
-VALUE, LIST = "e.item ->> %({name})s::text", "(e.item -> %({name})s::text)::text"
-ENTRIES = f"""
-    select {COLUMNS} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
-    and e.type = any(%(types)s) order by e.index limit %(limit)s"""  # noqa: S608
-# Each item once: with the first entry of the range that names it.
-ITEMS = f"""
-    select {COLUMNS} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
-    and e.type = any(%(types)s) and e.item is not null and not exists (
-        select from entry p where p.log = e.log and p.item_hash = e.item_hash and p.index >= %(first)s
-        and p.index < e.index and p.item is not null)
-    order by e.index limit %(limit)s"""  # noqa: S608
-# A tombstone, an erased item, an erasure: no RSF file can say them.
-UNSAYABLE = """
-    select key, item_hash is null from entry
-    where log = %(log)s and index >= %(start)s and index < %(size)s and type = any(%(types)s)
-    and (item is null or (type = 'system' and key >= 'erase:' and key < 'erase;')) order by index limit 1"""
-
 Types = tuple[str, ...]
 BOTH: Types = ("system", "user")
+
+SQL = load_sql(__package__, "bulk", columns=COLUMNS, stands=STANDS)
 
 
 async def records(store: RegisterStore, log: int, size: int) -> AsyncIterator[list[EntryRow]]:
     """The records that stand at `size`, by index."""
     args = {"log": log, "size": size}
-    async for rows in _batches(lambda start: store.rows(RECORDS, {**args, **_batch(start)}), _after_index, 0):
+    async for rows in _batches(store.rows, SQL["records"], args, 0, _after_index, store.limits.batch_rows):
         yield rows
 
 
 async def cells(store: RegisterStore, log: int, size: int, columns: Sequence[Field]) -> AsyncIterator[list[Cells]]:
     """The records that stand at `size`, by number: number twice, timestamp, key, and the columns' values."""
     names = {f"column{at}": column.name for at, column in enumerate(columns)}
-    shapes = [(LIST if column.many else VALUE).format(name=name) for name, column in zip(names, columns, strict=True)]
-    query = CELLS.format(values=", ".join(shapes) or "null")
+    values = [_cell(name, column.many) for name, column in zip(names, columns, strict=True)]
+    query = SQL["cells"].format(values=", ".join(values) or "null")
     args = {"log": log, "size": size, **names}
-    async for rows in _batches(lambda start: store.fetch(query, {**args, **_batch(start)}), _after_number, 1):
+    async for rows in _batches(store.fetch, query, args, 1, _after_number, store.limits.batch_rows):
         yield rows
+
+
+def _cell(parameter: str, many: bool) -> str:
+    """The expression of a column whose field name is this parameter."""
+    return f"(e.item -> %({parameter})s::text)::text" if many else f"e.item ->> %({parameter})s::text"
 
 
 async def entries(
     store: RegisterStore, log: int, start: int, size: int, types: Types = BOTH, *, items_once: bool = False
 ) -> AsyncIterator[list[EntryRow]]:
-    """The entries [start, size) of these types; with `items_once`, only the first of either type that names an item."""
+    """The entries [start, size) of these types; with `items_once`, only the first one that names an item."""
     args = {"log": log, "size": size, "types": list(types), "first": start}
-    query = ITEMS if items_once else ENTRIES
-    async for rows in _batches(lambda at: store.rows(query, {**args, **_batch(at)}), _after_index, start):
+    query = SQL["entries_items_once" if items_once else "entries"]
+    async for rows in _batches(store.rows, query, args, start, _after_index, store.limits.batch_rows):
         yield rows
 
 
 async def unsayable(store: RegisterStore, log: int, start: int, size: int, types: Types) -> tuple[str, bool] | None:
-    """The first entry that RSF cannot say: its key, and whether it is a tombstone."""
-    rows = await store.fetch(UNSAYABLE, {"log": log, "start": start, "size": size, "types": list(types)})
+    """The first entry that an RSF file cannot say: its key, and True for a tombstone."""
+    rows = await store.fetch(SQL["unsayable"], {"log": log, "start": start, "size": size, "types": list(types)})
     return (rows[0][0], rows[0][1]) if rows else None
-
-
-def _batch(start: int) -> dict[str, int]:
-    return {"start": start, "limit": BATCH}
 
 
 def _after_index(row: EntryRow) -> int:
@@ -96,13 +74,16 @@ def _after_number(row: Cells) -> int:
 
 
 def _batches(
-    read: Callable[[int], Awaitable[list[T]]], following: Callable[[T], int], start: int
-) -> AsyncGenerator[list[T], None]:
+    fetch: Callable[[str, dict[str, Any]], Awaitable[list[T]]], query: str, args: dict[str, Any],
+    start: int, following: Callable[[T], int], batch_rows: int,
+) -> AsyncGenerator[list[T], None]:  # fmt: skip
+    """The rows of a query from `start` on, in batches; `following` tells where the rows after a row start."""
+
     async def one_by_one() -> AsyncGenerator[list[T], None]:
         at = start
-        while rows := await read(at):
+        while rows := await fetch(query, {**args, "start": at, "limit": batch_rows}):
             yield rows
-            if len(rows) < BATCH:
+            if len(rows) < batch_rows:
                 return
             at = following(rows[-1])
 

@@ -1,7 +1,7 @@
-"""What refers to a record: the records, of any register here, a field of which has the value that names it.
+"""The referrers of a record: records of any register here with a field whose value names it.
 
-An index finds them, which reads all that it knows of a value. In a large register the newest entries are looked at
-first: what many records refer to, some of them do.
+The index of values finds them, but reads every entry that has the value. So in a large register the newest entries are
+read first: of many referrers, some are among them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from mintmark.store.connection.sql import load_sql
 from mintmark.store.registers.register_store import COLUMNS, EntryRow, row
 
 if TYPE_CHECKING:
@@ -18,30 +19,13 @@ if TYPE_CHECKING:
 
     from mintmark.store.registers.register_store import RegisterStore
 
-LARGE = 100_000  # entries
-WALKED = 1_000  # of them, the newest
+NEWEST_ENTRIES = 1_000  # read of a large register
 
-# No condition on the log beside the value's own: the planner has the index of values to choose, and nothing else.
-REFERRERS = """
-    select g.at, e.index, e.type, e.number, e.key, e.timestamp, e.item_hash, e.item::text
-    from unnest(%(sizes)s::bigint[], %(values)s::jsonb[]) with ordinality as g(size, value, at)
-    cross join lateral (
-        select * from entry e where scoped(e.log, e.item) @> g.value and e.type = 'user' and e.index < g.size
-        and (e.superseded_by is null or e.superseded_by >= g.size) limit %(limit)s) as e
-    order by g.at, e.key"""
-NEWEST = f"""
-    select g.at, {COLUMNS}
-    from unnest(%(logs)s::int[], %(sizes)s::bigint[], %(fields)s::text[], %(values)s::jsonb[]) with ordinality
-        as g(log, size, field, value, at)
-    cross join lateral (
-        select * from (select * from entry where log = g.log and index < g.size order by index desc limit {WALKED}) as n
-        where n.type = 'user' and (n.superseded_by is null or n.superseded_by >= g.size)
-        and (n.item -> g.field) @> g.value limit %(limit)s) as e
-    order by g.at, e.key"""  # noqa: S608
+SQL = load_sql(__package__, "links", columns=COLUMNS, newest=str(NEWEST_ENTRIES))
 
 
 class ReferencePlace(NamedTuple):
-    """Where a reference may be: a field of a register, as of a size, and the value that would be one."""
+    """A place where a reference may stand: a field of a register as of a size, and the value that would be one."""
 
     log: int
     size: int
@@ -51,8 +35,8 @@ class ReferencePlace(NamedTuple):
 
 
 async def referrers(store: RegisterStore, places: Sequence[ReferencePlace], limit: int) -> list[tuple[int, EntryRow]]:
-    """Up to `limit` records of each place that refer from there, each with the place's position."""
-    large = [at for at, place in enumerate(places) if place.size > LARGE]
+    """Up to `limit` referrers at each place, each with the place's position."""
+    large = [at for at, place in enumerate(places) if place.size > store.limits.large_register]
     found = await _newest(store, [places[at] for at in large], limit) if large else []
     counts = Counter(at for at, _ in found)
     enough = {large[at] for at, count in counts.items() if count == limit}
@@ -71,7 +55,7 @@ async def _newest(store: RegisterStore, places: Sequence[ReferencePlace], limit:
         "values": [orjson.dumps(p.value).decode() for p in places],
         "limit": limit,
     }
-    return [(at - 1, row(found)) for at, *found in await store.fetch(NEWEST, args)]
+    return [(at - 1, row(found)) for at, *found in await store.fetch(SQL["newest_referrers"], args)]
 
 
 async def _indexed(store: RegisterStore, places: Sequence[ReferencePlace], limit: int) -> list[tuple[int, EntryRow]]:
@@ -81,4 +65,4 @@ async def _indexed(store: RegisterStore, places: Sequence[ReferencePlace], limit
         "values": [orjson.dumps(value).decode() for value in values],
         "limit": limit,
     }
-    return [(at - 1, row(found)) for at, *found in await store.fetch(REFERRERS, args)]
+    return [(at - 1, row(found)) for at, *found in await store.fetch(SQL["referrers"], args)]

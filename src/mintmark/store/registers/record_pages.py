@@ -1,9 +1,9 @@
 """Pages of records, each read in work that does not grow with the register.
 
-A page ends where `limit` records were found, or where a window of entries was looked at: it may be short, even empty,
-and have a next one. A value that few records have is found by its index and sorted; one that many have, by walking the
-entries in order, for then the next one is never far. Which it is, is tried: in a large register a short walk, then the
-index, which reads all that it knows of a value and is given up where that takes long; then a long walk.
+A page ends after `limit` records, or after a window of entries: it may be short, even empty, and have a next one. A
+value that few records have is found by the index of values, and sorted. A value that many records have is found by a
+walk over the entries in order: the next match is never far. Which is the case, trying tells: in a large register first
+a short walk, then the index, which reads every entry with the value and is given up after a while, then a long walk.
 
     key      by key, ascending: the order stays the same while the register grows
     newest   by index, descending
@@ -15,67 +15,40 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from mintmark.store.registers.register_store import COLUMNS, STOOD, EntryRow, RegisterStore, row
+from mintmark.store.connection.sql import load_sql
+from mintmark.store.registers.register_store import COLUMNS, STANDS, EntryRow, RegisterStore, row
 
 Order = Literal["key", "newest"]
 
-WINDOW = 20_000  # entries looked at for one page
-FEW = 5_000  # records that are found by a value and sorted
-SECONDS = 0.2  # for the index to find them
-LARGE = 100_000  # entries
-ALL_OF_IT = 2**63 - 1  # as a cursor's index: past every entry of its key
+AFTER_KEY = 2**63 - 1  # as a cursor's index: past every entry of its key
 
-# Per order: what is beyond the cursor, and the order that the index gives. The index is of entries with a key: that it
-# fits follows from `>=` for the planner, and not from the comparison of rows.
+# Per order: the condition on entries beyond the cursor, and the order of the index. The index holds entries with a key;
+# the planner concludes that it fits from `>=`, but not from the comparison of rows.
 ORDERS: dict[Order, tuple[str, str]] = {
     "key": ("e.key >= %(key)s and (e.key, e.index) > (%(key)s, %(entry)s)", "e.key, e.index"),
     "newest": ("e.index < %(entry)s", "e.index desc"),
 }
-# A value by its index, and of an entry at hand: a list contains each of its elements, and a string itself.
-VALUE = "scoped(e.log, e.item) @> any(%(scoped)s::jsonb[])"
-HAS_VALUE = "(e.item -> %(field)s::text) @> %(value)s::jsonb"
-WORDS = "words(e.log, e.item) @@ %(words)s::tsquery"
 
-PAGE = """
-    select {columns} from (select * from entry e where e.log = %(log)s and e.type = 'user' and {beyond}
-                           order by {order} limit %(window)s) as e
-    where {stood} and {match} order by {order} offset %(offset)s limit %(limit)s"""
-EDGE = """
-    select key, index, n from (
-        select e.key, e.index, row_number() over (order by {order}) as n from entry e
-        where e.log = %(log)s and e.type = 'user' and {beyond} order by {order} limit %(window)s) as e
-    where n = %(window)s"""  # an entry, of which key's others may be beyond the window
-# How many there are, up to FEW, and those of the page; a row of nothing but the count where the page is empty.
-FOUND = """
-    with found as materialized (
-        select e.log, e.index, e.key from entry e where {match} and {stood} limit %(few)s + 1)
-    select counted.n, {columns} from (select count(*) as n from found) as counted left join (
-        select log, index from found as e where {beyond} order by {order} offset %(offset)s limit %(limit)s) as p
-        on counted.n <= %(few)s
-    left join entry e on e.log = p.log and e.index = p.index order by {order}"""
-# What a word is to the index: none, one, or several where it has signs in it.
-QUERY = """
-    select nullif(plainto_tsquery('simple', t.text)::text, '')
-    from unnest(%(texts)s::text[]) with ordinality as t(text, at) order by t.at"""
+SQL = load_sql(__package__, "record_pages", columns=COLUMNS, stands=STANDS)
 
 
 class Match(NamedTuple):
-    """Which records: a condition that an index serves, the same for an entry at hand, and their arguments.
+    """A condition on records: as an index serves it, as it is checked on an entry at hand, and its arguments.
 
-    `pace` is how many entries are looked at in the time of one that needs no looking at.
+    `cost` is the time to check one entry, in times that an entry without a condition takes.
     """
 
     indexed: str
     walked: str
     args: dict[str, Any]
-    pace: int = 1
+    cost: int = 1
 
 
-EVERY = Match("", "true", {})
+EVERY_RECORD = Match("", "true", {})
 
 
 class PageCursor(NamedTuple):
-    """Where a page begins: by key, past the entry `entry` of `key`; the newest first, before the entry `entry`."""
+    """Where a page begins: by key, past the entry `entry` of `key`; newest first, before the entry `entry`."""
 
     key: str
     entry: int  # its index
@@ -90,18 +63,21 @@ class RecordPage(NamedTuple):
 
 
 def has_value(log: int, field: str, value: str) -> Match:
-    """The records a field of which has this value, or has it among its values."""
+    """The records with this value in a field, or among the values of a field."""
+    # A list contains each of its elements, and a string itself.
+    indexed = "scoped(e.log, e.item) @> any(%(scoped)s::jsonb[])"
+    walked = "(e.item -> %(field)s::text) @> %(value)s::jsonb"
     items = [orjson.dumps({str(log): {field: shape}}).decode() for shape in (value, [value])]
-    return Match(VALUE, HAS_VALUE, {"scoped": items, "field": field, "value": orjson.dumps(value).decode()})
+    return Match(indexed, walked, {"scoped": items, "field": field, "value": orjson.dumps(value).decode()})
 
 
 async def has_words(store: RegisterStore, log: int, question: str) -> Match | None:
-    """The records that have all these words, the last of which may be a beginning; None where there is no word."""
+    """The records with all words of a question, of which the last may be a prefix; None where it has no word."""
     variants = [_variants(word) for word in question.split()]
-    asked = [(word, text) for word, texts in enumerate(variants) for text in texts]
-    found = await store.fetch(QUERY, {"texts": [text for _, text in asked]})
+    texts = [(word, text) for word, spellings in enumerate(variants) for text in spellings]
+    found = await store.fetch(SQL["words"], {"texts": [text for _, text in texts]})
     queries: dict[int, list[str]] = {}
-    for (word, _), (query,) in zip(asked, found, strict=True):
+    for (word, _), (query,) in zip(texts, found, strict=True):
         if query is not None:
             queries.setdefault(word, []).append(query)
     if not queries:
@@ -109,11 +85,12 @@ async def has_words(store: RegisterStore, log: int, question: str) -> Match | No
     *whole, last = queries.values()
     parts = [*whole, [f"{query}:*" for query in last]]
     query = " & ".join([f"'log {log}'", *(f"({' | '.join(part)})" for part in parts)])
-    return Match(WORDS, WORDS, {"words": query}, pace=10)
+    condition = "words(e.log, e.item) @@ %(words)s::tsquery"
+    return Match(condition, condition, {"words": query}, cost=10)
 
 
 def _variants(word: str) -> list[str]:
-    """How a word may be written in the index: a database of locale C makes only ASCII letters small."""
+    """The spellings of a word in the index: a database of locale C lowers only ASCII letters."""
     if word.isascii():
         return [word]
     return list(dict.fromkeys([word.lower(), word[0].upper() + word[1:].lower(), word.upper()]))
@@ -121,55 +98,54 @@ def _variants(word: str) -> list[str]:
 
 async def page(
     store: RegisterStore, log: int, size: int, order: Order, after: PageCursor | None, limit: int, offset: int = 0,
-    match: Match = EVERY,
+    match: Match = EVERY_RECORD,
 ) -> RecordPage:  # fmt: skip
-    """The records that stand at `size` and match, beyond the cursor `after`, `offset` of them skipped."""
+    """The records that stand at `size` and match, beyond the cursor `after`, without the first `offset` of them."""
     start = after or PageCursor("", size)
     args = {"log": log, "size": size, "key": start.key, "entry": start.entry, "offset": offset, "limit": limit + 1}
-    asked = _Asked(store, order, limit, args | match.args, match)
-    if match is EVERY:
-        return await asked.walk(WINDOW)
-    window = WINDOW // match.pace
-    if size > LARGE and len((walked := await asked.walk(window // 10)).rows) == limit:
+    read = _PageRead(store, order, limit, args | match.args, match)
+    if match is EVERY_RECORD:
+        return await read.walk(store.limits.window_entries)
+    window = store.limits.window_entries // match.cost
+    if size > store.limits.large_register and len((walked := await read.walk(window // 10)).rows) == limit:
         return walked
-    return await asked.find() or await asked.walk(window)
+    return await read.find() or await read.walk(window)
 
 
-class _Asked(NamedTuple):
-    """A page that was asked for, and the two ways to read it."""
+class _PageRead(NamedTuple):
+    """A page to read, and the two ways to read it."""
 
     store: RegisterStore
     order: Order
     limit: int
-    args: dict[str, Any]
+    args: dict[str, Any]  # one row more than `limit` is read: then there is a next page
     match: Match
 
     async def walk(self, window: int) -> RecordPage:
-        """Looks at so many entries in their order."""
+        """Reads `window` entries in their order."""
         args = self.args | {"window": window}
-        rows = await self.store.rows(self._query(PAGE, self.match.walked), args)
+        rows = await self.store.rows(self._query("page", self.match.walked), args)
         if len(rows) > self.limit:
             return self._page(rows, None)
-        edge = await self.store.fetch(self._query(EDGE, ""), args)
-        return RecordPage(rows, PageCursor(edge[0][0], edge[0][1]) if edge else None, None)
+        end = await self.store.fetch(self._query("window_end", ""), args)
+        return RecordPage(rows, PageCursor(end[0][0], end[0][1]) if end else None, None)
 
     async def find(self) -> RecordPage | None:
-        """Asks the index, and sorts what it finds; None where that is too much, or takes too long."""
-        query = self._query(FOUND, self.match.indexed)
-        found = await self.store.fetch_within(SECONDS, query, self.args | {"few": FEW})
-        if found is None or found[0][0] > FEW:
+        """Finds the records by the index, and sorts them; None where they are too many, or it takes too long."""
+        limits = self.store.limits
+        args = self.args | {"max_sorted": limits.sorted_records}
+        found = await self.store.fetch_within(limits.index_seconds, self._query("found", self.match.indexed), args)
+        if found is None or found[0][0] > limits.sorted_records:
             return None
         return self._page([row(values) for _, *values in found if values[0] is not None], found[0][0])
 
     def _page(self, rows: list[EntryRow], total: int | None) -> RecordPage:
-        """One row more than the page has was asked for."""
         if len(rows) <= self.limit:
             return RecordPage(rows, None, total)
         last = rows[self.limit - 1]
-        return RecordPage(
-            rows[: self.limit], PageCursor(last.key, ALL_OF_IT if self.order == "key" else last.index), total
-        )
+        after = PageCursor(last.key, AFTER_KEY if self.order == "key" else last.index)
+        return RecordPage(rows[: self.limit], after, total)
 
-    def _query(self, query: str, match: str) -> str:
+    def _query(self, name: str, match: str) -> str:
         beyond, order = ORDERS[self.order]
-        return query.format(columns=COLUMNS, stood=STOOD, match=match, beyond=beyond, order=order)
+        return SQL[name].format(match=match, beyond=beyond, order=order)

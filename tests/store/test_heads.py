@@ -1,4 +1,4 @@
-"""The feed of heads: it hears of every move of every process, at once where it can listen, soon where it cannot."""
+"""Notices of heads: every move of every process is heard, at once with LISTEN, soon without."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from mintmark.store.log import head_listener
-from mintmark.store.log.head_listener import HeadListener
+from mintmark.store.log.heads import POLL_INTERVAL_SECONDS, HeadListener
 from tests.support.logs import Written, users
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import pytest
-
-    from mintmark.store.log.head_listener import Subscription
+    from mintmark.store.log.heads import Subscription
     from mintmark.store.mirror.read_store import ReadStore
     from tests.support.postgres import TestPostgres
 
 
 @asynccontextmanager
-async def heard(store: ReadStore, conninfo: str) -> AsyncIterator[tuple[HeadListener, Subscription]]:
-    heads = HeadListener(store.pool, conninfo)
+async def heard(
+    store: ReadStore, conninfo: str, poll_interval: float = POLL_INTERVAL_SECONDS
+) -> AsyncIterator[tuple[HeadListener, Subscription]]:
+    heads = HeadListener(store.pool, conninfo, poll_interval)
     running = asyncio.create_task(heads.run())
     try:
         async with asyncio.timeout(20), heads.subscribe() as subscription:
@@ -38,12 +37,9 @@ async def listening(heads: HeadListener) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_move_is_heard_without_a_poll(
-    read_store: ReadStore, read_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(head_listener, "POLL", 600.0)
+async def test_a_move_is_heard_without_a_poll(read_store: ReadStore, read_db: str) -> None:
     log = Written(read_store, "opaque")
-    async with heard(read_store, read_db) as (heads, subscription):
+    async with heard(read_store, read_db, poll_interval=600.0) as (heads, subscription):
         await listening(heads)
         for start in range(0, 50, 10):
             await log.write(users(start, start + 10))
@@ -55,7 +51,7 @@ async def test_a_batch_that_moves_no_head_is_not_told(read_store: ReadStore, rea
     batch = await log.grow(users(0, 10))
     async with heard(read_store, read_db) as (heads, subscription):
         await listening(heads)
-        await read_store.contradict(batch.log, ValueError("x"), "s", stop=False)
+        await read_store.evidence.contradict(batch.log, ValueError("x"), "s", stop=False)
         await asyncio.sleep(0.2)
         assert not subscription._event.is_set()
         await read_store.commit_batch(batch)

@@ -1,0 +1,26 @@
+-- name: records
+select {columns} from entry e where e.log = %(log)s and {stands} and e.index >= %(start)s
+order by e.index limit %(limit)s;
+
+-- name: cells
+-- Cells, as tables print them: what Postgres takes out of an item, nobody has to parse. A list comes as JSON.
+select e.number::text, e.number::text, e.timestamp, e.key, {values} from entry e
+where e.log = %(log)s and {stands} and e.number >= %(start)s order by e.number limit %(limit)s;
+
+-- name: entries
+select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
+and e.type = any(%(types)s) order by e.index limit %(limit)s;
+
+-- name: entries_items_once
+-- Each item once: with the first entry of the range that names it.
+select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
+and e.type = any(%(types)s) and e.item is not null and not exists (
+    select from entry p where p.log = e.log and p.item_hash = e.item_hash and p.index >= %(first)s
+    and p.index < e.index and p.item is not null)
+order by e.index limit %(limit)s;
+
+-- name: unsayable
+-- A tombstone, an erased item, an erasure.
+select key, item_hash is null from entry
+where log = %(log)s and index >= %(start)s and index < %(size)s and type = any(%(types)s)
+and (item is null or (type = 'system' and key >= 'erase:' and key < 'erase;')) order by index limit 1;

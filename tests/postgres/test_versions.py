@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.postgres import binaries
+from mintmark.postgres.binaries import all_binaries, find_binaries
 from mintmark.postgres.server import EmbeddedServer
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
@@ -17,14 +17,12 @@ from tests.support.oracle import check_log
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAJORS = sorted({found.major for found in binaries._all()})
+MAJORS = sorted({found.major for found in all_binaries()})
 
 
 @pytest.mark.parametrize("major", MAJORS)
-async def test_both_schemas_and_a_log_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, major: int) -> None:
-    found = binaries.find(major)
-    monkeypatch.setattr(binaries, "find", lambda _: found)
-    server = EmbeddedServer(tmp_path / "p")
+async def test_both_schemas_and_a_log_of_each_kind(tmp_path: Path, major: int) -> None:
+    server = EmbeddedServer(tmp_path / "p", programs=find_binaries(major))
     await server.start(["mint", "read"])
     try:
         await migrate(server.conninfo("mint"), "mint")

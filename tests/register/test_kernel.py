@@ -1,10 +1,9 @@
-"""Rows out of bundles and into COPY: in Python, which is the oracle, and in the native twin where it is built."""
+"""Rows out of bundles: in Python, which is the oracle, and in the native twin where it is built."""
 
 from __future__ import annotations
 
 import gc
 import importlib.util
-import struct
 import sys
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -21,13 +20,12 @@ from mintmark.register.item import parse_item
 from mintmark.register.v1 import v1_leaf
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import leaf_hash, leaf_hashes
+from tests.support.kernels import ITEM, TIME, load_twin, rows
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 NATIVE = importlib.util.find_spec("mintmark.register._kernel") is not None
-TIME = "2016-04-05T13:23:05Z"
-ITEM = b'{"country":"GB","name":["Britain","\xc3\xa9"]}'
 LEAF = format_entry(Entry("GB", TIME, "user", sha256(ITEM).digest()))
 
 
@@ -36,15 +34,8 @@ LEAF = format_entry(Entry("GB", TIME, "user", sha256(ITEM).digest()))
     params=["python", pytest.param("native", marks=pytest.mark.skipif(not NATIVE, reason="no native kernel is built"))],
 )
 def kernel(request: pytest.FixtureRequest) -> ModuleType:
-    """A copy of the module, as MINTMARK_KERNEL makes it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("MINTMARK_KERNEL", request.param)
-        spec = importlib.util.spec_from_file_location(f"register_kernel_{request.param}", installed.__file__)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return load_twin(installed, request.param, monkeypatch)
 
 
 def opened(kernel: ModuleType, leaf: bytes, item: bytes = b"", first: int = 0) -> Row:
@@ -203,74 +194,16 @@ def test_what_an_item_is_does_not_depend_on_the_kernel(kernel: ModuleType, data:
     assert opened(kernel, named(data), data).item == (data if is_item(data) else None)
 
 
-keys = st.text(st.characters(codec="utf-8", min_codepoint=32, exclude_characters='"\\'), min_size=1, max_size=5)
-entries = st.builds(
-    Entry, keys, st.just(TIME), st.sampled_from(["user", "system"]), st.none() | st.binary(min_size=32, max_size=32)
-)
-rows = st.builds(
-    Row,
-    st.integers(0, 2**63 - 1),
-    st.binary(min_size=32, max_size=32),
-    st.none() | entries,
-    st.none() | st.just(ITEM),
-    st.just(False),
-)
-
-
 @given(st.lists(rows, max_size=5), st.integers(0, 2**62))
 def test_v1_hashes_are_those_of_the_user_entries(kernel: ModuleType, rows: list[Row], number: int) -> None:
     users = [row.entry for row in rows if row.entry and row.entry.type == "user"]
     assert kernel.v1_hashes(number, rows) == b"".join(leaf_hash(v1_leaf(number + i, e)) for i, e in enumerate(users, 1))
 
 
-def fields(packed: bytes) -> list[list[bytes | None]]:
-    """Binary COPY as Postgres reads it."""
-    found, at = [], 0
-    while at < len(packed):
-        (count,) = struct.unpack_from(">h", packed, at)
-        at += 2
-        row: list[bytes | None] = []
-        for _ in range(count):
-            (length,) = struct.unpack_from(">i", packed, at)
-            at += 4 + max(length, 0)
-            row.append(None if length < 0 else packed[at - length : at])
-        found.append(row)
-    return found
-
-
-@given(st.lists(st.tuples(rows, st.none() | st.integers(0, 2**63 - 1), st.integers(0, 2**40)), max_size=4))
-def test_copy_rows_are_what_postgres_reads(kernel: ModuleType, given: list[tuple[Row, int | None, int]]) -> None:
-    number, wanted = 5, []
-    for row, by, live in given:
-        entry = row.entry
-        number += entry is not None and entry.type == "user"
-        texts = (
-            [entry.type.encode(), entry.key.encode(), entry.timestamp.encode(), entry.item_hash]
-            if entry
-            else [None] * 4
-        )
-        item = b"\1" + row.item if entry and row.item else None
-        start, counts = [struct.pack(">i", 3), struct.pack(">q", row.index), row.leaf_hash], [number, live]
-        end = [None if by is None else struct.pack(">q", by), *(struct.pack(">q", n) for n in counts)]
-        wanted.append([*start, *texts, item, *end])
-    columns = [list(column) for column in zip(*given, strict=True)] or [[], [], []]
-    assert fields(kernel.copy_rows(3, columns[0], columns[1], 5, columns[2])) == wanted
-
-
-def test_what_is_no_row_is_refused(kernel: ModuleType) -> None:
-    row = opened(kernel, LEAF, ITEM)
-    for bad in [None, (), row[:4], row._replace(index="0"), row._replace(leaf_hash=0), row._replace(entry=("GB",))]:
-        with pytest.raises((TypeError, ValueError, AttributeError, struct.error)):
-            kernel.copy_rows(1, [bad], [None], 0, [0])
-    with pytest.raises(ValueError, match=r"zip|as many"):
-        kernel.copy_rows(1, [row], [], 0, [0])
-
-
 def test_nothing_is_kept_between_calls(kernel: ModuleType) -> None:
     def use() -> None:
         rows = kernel.open_rows(0, 0, leaf_hash(LEAF) * 2, bundle.join([LEAF] * 2), bundle.join([ITEM, b""]))
         kernel.v1_hashes(0, rows)
-        kernel.copy_rows(1, rows, [1, None], 0, [1, 1])
         for leaf, item in [(LEAF, ITEM[:-1]), (b"no entry", ITEM)]:
             with pytest.raises(ProofError):
                 opened(kernel, leaf, item)

@@ -10,7 +10,7 @@ import pytest
 
 from mintmark.errors import Misconfigured, Unavailable
 from mintmark.postgres import server
-from mintmark.store.connection.migrate import COMPONENTS, check, migrate
+from mintmark.store.connection.migrate import COMPONENTS, check, load_migrations, migrate
 from tests.postgres.test_server import running
 
 if TYPE_CHECKING:
@@ -94,18 +94,15 @@ async def test_a_user_who_may_not_is_told_so(postgres: TestPostgres, new_databas
         await migrate(psycopg.conninfo.make_conninfo(database, user="guest"), "read")
 
 
-async def test_a_migration_that_fails_leaves_nothing(
-    new_database: Callable[[str | None], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_migration_that_fails_leaves_nothing(new_database: Callable[[str | None], str]) -> None:
     database = new_database(None)
-    from mintmark.store.connection import migrate as module
 
-    honest = module._sql
-    monkeypatch.setattr(module, "_sql", lambda name: {**honest(name), 2: "create table x (); select 1 / 0"})
+    def failing(component: str) -> dict[int, str]:
+        return {**load_migrations(component), 2: "create table x (); select 1 / 0"}
+
     with pytest.raises(psycopg.errors.DivisionByZero):
-        await migrate(database, "read")
+        await migrate(database, "read", failing)
     assert await ask(database, SHAPE) == []
-    monkeypatch.undo()
     await migrate(database, "read")
 
 

@@ -61,10 +61,12 @@ class Keys:
             yield client
 
     @asynccontextmanager
-    async def logs(self, database: str, clock: Callable[[], float] | None = None) -> AsyncIterator[Logs]:
+    async def logs(
+        self, database: str, clock: Callable[[], float] | None = None, pool_timeout: float = 10.0
+    ) -> AsyncIterator[Logs]:
         """A mint's logs without a server; with a clock, by that one."""
         told: list[tuple[str, str, str]] = []
-        async with open_pool(database, 4) as pool:
+        async with open_pool(database, 4, pool_timeout) as pool:
             clocks = {} if clock is None else {"clock": clock}
             logs = Logs(
                 MintStore(pool),

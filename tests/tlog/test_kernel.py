@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import struct
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from mintmark.errors import Malformed, Misconfigured
 from mintmark.tlog import kernel as installed
 from tests.support import reference, vectors
+from tests.support.kernels import load_twin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,14 +22,7 @@ NATIVE = importlib.util.find_spec("mintmark.tlog._kernel") is not None
 
 
 def load(choice: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A copy of the module, as MINTMARK_KERNEL makes it."""
-    monkeypatch.setenv("MINTMARK_KERNEL", choice)
-    spec = importlib.util.spec_from_file_location(f"kernel_{choice}", installed.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_twin(installed, choice, monkeypatch)
 
 
 @pytest.fixture(
@@ -142,13 +135,3 @@ def test_skipping_ends_where_entries_do(
 def test_there_is_nothing_to_skip_behind_the_end(kernel: ModuleType, at: int, most: int) -> None:
     with pytest.raises(Malformed, match="truncated"):
         kernel.skip(b"\0\1a\0\1", at, most)
-
-
-def test_copy_rows_are_what_postgres_reads(kernel: ModuleType) -> None:
-    hashes = bytes(range(96))
-    rows = kernel.copy_rows(7, 2**40, hashes)
-    unpacked = list(struct.iter_unpack(">h i i i q i 32s".replace(" ", ""), rows))
-    assert unpacked == [(3, 4, 7, 8, 2**40 + i, 32, hashes[32 * i : 32 * i + 32]) for i in range(3)]
-    assert kernel.copy_rows(7, 0, b"") == b""
-    with pytest.raises(Malformed, match="whole hashes"):
-        kernel.copy_rows(7, 0, bytes(31))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from mintmark.errors import MintmarkError
-from mintmark.fsck.columns import columns, differing, split, text
 from mintmark.fsck.tree import tile_counts
 from mintmark.register.reduce import BatchProjection, RunningCounts
 from mintmark.store.fsck import repairs
-from mintmark.tlog import kernel, tile
+from mintmark.store.mirror.copy_rows import COLUMNS, entry_rows, row_parameters, row_values, split_rows, whole_leaf_rows
+from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH
 
@@ -79,21 +79,17 @@ class RowsCheck:
         if await self.store.leaves(self.log.id, start, end) == hashes:
             return
         stored = await self.store.entries(self.log.id, start, end)
-        blank = b"\xff" * 4 * 8
-        rows = kernel.copy_rows(self.log.id, start, hashes)
-        step = len(rows) // (end - start)
-        expected = [b"\0\x0b" + rows[at + 2 : at + step] + blank for at in range(0, len(rows), step)]
-        self._compare(expected, split(stored), range(start, end), [])
+        self._compare(whole_leaf_rows(self.log.id, start, hashes), split_rows(stored), range(start, end), [])
 
     async def rows(self, rows: Sequence[Row], unknown: Collection[int] = ()) -> None:
         """Compares the next rows of a register; the items at `unknown` indices are not known."""
         projected = BatchProjection(self.log.id, self.counts, [row._replace(item=None) for row in rows])
         start, end = rows[0].index, rows[-1].index + 1
         prior = await self._prior(projected.first_keys, start)
-        expected = projected.finish([(*truth.key, truth.stood) for truth in prior])
+        expected = entry_rows(*projected.finish([(*truth.key, truth.stood) for truth in prior]))
         stored = await self.store.entries(self.log.id, start, end)
         if stored != expected:
-            self._compare(split(expected), split(stored), range(start, end), rows)
+            self._compare(split_rows(expected), split_rows(stored), range(start, end), rows)
         await self._items([row for row in rows if row.index not in unknown], start, end)
         await self._v1_tiles({key: hashes for key, hashes in projected.v1_tiles.items() if len(hashes) == WIDTH * HASH})
         self.counts = projected.after
@@ -119,9 +115,9 @@ class RowsCheck:
 
     def _compare(self, expected: Sequence[bytes], stored: Sequence[bytes], indices: range, rows: Sequence[Row]) -> None:
         """Names the columns of the rows that differ."""
-        kept = {columns(row)["index"]: row for row in stored}
+        kept = {row_values(row)["index"]: row for row in stored}
         for index, row in zip(indices, expected, strict=True):
-            if wrong := differing(row, kept[index]) if index in kept else "lost":
+            if wrong := _differences(row, kept[index]) if index in kept else "lost":
                 opened = rows[index - indices.start] if rows else None
                 self.found("entry", index, wrong, self._row_fix(row, opened))
                 self._bad[index] = _truth(index, opened)
@@ -189,7 +185,7 @@ class RowsCheck:
         return repairs.set_superseded(self.log.id, index)
 
     def _row_fix(self, row: bytes, opened: Row | None) -> Fix:
-        values: dict[str, object] = {name: text(name, value) for name, value in columns(row).items()}
+        values: dict[str, object] = dict(row_parameters(row))
         values["item"] = opened.item.decode() if opened is not None and opened.item is not None else None
         return repairs.put_entry(values)
 
@@ -200,3 +196,21 @@ def _truth(index: int, opened: Row | None) -> Truth | None:
         return None
     entry = opened.entry
     return Truth((entry.type, entry.key), index, entry.item_hash is not None)
+
+
+def _differences(expected: bytes, stored: bytes) -> str:
+    """For each column that differs, the stored and the right value; empty if none does."""
+    right, kept = row_values(expected), row_values(stored)
+    return "; ".join(
+        f"{name}: {_show(kept[name])} where {_show(right[name])} belongs"
+        for name in COLUMNS
+        if right[name] != kept[name]
+    )
+
+
+def _show(value: bytes | int | None) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, int):
+        return str(value)
+    return value.hex() if len(value) == HASH else repr(value.decode("utf-8", "backslashreplace"))

@@ -1,10 +1,9 @@
-"""A process that gives up what it must not have, ties itself to its parent, and becomes the command that it is given.
+"""A program that gives up its rights, ties itself to its parent process, and becomes a command.
 
-    python -I -S launch.py PARENT UID GID CAPABILITY DIRECTORY COMMAND...
+    python -I -S exec_wrapper.py PARENT UID GID CAPABILITY DIRECTORY COMMAND...
 
-Run as a file, before Postgres: a program of its own, for nothing of this is safe to do between fork and exec in a
-process with threads. Order matters: the kernel forgets the parent-death signal when credentials change, so it is asked
-for last.
+It runs as a file, before Postgres: between fork and exec, a process with threads can do nothing of this safely. Order
+matters: the kernel forgets the parent-death signal when credentials change, so this is set last.
 
 UID -1 keeps the user. CAPABILITY (-1: none) stays with the command after root is gone: CAP_DAC_READ_SEARCH lets it pass
 through directories such as /root without a change to their modes.
@@ -22,12 +21,12 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def main(parent: str, uid: str, gid: str, capability: str, directory: str, *command: str) -> None:
-    """Becomes the command, in the directory. Raises OSError where the kernel says no."""
+    """Becomes the command, in the directory. Raises OSError where the kernel refuses."""
     if int(uid) >= 0:
         _drop(int(uid), int(gid), int(capability))
     if sys.platform == "linux":
         _call("prctl", _PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != int(parent):  # it ended before we asked
+        if os.getppid() != int(parent):  # it ended before the signal was set
             return
     os.chdir(directory)
     os.umask(0o077)

@@ -1,15 +1,15 @@
-"""A real Postgres of our own: a foreground child, on a unix socket (DESIGN section 6, "Embedded default").
+"""The embedded Postgres: a real server, as a foreground child, on a unix socket.
 
-    DIRECTORY/data        the cluster; made as data.new and renamed when it is whole and on disk
-    DIRECTORY/lock        held by the server itself and all of its processes (`server_lock`)
-    DIRECTORY/server.log  what it prints
-    DIRECTORY/.s.PGSQL.5432
+    DIRECTORY/data           the cluster; made as data.new, and renamed once it is whole and on disk
+    DIRECTORY/lock           held by the server and all of its processes (`directory`)
+    DIRECTORY/server.log     the output of the server
+    DIRECTORY/.s.PGSQL.5432  its socket
 
-Crash order. The server gets SIGINT from the kernel when we end, however that comes, and shuts down; the next start
-waits for the lock, asks whoever still holds it to stop, and lets Postgres recover what was not written. No process is
-killed with SIGKILL, and fsync is always on.
+Crash order: when this process ends, in whatever way, the kernel sends SIGINT to the server, which shuts down. The next
+start waits for the lock, stops the server that still holds it, and lets Postgres recover what was not written. No
+process gets SIGKILL, and fsync is always on.
 
-As root the child runs as an unprivileged user, without one made for it or a directory's mode changed (`account`).
+As root, the child runs as an unprivileged user that exists already (`privileges`).
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ import shutil
 import signal
 from typing import TYPE_CHECKING, BinaryIO
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.postgres import binaries, privileges
-from mintmark.postgres import lock as server_lock
-from mintmark.postgres.socket_path import client_path
+from mintmark.files import sync_directory
+from mintmark.postgres import privileges
+from mintmark.postgres.binaries import find_binaries
+from mintmark.postgres.directory import Takeover, acquire_lock, socket_directory
+from mintmark.store.connection.migrate import accepts_connections, create_databases, socket_conninfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mintmark.postgres.binaries import Binaries
     from mintmark.postgres.privileges import RunAs
 
-ADMIN, USER = "postgres", "mintmark"  # the cluster's superuser, and who owns the databases
-PORT = "5432"  # only the socket's name
-PATIENCE = 60.0  # seconds from a fast shutdown to an immediate one
-LOOK = 0.02  # seconds between looks
-LOG_MOST = 16 * 2**20  # bytes; a larger log is begun anew at start
+ADMIN, USER = "postgres", "mintmark"  # the cluster's superuser, and the owner of the databases
+PORT = "5432"  # only a part of the socket's name
+FAST_SHUTDOWN_SECONDS = 60.0  # until an immediate shutdown
+READY_POLL_INTERVAL_SECONDS = 0.02
+MAX_LOG_BYTES = 16 * 2**20  # a start empties a larger log
+LOG_TAIL_BYTES = 16_384  # searched for the last complaint
 COMPLAINT = re.compile(r"(FATAL|PANIC|error): +(?!the database system is)")
-FOREIGN = ("incompatible with server", "byte ordering", "incorrect checksum in control")  # signs of another machine
+# Complaints about data that another kind of machine wrote.
+FOREIGN_DATA = ("incompatible with server", "byte ordering", "incorrect checksum in control")
 
 SETTINGS = {
     "listen_addresses": "",
-    "unix_socket_directories": "..",  # from the data directory: no path is too long
+    "unix_socket_directories": "..",  # relative to the data directory: no path is too long
     "unix_socket_permissions": "0700",
     "max_connections": "200",
     "shared_buffers": "256MB",
@@ -68,7 +69,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
 }
-INITDB = (
+INITDB_OPTIONS = (
     *("--username", ADMIN, "--locale=C", "--encoding=UTF8", "--data-checksums"),
     *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),  # the socket's directory is ours alone
 )
@@ -77,44 +78,54 @@ INITDB = (
 class EmbeddedServer:
     """Postgres in one directory. `start`, then `conninfo` and `wait`, then `stop`; it may be started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        settings: Mapping[str, str] = SETTINGS,
+        programs: Binaries | None = None,
+        takeover: Takeover = Takeover(),  # noqa: B008  # immutable
+    ) -> None:
+        """A server in `directory`; `programs`: the Postgres to run, None: the best that fits the data."""
         self.directory = directory.absolute().resolve()
+        self._settings, self._programs, self._takeover = settings, programs, takeover
         self.log = self.directory / "server.log"
         self._data = self.directory / "data"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, databases: Sequence[str] = ()) -> None:
-        """Starts the server, recovers what a crash left, and makes the databases that are not there.
+        """Starts the server, recovers from a crash, and creates the databases that do not exist.
 
-        Raises Misconfigured, naming the fix, where it cannot; MintmarkError with the server's own words otherwise.
+        Raises Misconfigured with the fix where the operator can mend it; MintmarkError with the server's own words.
         """
-        self._own()
-        lock = await server_lock.acquire(self.directory / "lock", self._data)
+        self._make_directory()
+        lock = await acquire_lock(self.directory / "lock", self._data, self._takeover)
         try:
-            programs = binaries.find(self._major())
-            user = await privileges.choose(self.directory, programs.directory / "postgres")
+            programs = self._programs or find_binaries(self._major())
+            user = await privileges.choose_user(self.directory, programs.directory / "postgres")
             if not self._data.exists():
                 await self._init(user, programs.directory, lock)
-            command = (str(programs.directory / "postgres"), "-D", str(self._data), *_flags())
+            flags = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+            command = (str(programs.directory / "postgres"), "-D", str(self._data), *flags)
             self._process = await self._spawn(user, command, lock)
         finally:
             os.close(lock)
         try:
             await self._ready()
-            await self._create(databases)
+            await create_databases(self.conninfo("postgres", ADMIN), USER, databases)
         except BaseException:
             await asyncio.shield(self.stop())
             raise
 
     async def wait(self) -> str:
-        """Waits for the server to end; why it did."""
+        """Waits for the server to end; returns the reason."""
         if self._process is None:
             raise AssertionError("started first")
         code = await self._process.wait()
         return signal.Signals(-code).name if code < 0 else self._last_words()
 
     async def stop(self) -> None:
-        """Shuts the server down cleanly: no recovery at the next start, unless it takes more than a minute."""
+        """Shuts the server down: cleanly, without recovery at the next start, unless that takes more than a minute."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -122,16 +133,15 @@ class EmbeddedServer:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), PATIENCE)
+                await asyncio.wait_for(process.wait(), FAST_SHUTDOWN_SECONDS)
                 return
         await process.wait()
 
     def conninfo(self, database: str, user: str = USER) -> str:
         """The connection string of a database."""
-        host = str(client_path(self.directory, PORT))
-        return make_conninfo(host=host, port=PORT, user=user, dbname=database)
+        return socket_conninfo(socket_directory(self.directory, PORT), PORT, user, database)
 
-    def _own(self) -> None:
+    def _make_directory(self) -> None:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.directory / "lock").touch(mode=0o600)
@@ -141,7 +151,7 @@ class EmbeddedServer:
             ) from error
 
     def _major(self) -> int | None:
-        """The version that wrote the data; None where there are none yet."""
+        """The major version that wrote the data; None where there is none yet."""
         if not self._data.exists():
             return None
         try:
@@ -156,7 +166,7 @@ class EmbeddedServer:
         new = self.directory / "data.new"
         if new.exists():
             shutil.rmtree(new)
-        process = await self._spawn(user, (str(programs / "initdb"), "-D", str(new), *INITDB), lock)
+        process = await self._spawn(user, (str(programs / "initdb"), "-D", str(new), *INITDB_OPTIONS), lock)
         try:
             code = await process.wait()
         finally:
@@ -165,17 +175,13 @@ class EmbeddedServer:
         if code != 0:
             raise MintmarkError(f"Postgres could not make its data directory: {self._last_words()}")
         new.rename(self._data)
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.directory)
 
     async def _spawn(self, user: RunAs, command: Sequence[str], lock: int) -> asyncio.subprocess.Process:
-        """A child in its own process group, so that a terminal's Ctrl-C leaves the order of stopping to us."""
+        """Starts a child in its own process group: a terminal's Ctrl-C must leave the order of stopping to us."""
         with self._open_log() as log:
             return await asyncio.create_subprocess_exec(
-                *user.launch(self.directory, command),
+                *user.command_line(self.directory, command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -185,48 +191,32 @@ class EmbeddedServer:
             )
 
     async def _ready(self) -> None:
-        """Waits for connections to be taken: as long as recovery needs, while the server lives."""
+        """Waits until the server accepts connections: as long as recovery takes, while it lives."""
         while True:
             if self._process is None or self._process.returncode is not None:
                 raise self._explain()
-            try:
-                async with await psycopg.AsyncConnection.connect(self.conninfo("postgres", ADMIN)):
-                    return
-            except psycopg.OperationalError:
-                await asyncio.sleep(LOOK)
+            if await accepts_connections(self.conninfo("postgres", ADMIN)):
+                return
+            await asyncio.sleep(READY_POLL_INTERVAL_SECONDS)
 
     def _explain(self) -> MintmarkError:
         words = self._last_words()
-        if any(sign in words for sign in FOREIGN):
+        if any(sign in words for sign in FOREIGN_DATA):
             return Misconfigured(
                 f"{self._data} was written on another kind of machine, or is damaged ({words}); dump it where it was "
                 "written with pg_dump, or choose another directory and mirror the logs again"
             )
         return MintmarkError(f"Postgres did not start: {words}; its log is {self.log}")
 
-    async def _create(self, databases: Sequence[str]) -> None:
-        connect = psycopg.AsyncConnection.connect(self.conninfo("postgres", ADMIN), autocommit=True)
-        async with await connect as conn:
-            if await (await conn.execute("select from pg_roles where rolname = %s", (USER,))).fetchone() is None:
-                await conn.execute(sql.SQL("create role {} login").format(sql.Identifier(USER)))
-            here = {row[0] for row in await (await conn.execute("select datname from pg_database")).fetchall()}
-            for database in (name for name in databases if name not in here):
-                create = sql.SQL("create database {} owner {}")
-                await conn.execute(create.format(sql.Identifier(database), sql.Identifier(USER)))
-
     def _open_log(self) -> BinaryIO:
-        full = self.log.exists() and self.log.stat().st_size > LOG_MOST
+        full = self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES
         return self.log.open("wb" if full else "ab")
 
     def _last_words(self) -> str:
-        """The last complaint in its log, without time and process id."""
+        """The last complaint in the log, or its last line, without time and process id."""
         with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 16384))
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        told = [line for line in lines if COMPLAINT.search(line)]
-        line = (told or lines or ["it said nothing"])[-1]
+        complaints = [line for line in lines if COMPLAINT.search(line)]
+        line = (complaints or lines or ["it said nothing"])[-1]
         return line.partition("] ")[2] or line
-
-
-def _flags() -> list[str]:
-    return [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]

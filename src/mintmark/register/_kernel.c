@@ -5,6 +5,7 @@
 #include "kernel.h"
 
 #include "grammar.h"
+#include "row.h"
 
 static PyObject *Malformed, *ProofError, *Entry, *Row, *User, *System;
 
@@ -126,184 +127,6 @@ open_rows(PyObject *Py_UNUSED(module), PyObject *args)
     return rows;
 }
 
-/* Bytes that grow; `reserve` gives room for that many more, whose use is noted in `size`. */
-typedef struct {
-    unsigned char *data;
-    size_t size, room;
-} Buffer;
-
-static unsigned char *
-reserve(Buffer *buffer, size_t more)
-{
-    if (buffer->room - buffer->size < more) {
-        size_t room = 2 * buffer->room + more;
-        unsigned char *data = PyMem_Realloc(buffer->data, room);
-        if (data == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        buffer->data = data;
-        buffer->room = room;
-    }
-    return buffer->data + buffer->size;
-}
-
-/* A row as it was opened; `kind` empty: its leaf is no entry. */
-typedef struct {
-    long long index;
-    Text leaf_hash, kind, key, timestamp, item_hash, item; /* at NULL: null */
-} Fields;
-
-static int
-read_text(PyObject *value, Text *text)
-{
-    Py_ssize_t length;
-    const char *start = PyUnicode_AsUTF8AndSize(value, &length);
-    *text = (Text){(const unsigned char *)start, (const unsigned char *)start + (start ? length : 0)};
-    return start != NULL;
-}
-
-static int
-read_bytes(PyObject *value, Text *text)
-{
-    char *start = NULL;
-    Py_ssize_t length = 0;
-    if (value != Py_None && PyBytes_AsStringAndSize(value, &start, &length) < 0) {
-        return 0;
-    }
-    *text = (Text){(const unsigned char *)start, (const unsigned char *)start + length};
-    return 1;
-}
-
-static int
-is_tuple(PyObject *value, Py_ssize_t count)
-{
-    if (PyTuple_Check(value) && PyTuple_GET_SIZE(value) == count) {
-        return 1;
-    }
-    PyErr_SetString(PyExc_TypeError, "not a row");
-    return 0;
-}
-
-static int
-read_row(PyObject *row, Fields *fields)
-{
-    *fields = (Fields){0};
-    if (!is_tuple(row, 5)) {
-        return 0;
-    }
-    fields->index = PyLong_AsLongLong(PyTuple_GET_ITEM(row, 0));
-    if ((fields->index == -1 && PyErr_Occurred()) || !read_bytes(PyTuple_GET_ITEM(row, 1), &fields->leaf_hash)) {
-        return 0;
-    }
-    PyObject *entry = PyTuple_GET_ITEM(row, 2);
-    if (entry == Py_None) {
-        return 1;
-    }
-    return is_tuple(entry, 4) && read_text(PyTuple_GET_ITEM(entry, 0), &fields->key) &&
-           read_text(PyTuple_GET_ITEM(entry, 1), &fields->timestamp) &&
-           read_text(PyTuple_GET_ITEM(entry, 2), &fields->kind) &&
-           read_bytes(PyTuple_GET_ITEM(entry, 3), &fields->item_hash) &&
-           read_bytes(PyTuple_GET_ITEM(row, 3), &fields->item);
-}
-
-static size_t
-size_of(Text text)
-{
-    return (size_t)(text.end - text.at);
-}
-
-static unsigned char *
-put_text(unsigned char *to, Text text)
-{
-    if (text.at == NULL) {
-        return put(to, 0xffffffff, 4);
-    }
-    to = put(to, size_of(text), 4);
-    memcpy(to, text.at, size_of(text));
-    return to + size_of(text);
-}
-
-static unsigned char *
-put_long(unsigned char *to, long long value)
-{
-    return put(put(to, 8, 4), (unsigned long long)value, 8);
-}
-
-/* jsonb: its version, then the text. */
-static unsigned char *
-put_item(unsigned char *to, Text item)
-{
-    if (item.at == NULL) {
-        return put(to, 0xffffffff, 4);
-    }
-    to = put(put(to, size_of(item) + 1, 4), 1, 1);
-    memcpy(to, item.at, size_of(item));
-    return to + size_of(item);
-}
-
-static int
-is_user(const Fields *fields)
-{
-    return size_of(fields->kind) == 4 && !memcmp(fields->kind.at, "user", 4);
-}
-
-/* The most that a row takes beside its texts: its count of fields, and of each the length and what is of fixed size. */
-enum { FIELDS = 11, ROW = 2 + FIELDS * 4 + 4 + 8 + 1 + 3 * 8 };
-
-static int
-put_row(Buffer *buffer, unsigned int log, const Fields *row, PyObject *superseded_by, long long number, long long live)
-{
-    size_t texts = size_of(row->leaf_hash) + size_of(row->kind) + size_of(row->key) + size_of(row->timestamp) +
-                   size_of(row->item_hash) + size_of(row->item);
-    unsigned char *to = reserve(buffer, ROW + texts);
-    long long by = superseded_by == Py_None ? 0 : PyLong_AsLongLong(superseded_by);
-    if (to == NULL || (by == -1 && PyErr_Occurred())) {
-        return 0;
-    }
-    to = put(put(put(to, FIELDS, 2), 4, 4), log, 4);
-    to = put_text(put_long(to, row->index), row->leaf_hash);
-    to = put_text(put_text(put_text(to, row->kind), row->key), row->timestamp);
-    to = put_item(put_text(to, row->item_hash), row->item);
-    to = superseded_by == Py_None ? put(to, 0xffffffff, 4) : put_long(to, by);
-    to = put_long(put_long(to, number), live);
-    buffer->size = (size_t)(to - buffer->data);
-    return 1;
-}
-
-static PyObject *
-finished(Buffer *buffer, int whole)
-{
-    PyObject *made = whole ? bytes(buffer->data, (Py_ssize_t)buffer->size) : NULL;
-    PyMem_Free(buffer->data);
-    return made;
-}
-
-static PyObject *
-copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    int log;
-    long long number;
-    PyObject *rows, *superseded_by, *live;
-    if (!PyArg_ParseTuple(args, "iO!O!LO!", &log, &PyList_Type, &rows, &PyList_Type, &superseded_by, &number, &PyList_Type, &live)) {
-        return NULL;
-    }
-    if (PyList_GET_SIZE(superseded_by) != PyList_GET_SIZE(rows) || PyList_GET_SIZE(live) != PyList_GET_SIZE(rows)) {
-        PyErr_SetString(PyExc_ValueError, "not as many of each as there are rows");
-        return NULL;
-    }
-    Buffer buffer = {NULL, 0, 0};
-    int whole = 1;
-    for (Py_ssize_t i = 0; whole && i < PyList_GET_SIZE(rows); i++) {
-        Fields row;
-        long long standing = PyLong_AsLongLong(PyList_GET_ITEM(live, i));
-        whole = !(standing == -1 && PyErr_Occurred()) && read_row(PyList_GET_ITEM(rows, i), &row);
-        number += whole && is_user(&row);
-        whole = whole && put_row(&buffer, (unsigned int)log, &row, PyList_GET_ITEM(superseded_by, i), number, standing);
-    }
-    return finished(&buffer, whole);
-}
-
 static char *
 add(char *to, const char *text, size_t length)
 {
@@ -375,7 +198,6 @@ v1_hashes(PyObject *Py_UNUSED(module), PyObject *args)
 static PyMethodDef methods[] = {
     {"open_rows", open_rows, METH_VARARGS, "The rows of a bundle."},
     {"v1_hashes", v1_hashes, METH_VARARGS, "32 bytes a user entry: its leaf hash in the v1 tree."},
-    {"copy_rows", copy_rows, METH_VARARGS, "Binary COPY rows of the projection."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -58,8 +58,10 @@ class BatchProjection:
         """The counts after this batch; true once `finish` was called."""
         return RunningCounts(self.number, self.live, self.v1)
 
-    def finish(self, prior: Collection[tuple[str, str, bool]]) -> bytes:
-        """COPY rows, given (type, key, stood) of the keys that had an entry before this batch."""
+    def finish(
+        self, prior: Collection[tuple[str, str, bool]]
+    ) -> tuple[int, list[Row], list[int | None], int, list[int]]:
+        """The arguments of `entry_rows`, given (type, key, stood) of the keys that had an entry before this batch."""
         stands = {key for type_, key, stood in prior if stood and type_ == "user"}
         live, standing = self._before.live, []
         self._before = RunningCounts(live=live)  # the batches before are not held
@@ -73,7 +75,7 @@ class BatchProjection:
                     stands.remove(entry.key)
             standing.append(live)
         self.live = live
-        return kernel.copy_rows(self._log, self._rows, self._following, self._first, standing)
+        return self._log, self._rows, self._following, self._first, standing
 
 
 def _keys(rows: Sequence[Row]) -> tuple[dict[Key, int], list[int | None]]:

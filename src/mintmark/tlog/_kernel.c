@@ -5,8 +5,6 @@
  */
 #include "kernel.h"
 
-enum { ROW = 2 + 4 + 4 + 4 + 8 + 4 + HASH };
-
 static PyObject *Malformed;
 
 static PyObject *
@@ -170,45 +168,12 @@ fold_tiles(PyObject *Py_UNUSED(module), PyObject *arg)
     return roots;
 }
 
-static PyObject *
-copy_rows(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    int log;
-    long long first;
-    Py_buffer view;
-    if (!PyArg_ParseTuple(args, "iLy*", &log, &first, &view)) {
-        return NULL;
-    }
-    PyObject *rows = NULL;
-    Py_ssize_t count = view.len / HASH;
-    if (view.len % HASH) {
-        PyErr_Format(Malformed, "%zd bytes are not whole hashes", view.len);
-    }
-    else if (count > PY_SSIZE_T_MAX / ROW) {
-        PyErr_NoMemory();
-    }
-    else if ((rows = PyBytes_FromStringAndSize(NULL, count * ROW)) != NULL) {
-        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(rows);
-        for (Py_ssize_t i = 0; i < count; i++) {
-            to = put(to, 3, 2);
-            to = put(put(to, 4, 4), (unsigned int)log, 4);
-            to = put(put(to, 8, 4), (unsigned long long)first + (unsigned long long)i, 8);
-            to = put(to, HASH, 4);
-            memcpy(to, (const unsigned char *)view.buf + i * HASH, HASH);
-            to += HASH;
-        }
-    }
-    PyBuffer_Release(&view);
-    return rows;
-}
-
 static PyMethodDef methods[] = {
     {"cut", cut, METH_O, "The entries of a bundle."},
     {"skip", skip, METH_VARARGS, "Where the next entries end, and how many they are."},
     {"leaf_hashes", leaf_hashes, METH_O, "32 bytes an entry: the level-0 tile of a bundle."},
     {"fold", fold, METH_O, "The root over consecutive nodes."},
     {"fold_tiles", fold_tiles, METH_O, "The root over each 256 of consecutive nodes."},
-    {"copy_rows", copy_rows, METH_VARARGS, "Binary COPY rows (log, index, leaf_hash)."},
     {NULL, NULL, 0, NULL},
 };
 

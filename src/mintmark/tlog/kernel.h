@@ -1,4 +1,4 @@
-/* What the native kernels share: entry bundles, and the big-endian numbers of Postgres' binary COPY. */
+/* What the native kernels share: entry bundles and leaf hashes. */
 #ifndef MINTMARK_KERNEL_H
 #define MINTMARK_KERNEL_H
 
@@ -37,15 +37,6 @@ count_entries(const unsigned char *bundle, Py_ssize_t size)
         count++;
     }
     return count;
-}
-
-static inline unsigned char *
-put(unsigned char *to, unsigned long long value, int bytes)
-{
-    for (int i = bytes - 1; i >= 0; i--) {
-        *to++ = (unsigned char)(value >> 8 * i);
-    }
-    return to;
 }
 
 static inline void

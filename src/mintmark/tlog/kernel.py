@@ -7,7 +7,6 @@ functions at the bottom of this module; the Python stays, as its oracle.
 from __future__ import annotations
 
 import os
-import struct
 from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ MAX_SIZE = 2**63 - 1  # entries in a log
 EMPTY_ROOT = sha256(b"").digest()
 
 _PAIR = 2 * HASH
-_ROW = struct.Struct(f">hiiiqi{HASH}s").pack
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -101,20 +99,6 @@ def fold_tiles(hashes: bytes) -> bytes:
     return b"".join([fold(hashes[at : at + WIDTH * HASH]) for at in range(0, len(hashes), WIDTH * HASH)])
 
 
-def copy_rows(log: int, first: int, hashes: bytes) -> bytes:
-    """Rows of a Postgres binary COPY, without header and trailer: (log int4, index int8, leaf_hash bytea).
-
-    The index counts up from `first`.
-
-    Raises:
-        Malformed: not whole hashes.
-    """
-    if len(hashes) % HASH:
-        raise Malformed(f"{len(hashes)} bytes are not whole hashes")
-    starts = enumerate(range(0, len(hashes), HASH), first)
-    return b"".join([_ROW(3, 4, log, 8, index, HASH, hashes[at : at + HASH]) for index, at in starts])
-
-
 def native(module: str) -> ModuleType | None:
     """The native twin to be used: MINTMARK_KERNEL=python takes none, =native insists; unset takes what is built.
 
@@ -136,4 +120,4 @@ def native(module: str) -> ModuleType | None:
 
 if NATIVE := (_native := native("mintmark.tlog._kernel")) is not None:
     cut, skip, leaf_hashes = _native.cut, _native.skip, _native.leaf_hashes
-    fold, fold_tiles, copy_rows = _native.fold, _native.fold_tiles, _native.copy_rows
+    fold, fold_tiles = _native.fold, _native.fold_tiles

@@ -1,6 +1,7 @@
-"""Versioned migrations: migrations/<component>/NNN.sql, each applied once, all in one transaction.
+"""Databases and their schema: created on a server of our own, and brought to this version by migrations.
 
-A database is the mint's or a read database, never both: logs are in the same tables there, written by different rules.
+A migration is a file migrations/<component>/NNN.sql. Each is applied once, all in one transaction. A database is the
+mint's or a read database, never both: logs are in the same tables there, written by different rules.
 """
 
 from __future__ import annotations
@@ -11,45 +12,73 @@ from typing import TYPE_CHECKING, Literal
 
 import psycopg
 from psycopg import errors as pg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured
 from mintmark.store.connection.pool import settled, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
 
-    from psycopg.rows import TupleRow
+    from mintmark.store.connection.pool import Connection
 
-    Connection = psycopg.AsyncConnection[TupleRow]
+    Load = Callable[[str], Mapping[int, str]]
 
 Component = Literal["mint", "read"]
 
 COMPONENTS: dict[Component, tuple[str, ...]] = {"mint": ("log", "mint"), "read": ("log", "read")}
-OTHER: dict[Component, Component] = {"mint": "read", "read": "mint"}
+OTHER_COMPONENT: dict[Component, Component] = {"mint": "read", "read": "mint"}
 SERVERS: dict[Component, str] = {"mint": "mint", "read": "mirror"}
-LOCK = "select pg_advisory_xact_lock(7239541)"
-TABLE = """
-    create table if not exists schema_version (
-        component text not null, version int not null, at timestamptz not null default now(),
-        primary key (component, version))"""
-IS_NEW = "select to_regclass('schema_version') is null"
-VERSIONS = "select component, max(version) from schema_version group by component"
-APPLIED = "insert into schema_version (component, version) values (%s, %s)"
+MIGRATION_LOCK = 7239541  # the advisory lock of those who migrate
 
 
-async def migrate(conninfo: str, kind: Component) -> None:
+def socket_conninfo(directory: Path, port: str, user: str, database: str) -> str:
+    """The connection string of a database behind the unix socket in a directory."""
+    return make_conninfo(host=str(directory), port=port, user=user, dbname=database)
+
+
+async def accepts_connections(conninfo: str) -> bool:
+    """True if the server accepts a connection now."""
+    try:
+        async with await psycopg.AsyncConnection.connect(conninfo):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+async def create_databases(conninfo: str, owner: str, names: Sequence[str]) -> None:
+    """Creates the role `owner` and its databases where they do not exist; `conninfo` is a superuser's."""
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+        role = await conn.execute("select from pg_roles where rolname = %(owner)s", {"owner": owner})
+        if await role.fetchone() is None:
+            await conn.execute(sql.SQL("create role {} login").format(sql.Identifier(owner)))
+        present = {row[0] for row in await (await conn.execute("select datname from pg_database")).fetchall()}
+        for name in (name for name in names if name not in present):
+            create = sql.SQL("create database {} owner {}")
+            await conn.execute(create.format(sql.Identifier(name), sql.Identifier(owner)))
+
+
+def load_migrations(component: str) -> Mapping[int, str]:
+    """The statements of a component by version: "log", "mint" or "read"."""
+    directory = resources.files(__package__).joinpath("migrations", component)
+    return {int(file.name[:3]): file.read_text() for file in directory.iterdir() if file.name.endswith(".sql")}
+
+
+async def migrate(conninfo: str, kind: Component, load: Load = load_migrations) -> None:
     """Brings a database to this version's schema; where it is there already, nothing is locked or written.
 
-    Raises Misconfigured for a newer schema, the other kind's database or a user who may not; Unavailable.
+    Raises Misconfigured for a newer schema, a database of the other kind or a user without the right; Unavailable.
     """
+    applied = "insert into schema_version (component, version) values (%(component)s, %(version)s)"
     try:
         async with _connected(conninfo) as conn:
-            if await _missing(conn, kind):
-                await conn.execute(LOCK)
-                await conn.execute(TABLE)
-                for component, version in await _missing(conn, kind):  # another may have been faster
-                    await conn.execute(_sql(component)[version].encode())
-                    await conn.execute(APPLIED, (component, version))
+            if await _missing(conn, kind, load):
+                await _lock(conn)
+                for component, version in await _missing(conn, kind, load):  # another may have been faster
+                    await conn.execute(load(component)[version].encode())
+                    await conn.execute(applied, {"component": component, "version": version})
     except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
         raise Misconfigured(
             f"the database's schema cannot be made: {str(error).strip()}; connect as the database's owner"
@@ -57,12 +86,22 @@ async def migrate(conninfo: str, kind: Component) -> None:
 
 
 async def check(conninfo: str, kind: Component) -> None:
-    """For who only looks: raises as `migrate` does, and Misconfigured where there is something to apply."""
+    """Checks the schema without a write: raises as `migrate` does, and Misconfigured where a migration is missing."""
     async with _connected(conninfo) as conn:
-        if await _missing(conn, kind):
+        if await _missing(conn, kind, load_migrations):
             raise Misconfigured(
                 f"the {kind} database has not the tables of this version; start mintmark {SERVERS[kind]} on it once"
             )
+
+
+async def _lock(conn: Connection) -> None:
+    """Waits for others who migrate, and makes the table of versions."""
+    await conn.execute("select pg_advisory_xact_lock(%(lock)s)", {"lock": MIGRATION_LOCK})
+    await conn.execute(
+        """create table if not exists schema_version (
+            component text not null, version int not null, at timestamptz not null default now(),
+            primary key (component, version))"""
+    )
 
 
 @asynccontextmanager
@@ -74,14 +113,14 @@ async def _connected(conninfo: str) -> AsyncIterator[Connection]:
         raise unreachable(error) from error
 
 
-async def _missing(conn: Connection, kind: Component) -> list[tuple[str, int]]:
-    """(component, version) of what is still to be applied, in order."""
+async def _missing(conn: Connection, kind: Component, load: Load) -> list[tuple[str, int]]:
+    """(component, version) of the migrations that are not applied yet, in order."""
     present = await _versions(conn)
-    if OTHER[kind] in present:
-        raise Misconfigured(f"this is a {OTHER[kind]} database; the {kind} database must be another one")
+    if (other := OTHER_COMPONENT[kind]) in present:
+        raise Misconfigured(f"this is a {other} database; the {kind} database must be another one")
     missing = []
     for component in COMPONENTS[kind]:
-        known, version = sorted(_sql(component)), present.get(component, 0)
+        known, version = sorted(load(component)), present.get(component, 0)
         if version > known[-1]:
             raise Misconfigured(
                 f"the database's {component} schema is version {version}, this mintmark knows {known[-1]}; "
@@ -92,17 +131,8 @@ async def _missing(conn: Connection, kind: Component) -> list[tuple[str, int]]:
 
 
 async def _versions(conn: Connection) -> dict[str, int]:
-    row = await (await conn.execute(IS_NEW)).fetchone()
+    row = await (await conn.execute("select to_regclass('schema_version') is null")).fetchone()
     if row and row[0]:
         return {}
-    return dict(await (await conn.execute(VERSIONS)).fetchall())
-
-
-def _sql(component: str) -> dict[int, str]:
-    return dict(_files(component))
-
-
-def _files(component: str) -> Iterator[tuple[int, str]]:
-    for file in resources.files("mintmark.store.connection").joinpath("migrations", component).iterdir():
-        if file.name.endswith(".sql"):
-            yield int(file.name[:3]), file.read_text()
+    versions = await conn.execute("select component, max(version) from schema_version group by component")
+    return dict(await versions.fetchall())

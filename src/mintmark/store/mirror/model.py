@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from mintmark.register.entry import Row
     from mintmark.store.log.model import Head, TileKey
     from mintmark.store.mirror.projection import PriorKey
     from mintmark.tlog.trust import VerifiedChunk
@@ -86,8 +87,8 @@ class ProjectedRows(Protocol):
     def first_keys(self) -> Mapping[tuple[str, str], int]:
         """(type, key) -> index of the batch's first entry of that key."""
 
-    def finish(self, prior: Collection[PriorKey]) -> bytes:
-        """COPY rows of the batch, given which of its keys stood before it."""
+    def finish(self, prior: Collection[PriorKey]) -> tuple[int, list[Row], list[int | None], int, list[int]]:
+        """The arguments of `entry_rows`, given which of the batch's keys stood before it."""
 
     @property
     def v1_tiles(self) -> Mapping[TileKey, bytes]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from mintmark.store.log.writer import put_tiles
+from mintmark.store.mirror import copy_rows
 from mintmark.tlog import bundle as bundles
-from mintmark.tlog import kernel
 from mintmark.tlog.kernel import WIDTH
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def copy_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, by
     async with conn.cursor() as cursor, cursor.copy(COPY_LEAVES) as copy:
         await copy.write(COPY_HEADER)
         for start, hashes in leaves:
-            await copy.write(kernel.copy_rows(log, start, hashes))
+            await copy.write(copy_rows.leaf_rows(log, start, hashes))
         await copy.write(COPY_END)
 
 
@@ -77,7 +77,7 @@ async def register_rows(conn: Connection, log: int, rows: ProjectedRows) -> None
         cursor = await conn.execute(SUPERSEDE, {"asked": orjson.dumps(asked).decode(), "log": log})
         prior = [PriorKey(*row) for row in await cursor.fetchall()]
     async with conn.cursor() as cursor, cursor.copy(COPY_ENTRIES) as copy:
-        await copy.write(COPY_HEADER + rows.finish(prior) + COPY_END)
+        await copy.write(COPY_HEADER + copy_rows.entry_rows(*rows.finish(prior)) + COPY_END)
     await put_tiles(conn, "v1_tile", log, rows.v1_tiles)
     if rows.missing or rows.erased:
         gone: dict[int, int | None] = dict.fromkeys(rows.missing)

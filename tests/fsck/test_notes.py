@@ -10,7 +10,7 @@ from mintmark.mirror.catch_up import CatchUp
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, format_note, generate_skey, parse_note, parse_vkey
-from tests.fsck.test_read import checked, damage, mended
+from tests.support.fsck import checked, damage, mended
 from tests.support.places import add_records, mirror, register
 
 if TYPE_CHECKING:

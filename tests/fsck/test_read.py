@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mintmark.errors import Fork, MintmarkError, NotAvailableYet, ProofError
-from mintmark.fsck.check import Checked, check_log
-from mintmark.fsck.findings import KeyedLog
+from mintmark.fsck.check import check_log
 from mintmark.fsck.rebuild import rebuild
-from mintmark.fsck.repair import RepairResult, repair
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.fsck.transactions import reading
+from tests.support.fsck import checked, damage, mended
 from tests.support.places import TABLES, LiveWorld, add_records, mirror, register, rows
-from tests.support.world import Lie, World, serve
+from tests.support.world import Lie, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from mintmark.store.mirror.read_store import ReadStore
 
 # A withheld item is told in a test of its own; the others are not told where a bundle is asked for.
@@ -50,31 +45,6 @@ def opaque(size: int) -> World:
     world = World()
     world.append([b"entry %d" % index for index in range(size)])
     return world
-
-
-async def checked(store: ReadStore, world: World, since: int = 0) -> Checked:
-    async with reading(store.pool) as snapshot:
-        (log,) = await snapshot.logs()
-        return await check_log(snapshot, log, world.verifiers, since=since)
-
-
-@asynccontextmanager
-async def source(world: World) -> AsyncIterator[RpcClient]:
-    async with serve(world) as address, RpcClient(address) as client:
-        yield client
-
-
-async def mended(store: ReadStore, world: World) -> RepairResult:
-    """Repairs from the world, over gRPC."""
-    async with source(world) as client:
-        return await repair(store.pool, KeyedLog(await store.log(world.origin), world.verifiers), client)
-
-
-async def damage(store: ReadStore, *statements: str) -> None:
-    async with store.pool.connection() as conn:
-        for statement in statements:
-            done = await conn.execute(statement.encode())
-            assert done.rowcount > 0, statement
 
 
 # What is done, and the only row that is to be named for it.

@@ -1,4 +1,4 @@
-"""The requests of a mint, laid end to end: any one wrong place is told, and only that one."""
+"""The requests of a mint, laid end to end: any one wrong place is found, and only that one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_a_wrong_count_is_put_right(counts: list[int], data: st.DataObject) -> N
     at = data.draw(st.integers(0, len(rows) - 1))
     wrong = rows[at]._replace(count=rows[at].count ^ 1 << data.draw(st.integers(0, 30)))
     broken = [*rows[:at], wrong, *rows[at + 1 :]]
-    told = laid(broken, sum(counts))
-    assume(told != sorted(broken, key=lambda row: row.first))  # where another fits as well, none is changed on a guess
-    assert rows == told
+    found = laid(broken, sum(counts))
+    assume(found != sorted(broken, key=lambda row: row.first))  # where another fits as well, none is changed on a guess
+    assert rows == found
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=20, unique=True), st.data())
@@ -44,9 +44,9 @@ def test_a_wrong_first_is_put_right_or_left(counts: list[int], data: st.DataObje
     at = data.draw(st.integers(0, len(rows) - 1))
     wrong = rows[at]._replace(first=rows[at].first ^ 1 << data.draw(st.integers(0, 40)))
     broken = [*rows[:at], wrong, *rows[at + 1 :]]
-    told = laid(broken, sum(counts))
-    assume(told != sorted(broken, key=lambda row: row.first))
-    assert told == rows
+    found = laid(broken, sum(counts))
+    assume(found != sorted(broken, key=lambda row: row.first))
+    assert found == rows
 
 
 @pytest.mark.parametrize("field", ["first", "count"])

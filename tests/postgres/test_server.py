@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -20,9 +18,7 @@ from mintmark.postgres import binaries, privileges, server
 from mintmark.postgres.binaries import find_binaries
 from mintmark.postgres.directory import MAX_SOCKET_PATH_BYTES, Takeover
 from mintmark.postgres.server import EmbeddedServer
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.support.postgres import running
 
 ROOT = os.geteuid() == 0
 HOLDER = """
@@ -38,16 +34,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[EmbeddedServer]:
-    server = EmbeddedServer(directory)
-    await server.start(["mint"])
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 async def ask(server: EmbeddedServer, query: str, user: str = server.USER) -> object:

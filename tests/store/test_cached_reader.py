@@ -1,4 +1,4 @@
-"""Reads that many callers share: never older than the question, and what was mended is right again."""
+"""Reads that many callers share: never older than the call, and right again after a repair."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ async def test_a_head_that_covers_what_is_asked_for_may_be_an_older_one(read_sto
 
 
 async def test_upper_tiles_outlive_those_at_the_foot(read_store: ReadStore) -> None:
-    log, asked = Written(read_store, "opaque"), []
+    log, fetched = Written(read_store, "opaque"), []
     await log.write(users(0, 1024))
 
     async def fetch(addresses: Sequence[tuple[int, int, int]]) -> dict[int, bytes]:
-        asked.extend(addresses)
+        fetched.extend(addresses)
         return await read_store.tiles_at(addresses)
 
     cache = TileCache(fetch, max_tiles=4)
     for turn in range(12):
         keys = [(0, turn % 4), (1, 0)]
         assert await cache.get(1, keys, 1024) == await read_store.tiles(1, keys)
-    assert asked.count((1, 1, 0)) == 1
-    assert len(asked) > 5
+    assert fetched.count((1, 1, 0)) == 1
+    assert len(fetched) > 5
 
 
 async def test_a_tile_is_as_wide_as_the_size_asks_for(read_store: ReadStore) -> None:

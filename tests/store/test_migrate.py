@@ -11,7 +11,7 @@ import pytest
 from mintmark.errors import Misconfigured, Unavailable
 from mintmark.postgres import server
 from mintmark.store.connection.migrate import COMPONENTS, check, load_migrations, migrate
-from tests.postgres.test_server import running
+from tests.support.postgres import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ async def test_who_only_looks_makes_no_tables(
     new_database: Callable[[str | None], str], kind: str, server: str
 ) -> None:
     database = new_database(None)
-    with pytest.raises(Misconfigured, match=f"has not the tables of this version; start mintmark {server} on it once"):
+    with pytest.raises(Misconfigured, match=f"lacks tables of this version; start mintmark {server} on it once"):
         await check(database, kind)
     assert await ask(database, SHAPE) == []
     await migrate(database, kind)
@@ -108,9 +108,9 @@ async def test_a_migration_that_fails_leaves_nothing(new_database: Callable[[str
 
 async def test_a_database_that_cannot_be_reached_is_unavailable(tmp_path: Path) -> None:
     for look in (migrate, check):
-        with pytest.raises(Unavailable, match="the database cannot be reached") as told:
+        with pytest.raises(Unavailable, match="the database cannot be reached") as caught:
             await look(f"host={tmp_path} dbname=x", "read")
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)
 
 
 async def test_after_a_crash_in_the_middle_it_goes_on(tmp_path: Path) -> None:

@@ -32,19 +32,19 @@ async def test_a_server_that_is_gone_without_a_word_is_given_up_soon(read_db: st
 
 
 def test_what_the_connection_string_says_stays() -> None:
-    said = "postgresql://me@one,two/x?connect_timeout=3&target_session_attrs=read-write"
-    made = conninfo_to_dict(settled(said))
-    assert made == conninfo_to_dict(said) | made
+    given = "postgresql://me@one,two/x?connect_timeout=3&target_session_attrs=read-write"
+    made = conninfo_to_dict(settled(given))
+    assert made == conninfo_to_dict(given) | made
     assert (made["connect_timeout"], made["host"]) == ("3", "one,two")
-    assert settled(settled(said)) == settled(said)
+    assert settled(settled(given)) == settled(given)
 
 
 @pytest.mark.parametrize("conninfo", ["garbage", "dbname=x nothing=y", "postgresql://[::1"])
 def test_what_is_no_connection_string(conninfo: str) -> None:
-    with pytest.raises(Misconfigured, match=r"connection string.*host=… dbname=…") as told:
+    with pytest.raises(Misconfigured, match=r"connection string.*host=… dbname=…") as caught:
         settled(f"{conninfo} password=my secret")
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 async def test_a_database_that_takes_no_writes_is_unavailable(mint_db: str) -> None:
@@ -62,7 +62,7 @@ async def test_why_it_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
     assert "\n" in str(error.value)
     async with open_pool(make_conninfo(host=str(tmp_path), dbname="x"), 1) as pool:
         pool.timeout = 0.5
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as caught:
             async with pool.connection():
                 raise AssertionError("nobody is there")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

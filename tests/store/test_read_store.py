@@ -137,7 +137,8 @@ async def test_a_last_bundle_that_was_lost_is_noticed_and_nothing_is_written(log
     batch = await log.grow(users(10, 20))
     async with log.store.pool.connection() as conn:
         await conn.execute("update bundle set width = 9")
-    with pytest.raises(MintmarkError, match="bundle 0 of log 1 has not the 10 entries it had; run mintmark fsck"):
+    damage = "bundle 0 of log 1 does not hold the 10 entries that were stored; run mintmark fsck"
+    with pytest.raises(MintmarkError, match=damage):
         await log.store.commit_batch(batch)
     assert (await log.store.progress(log.origin)).size == 10
     assert (await log.store.head(1)).size == 10

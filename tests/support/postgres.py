@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
@@ -13,7 +14,7 @@ from mintmark.postgres.server import ADMIN, USER, EmbeddedServer
 from mintmark.store.connection.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
     from typing import Any, Self
 
@@ -64,3 +65,14 @@ class TestPostgres:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[EmbeddedServer]:
+    """A server of its own, with the database `mint`."""
+    server = EmbeddedServer(directory)
+    await server.start(["mint"])
+    try:
+        yield server
+    finally:
+        await server.stop()

@@ -45,30 +45,30 @@ class LeavesCheck:
     async def judge(self, index: int, row: Hashed | None, stored: StoredTile | None, edge: Edge) -> bytes:
         """The right leaf hashes of a bundle, from its entries or its tile; `edge` is the edge of all bundles before."""
         width = tile.tile_width(0, index, self.size)
-        said = self._leaves(index, row, width)
-        kept = stored.hashes if stored is not None else b""
-        if said == kept:
+        of_entries = self._leaves(index, row, width)
+        of_tile = stored.hashes if stored is not None else b""
+        if of_entries == of_tile:
             self.check_width((0, index), stored, width)
-            return kept
+            return of_tile
         upper = await self._above(0, index)
-        if said is not None and self._leads(said, upper, index, edge):
-            self.tile_damage((0, index), stored, "other hashes than those of its entries", said)
-            return said
-        if len(kept) == width * HASH and self._leads(kept, upper, index, edge):
-            if said is not None:
+        if of_entries is not None and self._leads(of_entries, upper, index, edge):
+            self.tile_damage((0, index), stored, "other hashes than those of its entries", of_entries)
+            return of_entries
+        if len(of_tile) == width * HASH and self._leads(of_tile, upper, index, edge):
+            if of_entries is not None:
                 self._bundle_damage(index, "entries: they do not have the hashes that were signed")
-            return kept
-        if said is not None and len(kept) != width * HASH:
-            self.doubted[index] = said
-            return said
+            return of_tile
+        if of_entries is not None and len(of_tile) != width * HASH:
+            self.doubted[index] = of_entries
+            return of_entries
         self.unsure = True
         self._neither(index, stored is None)
-        return kept if len(kept) == width * HASH else said or bytes(width * HASH)
+        return of_tile if len(of_tile) == width * HASH else of_entries or bytes(width * HASH)
 
     def believe(self) -> None:
         """Believes the doubted bundles: a signed root agrees with everything so far."""
-        for index, said in self.doubted.items():
-            self.tile_damage((0, index), None, "lost", said)
+        for index, hashes in self.doubted.items():
+            self.tile_damage((0, index), None, "lost", hashes)
         self.doubted.clear()
 
     def doubt(self) -> None:

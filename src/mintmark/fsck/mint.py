@@ -65,7 +65,7 @@ class MintCheck:
         return check
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """Takes a register's entries in, in order."""
+        """Takes the next entries of a register."""
         for row in rows:
             if (entry := row.entry) is None:
                 continue
@@ -76,7 +76,7 @@ class MintCheck:
                 self.definitions[entry.key] = (row.index, row.item)
 
     def bundles(self, rows: Sequence[Bundle]) -> None:
-        """Takes an opaque log's entries in, in order, for the digests of their requests."""
+        """Takes the next entries of an opaque log, for the digests of their requests."""
         for row in rows:
             first, end = row.index * WIDTH, row.index * WIDTH + row.width
             while self._at < len(self.requests) and (request := self.requests[self._at]).first < end:

@@ -3,8 +3,8 @@
     bundles                        from a source, proven against the log's key (`restore`); then, from these,
     tiles, rows, counts, notes …   as the check says
 
-It ends when a check finds nothing, or nothing less than before: an item that no source has, a request whose id nobody
-knows. No other writes the log meanwhile; readers read the old rows.
+It ends when a check finds nothing, or the same as before: an item that no source has, a request with an unknown id.
+Nobody else writes the log meanwhile; readers read the old rows.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class TreeCheck:
             self.leaves.doubt()
         else:
             self.contradicted = self.contradicted or mark
-            hint = f"; run fsck without --since, for what is before {self._start} was not read" if self._start else ""
+            hint = f"; run fsck without --since: entries before {self._start} were not read" if self._start else ""
             self._found(mark.table, mark.key, f"root: it is not that of the first {mark.size} entries{hint}")
 
     async def _check_tiles(self, computed: Mapping[TileKey, bytes]) -> None:

@@ -36,7 +36,7 @@ class RunAs:
     capability: int = -1
 
     def command_line(self, directory: Path, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` in `directory` as this user, for as long as this process lives."""
+        """The command line that runs `command` in `directory` as this user, until this process ends."""
         numbers = map(str, (os.getpid(), self.uid, self.gid, self.capability))
         return [sys.executable, "-I", "-S", str(EXEC_WRAPPER), *numbers, str(directory), *command]
 

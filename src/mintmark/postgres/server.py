@@ -101,21 +101,25 @@ class EmbeddedServer:
         self._make_directory()
         lock = await acquire_lock(self.directory / "lock", self._data, self._takeover)
         try:
-            programs = self._programs or find_binaries(self._major())
-            user = await privileges.choose_user(self.directory, programs.directory / "postgres")
-            if not self._data.exists():
-                await self._init(user, programs.directory, lock)
-            flags = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-            command = (str(programs.directory / "postgres"), "-D", str(self._data), *flags)
-            self._process = await self._spawn(user, command, lock)
+            await self._launch(lock)
         finally:
-            os.close(lock)
+            os.close(lock)  # the server and its processes hold it
         try:
             await self._ready()
             await create_databases(self.conninfo("postgres", ADMIN), USER, databases)
         except BaseException:
             await asyncio.shield(self.stop())
             raise
+
+    async def _launch(self, lock: int) -> None:
+        """Makes the cluster if there is none, and starts the server on it."""
+        programs = self._programs or find_binaries(self._major())
+        user = await privileges.choose_user(self.directory, programs.directory / "postgres")
+        if not self._data.exists():
+            await self._init(user, programs.directory, lock)
+        flags = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        command = (str(programs.directory / "postgres"), "-D", str(self._data), *flags)
+        self._process = await self._spawn(user, command, lock)
 
     async def wait(self) -> str:
         """Waits for the server to end; returns the reason."""

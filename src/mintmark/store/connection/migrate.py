@@ -90,7 +90,7 @@ async def check(conninfo: str, kind: Component) -> None:
     async with _connected(conninfo) as conn:
         if await _missing(conn, kind, load_migrations):
             raise Misconfigured(
-                f"the {kind} database has not the tables of this version; start mintmark {SERVERS[kind]} on it once"
+                f"the {kind} database lacks tables of this version; start mintmark {SERVERS[kind]} on it once"
             )
 
 

@@ -60,8 +60,8 @@ class Pool(AsyncConnectionPool[Connection]):
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109  # theirs
         """A connection for the time of the block.
 
-        A cancellation that comes together with an answer is lost on its way here, for `asyncio.wait_for` of Python 3.11
-        returns the answer alone: it is raised at the end of the block.
+        A cancellation that comes together with an answer is lost in `asyncio.wait_for` of Python 3.11, which returns
+        the answer alone: it is raised at the end of the block.
         """
         before = cancellations()
         try:

@@ -1,7 +1,7 @@
-"""Moved heads: told to other processes by NOTIFY, heard on a direct connection, and found by a slow poll elsewhere.
+"""Notices that heads moved: sent by NOTIFY, received on a direct connection, and replaced by a slow poll elsewhere.
 
-A notice says *that* a head moved, never where to: its hearer reads the head. So a lost or repeated notice, or one of
-another server's commit, costs at most the time of one poll.
+A notice says *that* a head moved, never where to: the receiver reads the head. So a lost or repeated notice costs at
+most the time of one poll.
 
 Postgres commits one notifying transaction at a time, its flush to disk included. NOTIFY within the transactions that
 move heads would allow a hundred commits a second for all logs together, instead of as many as can share a flush. So
@@ -84,7 +84,7 @@ class Subscription:
 
 
 class HeadListener:
-    """Hears of moved heads: one listener a process, any number of subscriptions."""
+    """Receives notices: one listener a process, any number of subscriptions."""
 
     def __init__(self, pool: Pool, conninfo: str, poll_interval: float = POLL_INTERVAL_SECONDS) -> None:
         self._pool, self._conninfo, self._poll_interval = pool, conninfo, poll_interval

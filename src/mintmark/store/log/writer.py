@@ -55,8 +55,8 @@ class LogRows:
     def check_grown(self, log: int, grown: Cursor | None) -> None:
         """Raises MintmarkError where the last bundle was not as wide as the commit before left it."""
         if (row := self.grown_bundle) is not None and (grown is None or grown.rowcount != 1):
-            had = f"bundle {row.index} of log {log} has not the {self.held} entries it had"
-            raise MintmarkError(f"{had}; run mintmark fsck")
+            damage = f"bundle {row.index} of log {log} does not hold the {self.held} entries that were stored"
+            raise MintmarkError(f"{damage}; run mintmark fsck")
 
 
 async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
@@ -79,7 +79,7 @@ async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], ro
 
 
 async def put_few(conn: Connection, log: int, rows: LogRows) -> None:
-    """Writes the new rows one by one, by requests for whose answers a pipeline need not wait."""
+    """Writes the new rows one by one: in a pipeline, without a wait for each answer."""
     for (level, index), hashes in rows.new_tiles.items():
         width = len(hashes) // HASH
         await conn.execute(

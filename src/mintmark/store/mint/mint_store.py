@@ -41,7 +41,7 @@ SELECT_ITEMS = "select index, items from bundle where log = %(log)s and index = 
 
 
 class AppendReceipt(NamedTuple):
-    """A request whose entries are in the log: its id and digest, the index of its first entry, and their count."""
+    """A request that is in the log: its id and digest, the index of its first entry, and the number of entries."""
 
     id: bytes
     digest: bytes

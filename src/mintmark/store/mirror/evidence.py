@@ -1,6 +1,6 @@
 """Evidence: contradictions of a log or of a source, kept until a human decides, and after.
 
-A source that contradicted a log is distrusted for that log; a log whose own notes contradict each other is stopped.
+A source that contradicted a log is distrusted for that log. A log that contradicted itself is stopped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EvidenceStore:
         return {row[0] for row in await self._pool.fetch(query, {"log": log})}
 
     async def resume(self, log: int) -> bool:
-        """A human has decided: a stopped log goes on, distrusted sources are asked again. True if there was any."""
+        """Lets a log go on, with all its sources: a human decided. True if the log or a source was stopped."""
         return bool((await self._pool.fetch(SQL["resume"], {"log": log}))[0][0])
 
     async def note_at(self, log: int, size: int) -> bytes | None:

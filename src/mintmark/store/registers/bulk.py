@@ -45,7 +45,7 @@ async def cells(store: RegisterStore, log: int, size: int, columns: Sequence[Fie
 
 
 def _cell(parameter: str, many: bool) -> str:
-    """The expression of a column whose field name is this parameter."""
+    """The expression of a column; `parameter` holds the name of its field."""
     return f"(e.item -> %({parameter})s::text)::text" if many else f"e.item ->> %({parameter})s::text"
 
 

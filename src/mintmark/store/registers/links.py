@@ -1,4 +1,4 @@
-"""The referrers of a record: records of any register here with a field whose value names it.
+"""The referrers of a record: records of any register here that name it in a field.
 
 The index of values finds them, but reads every entry that has the value. So in a large register the newest entries are
 read first: of many referrers, some are among them.

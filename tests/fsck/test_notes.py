@@ -46,7 +46,7 @@ def test_lines_by_keys_that_are_not_here_are_left_alone() -> None:
     former = generate_skey("mirror.example", COSIGNATURE)
     note = cosign(world.notes[0], former, 1_700_000_000)
     opened = Opener(world.origin, world.verifiers).open(note)
-    assert (opened.wrong, opened.strange) == ("", False)
+    assert (opened.wrong, opened.unknown_keys) == ("", False)
     assert opened.head is not None
     assert opened.head.note == note
 
@@ -55,7 +55,7 @@ def test_a_note_by_a_changed_key_is_strange_and_says_its_head() -> None:
     world = register(count=300)
     now = parse_vkey(generate_skey(world.origin).vkey)
     opened = Opener(world.origin, [now]).open(world.notes[0])
-    assert opened.strange
+    assert opened.unknown_keys
     assert opened.head is not None
     assert (opened.head.size, opened.head.root) == (300, world.edge.root())
 
@@ -67,7 +67,7 @@ def test_no_cosigner_speaks_for_the_log() -> None:
     text, lines = parse_note(cosigned)
     alone = format_note(text, [line for line in lines if line.name == "mirror.example"])
     opened = Opener(world.origin, world.verifiers, [parse_vkey(cosigner.vkey)]).open(alone)
-    assert opened.strange or opened.head is None
+    assert opened.unknown_keys or opened.head is None
 
 
 async def test_checkpoints_by_a_former_key_are_no_damage(read_store: ReadStore) -> None:

@@ -297,7 +297,7 @@ async def test_many_wrong_rows_are_made_again(read_store: ReadStore) -> None:
     before = await rows(read_store)
     await damage(read_store, "delete from entry where index > 5")
     found = await checked(read_store, world)
-    assert found.many
+    assert found.too_many
     assert len(found.damages) < 11_000
     assert (await mended(read_store, world)).after.damages == []
     assert await rows(read_store) == before

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from mintmark.errors import MintmarkError
-from mintmark.fsck.check import Checked, check_log
+from mintmark.fsck.check import CheckResult, check_log
 from mintmark.mirror.run_once import once
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.fsck.transactions import reading
@@ -51,7 +51,7 @@ OTHERS = {
 }
 
 
-async def checked(store: ReadStore, world: World) -> Checked:
+async def checked(store: ReadStore, world: World) -> CheckResult:
     """What fsck says of the log."""
     async with reading(store.pool) as snapshot:
         (log,) = await snapshot.logs()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from mintmark.fsck.check import Checked, check_log
+from mintmark.fsck.check import CheckResult, check_log
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.fsck.transactions import reading
@@ -36,7 +36,7 @@ DROPPED = {
 COPIED = ["log", "head", "tile", "bundle", "progress", "checkpoint", "entry", "missing", "v1_tile"]
 
 
-async def checked(database: str, world: World) -> Checked:
+async def checked(database: str, world: World) -> CheckResult:
     async with open_pool(database, 2) as pool, reading(pool) as snapshot:
         (log,) = await snapshot.logs()
         return await check_log(snapshot, log, world.verifiers)

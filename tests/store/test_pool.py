@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.errors import Misconfigured, Unavailable
-from mintmark.store.connection.pool import open_pool, settled
+from mintmark.store.connection.pool import open_pool, with_timeouts
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog.kernel import EMPTY_ROOT
@@ -33,16 +33,16 @@ async def test_a_server_that_is_gone_without_a_word_is_given_up_soon(read_db: st
 
 def test_what_the_connection_string_says_stays() -> None:
     given = "postgresql://me@one,two/x?connect_timeout=3&target_session_attrs=read-write"
-    made = conninfo_to_dict(settled(given))
+    made = conninfo_to_dict(with_timeouts(given))
     assert made == conninfo_to_dict(given) | made
     assert (made["connect_timeout"], made["host"]) == ("3", "one,two")
-    assert settled(settled(given)) == settled(given)
+    assert with_timeouts(with_timeouts(given)) == with_timeouts(given)
 
 
 @pytest.mark.parametrize("conninfo", ["garbage", "dbname=x nothing=y", "postgresql://[::1"])
 def test_what_is_no_connection_string(conninfo: str) -> None:
     with pytest.raises(Misconfigured, match=r"connection string.*host=… dbname=…") as caught:
-        settled(f"{conninfo} password=my secret")
+        with_timeouts(f"{conninfo} password=my secret")
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from mintmark.fsck.rebuild import rebuild
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.store.connection.migrate import migrate
-from mintmark.store.connection.pool import direct, open_pool
+from mintmark.store.connection.pool import is_direct, open_pool
 from mintmark.store.fsck import transactions
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
@@ -89,7 +89,7 @@ async def answers(conninfo: str, process: asyncio.subprocess.Process) -> None:
 async def test_a_pooler_is_told_from_a_server(pooled: str, read_db: str) -> None:
     for conninfo, expected in ((pooled, False), (read_db, True)):
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
-            assert await direct(conn) is expected
+            assert await is_direct(conn) is expected
 
 
 @pytest.mark.parametrize("kind", ["opaque", "register"])

@@ -15,13 +15,13 @@ from tests.support.world import serve
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mintmark.fsck.check import Checked
+    from mintmark.fsck.check import CheckResult
     from mintmark.fsck.repair import RepairResult
     from mintmark.store.mirror.read_store import ReadStore
     from tests.support.world import World
 
 
-async def checked(store: ReadStore, world: World, since: int = 0) -> Checked:
+async def checked(store: ReadStore, world: World, since: int = 0) -> CheckResult:
     async with reading(store.pool) as snapshot:
         (log,) = await snapshot.logs()
         return await check_log(snapshot, log, world.verifiers, since=since)

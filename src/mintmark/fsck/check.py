@@ -28,7 +28,7 @@ from mintmark.tlog.origin import short_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mintmark.fsck.tree import Read
+    from mintmark.fsck.tree import LeafRun
     from mintmark.store.fsck.fsck_store import FsckStore
     from mintmark.store.log.model import Log, LogKind
     from mintmark.tlog.checkpoint import Checkpoint
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Checked:
+class CheckResult:
     """The result of the check of one log with `size` entries, of which [start, upto) were checked in full.
 
     `lied`: the rows are sound, the signed notes are too, and they do not fit together: the log lied.
@@ -54,7 +54,7 @@ class Checked:
     items: set[int] = field(default_factory=set)  # bundles with an item that is lost or wrong
     erased: Mapping[int, int] = field(default_factory=dict)
     lied: bool = False
-    many: bool = False  # so many rows are wrong that all are to be written again
+    too_many: bool = False  # so many rows are wrong that all are to be written again
 
 
 async def check_log(
@@ -66,7 +66,7 @@ async def check_log(
     since: int = 0,
     sent: Sequence[bytes] = (),
     step: Step = lambda upto, sound: None,
-) -> Checked:
+) -> CheckResult:
     """Checks a log from the bundle of index `since` on. Raises Unavailable.
 
     `sent` are notes of the log from a source, `cosigners` the keys of this mirror. `step` is called with the index that
@@ -86,9 +86,9 @@ async def check_log(
     await walk.run(step)
     lied = tree.contradicted is not None and not tree.leaves.bundles and not start
     items = walk.items
-    return Checked(
+    return CheckResult(
         *(log, size, start, walk.upto, found.once(), notes.known),
-        *(tree.leaves.bundles, items.bundles, items.erased, lied, walk.many),
+        *(tree.leaves.bundles, items.bundles, items.erased, lied, walk.too_many),
     )
 
 
@@ -96,7 +96,7 @@ async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -
     """The check of the tree, from the first note that was read on. Raises as `check_log` does."""
     size = await _size(store, log, notes)
     edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
-    return TreeCheck(store, log, notes.marks, size, edge, found)
+    return TreeCheck(store, log, notes.roots, size, edge, found)
 
 
 class _Walk:
@@ -113,8 +113,8 @@ class _Walk:
         self._mint: MintCheck | None = None
 
     @property
-    def many(self) -> bool:
-        return self._rows is not None and self._rows.many
+    def too_many(self) -> bool:
+        return self._rows is not None and self._rows.too_many
 
     async def run(self, step: Step) -> None:
         if self._mirrored:
@@ -129,16 +129,16 @@ class _Walk:
         if self.upto == self._tree.size:
             await self._finish()
 
-    async def _take(self, read: Read) -> None:
+    async def _take(self, read: LeafRun) -> None:
         """After a damaged bundle nothing can be said of rows: each counts on from the one before."""
-        if self.upto != read.start or self.many:
+        if self.upto != read.start or self.too_many:
             return
         if self._log.kind == "opaque":
             await self._take_opaque(read)
         else:
             await self._take_register(read)
 
-    async def _take_opaque(self, read: Read) -> None:
+    async def _take_opaque(self, read: LeafRun) -> None:
         if self._rows is not None:
             await self._rows.leaves(read.start, read.hashes)
         if self._mint is not None:
@@ -147,7 +147,7 @@ class _Walk:
             await asyncio.to_thread(self._mint.bundles, read.sound)
         self.upto = read.end
 
-    async def _take_register(self, read: Read) -> None:
+    async def _take_register(self, read: LeafRun) -> None:
         rows = []
         for row in read.sound:
             if row.index * WIDTH != self.upto:
@@ -160,7 +160,7 @@ class _Walk:
             self._mint.rows(rows)
 
     async def _finish(self) -> None:
-        if self._rows is not None and not self.many:
+        if self._rows is not None and not self.too_many:
             await self._rows.finish(self._tree.size)
         if self._log.kind == "register":
             await self.items.finish(self._mirrored, self._shown)
@@ -190,12 +190,12 @@ async def _size(store: FsckStore, log: Log, notes: Notes) -> int:
     """The number of entries: by a vote of the rows, where signed ones count twice; at least what a head shows."""
     votes = Counter(await store.ends(log.id, mirrored=notes.mirrored))
     votes += Counter([notes.durable] if notes.durable is not None else [0])
-    signed = [mark for mark in notes.marks if mark.signed]
-    for mark in signed:
-        if votes[mark.size]:
-            votes[mark.size] += 1
+    signed = [root for root in notes.roots if root.signed]
+    for root in signed:
+        if votes[root.size]:
+            votes[root.size] += 1
     size = max(votes, key=lambda end: (votes[end], end))
-    return max(size, 0, *(mark.size for mark in signed if mark.table != "progress"))
+    return max(size, 0, *(root.size for root in signed if root.table != "progress"))
 
 
 async def _edge(store: FsckStore, log: Log, start: int) -> Edge:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mintmark.fsck.findings import Findings
-    from mintmark.fsck.notes import Mark
+    from mintmark.fsck.notes import ClaimedRoot
     from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
     from mintmark.store.log.model import Log, TileKey
     from mintmark.tlog.edge import Edge
     from mintmark.tlog.trust import Bundle
 
-Hashed = tuple["Bundle", bytes | Malformed]
+HashedBundle = tuple["Bundle", bytes | Malformed]
 
 
 @dataclass
@@ -35,14 +35,14 @@ class LeavesCheck:
 
     store: FsckStore
     log: Log
-    marks: Sequence[Mark]
+    roots: Sequence[ClaimedRoot]
     size: int
     found: Findings
     bundles: set[int] = field(default_factory=set)  # those to be restored
     doubted: dict[int, bytes] = field(default_factory=dict)  # bundle -> the hashes of its entries
     unsure: bool = False
 
-    async def judge(self, index: int, row: Hashed | None, stored: StoredTile | None, edge: Edge) -> bytes:
+    async def judge(self, index: int, row: HashedBundle | None, stored: StoredTile | None, edge: Edge) -> bytes:
         """The right leaf hashes of a bundle, from its entries or its tile; `edge` is the edge of all bundles before."""
         width = tile.tile_width(0, index, self.size)
         of_entries = self._leaves(index, row, width)
@@ -83,7 +83,7 @@ class LeavesCheck:
         what = "lost" if lost else "neither its hashes nor the entries lead to what was signed"
         self.found("tile", f"0/{index}", what)
 
-    def _leaves(self, index: int, row: Hashed | None, width: int) -> bytes | None:
+    def _leaves(self, index: int, row: HashedBundle | None, width: int) -> bytes | None:
         """The leaf hashes of a bundle's entries; None where they cannot be read."""
         if row is None:
             self._bundle_damage(index, "lost")
@@ -122,7 +122,7 @@ class LeavesCheck:
         """True if the hashes of a bundle fold to the hash above them or, at the edge, lead to a signed root."""
         if upper:
             return fold(hashes) == upper
-        signed = {mark.root for mark in self.marks if mark.signed and mark.size == index * WIDTH + len(hashes) // HASH}
+        signed = {root.root for root in self.roots if root.signed and root.size == index * WIDTH + len(hashes) // HASH}
         return edge.size == index * WIDTH and edge.extend(hashes)[0].root() in signed
 
     def _bundle_damage(self, index: int, what: str) -> None:
@@ -141,7 +141,7 @@ class LeavesCheck:
             self.tile_damage(key, stored, f"width: {stored.width} where {width} belong", stored.hashes)
 
 
-def hashed(rows: Sequence[Bundle]) -> dict[int, Hashed]:
+def hash_bundles(rows: Sequence[Bundle]) -> dict[int, HashedBundle]:
     """Bundles by index, each with its leaf hashes or the error of its entries: all hashed at once."""
     counted = [(row, _count(row.entries)) for row in rows]
     hashes = BytesIO(leaf_hashes(b"".join([row.entries for row, count in counted if isinstance(count, int)])))

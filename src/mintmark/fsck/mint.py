@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mintmark.fsck.requests import StoredRequest, laid
+from mintmark.fsck.requests import StoredRequest, laid_end_to_end
 from mintmark.register.entry import erased_index
 from mintmark.register.item import SALT
 from mintmark.store.fsck import repairs
@@ -50,7 +50,7 @@ class MintCheck:
         """A check ready for the entry at `start`; the requests are checked, except their digests."""
         check = cls(store, log, start, found)
         rows = {row[0]: StoredRequest(*row) for row in await store.requests(log.id)}
-        check.requests, end = laid(rows.values(), size), None
+        check.requests, end = laid_end_to_end(rows.values(), size), None
         for right in check.requests:
             row = rows[right.id]
             if row != right:

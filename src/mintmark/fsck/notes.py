@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIGNED_EVIDENCE = ("Fork", "Rollback")  # kinds of evidence with notes that the log itself signed
 
 
-class Mark(NamedTuple):
+class ClaimedRoot(NamedTuple):
     """The root at a size, as a row says it; `signed` by a key that is known here."""
 
     table: str
@@ -44,7 +44,7 @@ class Notes:
     opener: Opener
     found: Findings
     mirrored: bool
-    marks: list[Mark] = field(default_factory=list)
+    roots: list[ClaimedRoot] = field(default_factory=list)
     known: dict[int, Checkpoint] = field(default_factory=dict)  # by size; their notes are whole
     start: int = 0  # checkpoints of smaller sizes are not read
     heads: list[tuple[Stored, Opened]] = field(default_factory=list)
@@ -80,19 +80,19 @@ class Notes:
             return Opened(None)
         opened = self.opener.open(note)
         if opened.head is not None:
-            self.marks.append(Mark(table, key, opened.head.size, opened.head.root, not opened.strange))
+            self.roots.append(ClaimedRoot(table, key, opened.head.size, opened.head.root, not opened.unknown_keys))
         self._know(opened)
         return opened
 
     def _know(self, opened: Opened) -> None:
-        if opened.head is not None and not opened.strange:
+        if opened.head is not None and not opened.unknown_keys:
             self.known.setdefault(opened.head.size, opened.head)
 
     def _evidence(self, id_: int, kind: str, notes: Sequence[bytes]) -> None:
         opened = [self.opener.open(note) if kind in SIGNED_EVIDENCE else Opened(None) for note in notes]
         right = [each.head.note if each.head is not None else note for each, note in zip(opened, notes, strict=True)]
         for each in opened:
-            if each.wrong and not each.strange:
+            if each.wrong and not each.unknown_keys:
                 fix = repairs.set_evidence_notes(id_, right) if each.head is not None else None
                 self.found("evidence", id_, f"notes: {each.wrong}", fix)
 
@@ -171,7 +171,7 @@ class Notes:
     def _judge_checkpoint(self, row: Stored, opened: Opened) -> None:
         stored, _ = row
         right = opened.head or self.known.get(stored)
-        if opened.wrong and not opened.strange:
+        if opened.wrong and not opened.unknown_keys:
             lost = "" if right is not None else "; no copy of it is known"
             self.found("checkpoint", stored, f"note: {opened.wrong}{lost}", self._checkpoint_fix(stored, right))
         elif right is not None and right.size != stored:

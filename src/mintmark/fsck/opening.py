@@ -27,12 +27,12 @@ ALMOST_KNOWN_KEY = "a signature line that is almost by a key that is here"
 class Opened(NamedTuple):
     """A note: its head, if it can be known, and what is wrong with its bytes.
 
-    A `strange` note is signed by unknown keys alone: nobody here can tell whether the log signed it.
+    With `unknown_keys`, only unknown keys signed it: nobody here can tell whether the log did.
     """
 
     head: Checkpoint | None
     wrong: str = ""
-    strange: bool = False
+    unknown_keys: bool = False
 
 
 @dataclass
@@ -49,8 +49,9 @@ class Opener:
         try:
             head = self._open(note)
         except BadSignature as error:
-            claimed = self._claimed(note)
-            return Opened(claimed, UNKNOWN_KEYS, strange=True) if claimed else Opened(self._repaired(note), str(error))
+            if claimed := self._claimed(note):
+                return Opened(claimed, UNKNOWN_KEYS, unknown_keys=True)
+            return Opened(self._repaired(note), str(error))
         except (Untrusted, Malformed) as error:
             return Opened(self._repaired(note), str(error))
         if head.note == note:

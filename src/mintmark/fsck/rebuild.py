@@ -23,7 +23,7 @@ from mintmark.tlog.kernel import WIDTH, leaf_hashes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mintmark.fsck.tree import Read
+    from mintmark.fsck.tree import LeafRun
     from mintmark.register.entry import Row
     from mintmark.store.connection.pool import Pool
     from mintmark.store.fsck.fsck_store import FsckStore
@@ -73,7 +73,7 @@ async def rebuild_rows(
     return tree.size
 
 
-def _opened(log: Log, read: Read) -> list[Row]:
+def _opened(log: Log, read: LeafRun) -> list[Row]:
     try:
         return [
             row

@@ -16,7 +16,7 @@ from mintmark.errors import Fork, NotAvailableYet
 from mintmark.fsck.check import check_log
 from mintmark.fsck.findings import check_strays
 from mintmark.fsck.rebuild import rebuild_rows
-from mintmark.fsck.restore import restored
+from mintmark.fsck.restore import restore_bundles
 from mintmark.store.fsck import repairs
 from mintmark.store.fsck.fsck_store import FsckStore
 from mintmark.store.fsck.transactions import writing
@@ -27,7 +27,7 @@ from mintmark.tlog.trust import LogVerifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.fsck.check import Checked
+    from mintmark.fsck.check import CheckResult
     from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.pool import Pool
@@ -42,8 +42,8 @@ NOTE_TABLES = {"head", "progress", "checkpoint"}  # repaired once the bundles ar
 class RepairResult(NamedTuple):
     """The check before the repair, and the check after it."""
 
-    before: Checked
-    after: Checked
+    before: CheckResult
+    after: CheckResult
 
 
 async def repair(pool: Pool, keyed: KeyedLog, source: RpcClient) -> RepairResult:
@@ -79,7 +79,7 @@ async def repair_strays(pool: Pool) -> list[Damage]:
         return await check_strays(store)
 
 
-async def _check_head(source: RpcClient, head: Checkpoint, found: Checked, verifiers: Sequence[Verifier]) -> None:
+async def _check_head(source: RpcClient, head: Checkpoint, found: CheckResult, verifiers: Sequence[Verifier]) -> None:
     """Checks that our head is the source's, or grew to it."""
     if found.lied:
         raise Fork(f"the rows of {head.origin} are whole, and are not what it signed", *_notes(found))
@@ -96,18 +96,18 @@ async def _check_head(source: RpcClient, head: Checkpoint, found: Checked, verif
         LogVerifier(head.origin, verifiers, ours, Edge()).accept(head.note, proof)
 
 
-def _notes(found: Checked) -> list[bytes]:
+def _notes(found: CheckResult) -> list[bytes]:
     return [found.known[size].note for size in sorted(found.known)][-2:]
 
 
 async def _run_round(
-    store: FsckStore, found: Checked, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
+    store: FsckStore, found: CheckResult, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> None:
     """Restores the damaged bundles, then applies the fixes."""
-    async with aclosing(restored(store, found, source, head, verifiers)) as bundles:
+    async with aclosing(restore_bundles(store, found, source, head, verifiers)) as bundles:
         async for row in bundles:
             await store.fix([repairs.put_bundle(found.log.id, row)])
     later = NOTE_TABLES if found.bundles else set()
     await store.fix([damage.fix for damage in found.damages if damage.fix and damage.table not in later])
-    if found.many and not TREE_TABLES & {damage.table for damage in found.damages}:
+    if found.too_many and not TREE_TABLES & {damage.table for damage in found.damages}:
         await rebuild_rows(store, store, found.log, verifiers)

@@ -27,7 +27,7 @@ class StoredRequest(NamedTuple):
         return self.first + self.count
 
 
-def laid(rows: Iterable[StoredRequest], size: int) -> list[StoredRequest]:
+def laid_end_to_end(rows: Iterable[StoredRequest], size: int) -> list[StoredRequest]:
     """The requests as they should be, by first entry; those whose right place is unknown stay as they are."""
     left = sorted(rows, key=lambda row: (row.end, row.first))
     right: list[StoredRequest] = []

@@ -21,7 +21,7 @@ from mintmark.tlog.trust import LogVerifier
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from mintmark.fsck.check import Checked
+    from mintmark.fsck.check import CheckResult
     from mintmark.register.entry import Row
     from mintmark.rpc.client import RpcClient
     from mintmark.store.fsck.fsck_store import FsckStore
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
 
-async def restored(
-    store: FsckStore, found: Checked, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
+async def restore_bundles(
+    store: FsckStore, found: CheckResult, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> AsyncGenerator[Bundle, None]:
     """The right bundles in the place of the damaged ones. Raises ProofError where the source's are wrong too."""
     for first, last in _runs(found.bundles | found.items):
@@ -57,7 +57,7 @@ async def _chunks(source: RpcClient, trusted: LogVerifier, head: Checkpoint, end
         raise Unavailable(f"{source.address} ended at entry {trusted.edge.size} of {end}")
 
 
-async def _kept(store: FsckStore, found: Checked, chunk: VerifiedChunk) -> list[Bundle]:
+async def _kept(store: FsckStore, found: CheckResult, chunk: VerifiedChunk) -> list[Bundle]:
     indices = [row.index for row in chunk.bundles]
     return await store.bundles(found.log.id, indices[0], indices[-1] + 1, 1 << 62)
 

@@ -36,7 +36,7 @@ MAX_DAMAGED_ROWS = 10_000  # of more, all rows are written again instead
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class ExpectedRow:
     """The right values of a damaged row, as far as other rows depend on them."""
 
     key: Key
@@ -52,7 +52,7 @@ class RowsCheck:
     log: Log
     counts: RunningCounts
     found: Findings
-    _bad: dict[int, Truth | None] = field(default_factory=dict)
+    _bad: dict[int, ExpectedRow | None] = field(default_factory=dict)
 
     @classmethod
     async def begin(cls, store: FsckStore, log: Log, start: int, found: Findings) -> RowsCheck:
@@ -69,7 +69,7 @@ class RowsCheck:
         return cls(store, log, counts, found)
 
     @property
-    def many(self) -> bool:
+    def too_many(self) -> bool:
         """True if so many rows are wrong that all of them should be written again."""
         return len(self._bad) > MAX_DAMAGED_ROWS
 
@@ -121,18 +121,18 @@ class RowsCheck:
                 opened = rows[index - indices.start] if rows else None
                 self.found("entry", index, wrong, self._row_fix(row, opened))
                 self._bad[index] = _truth(index, opened)
-            if self.many:
+            if self.too_many:
                 what = f"{MAX_DAMAGED_ROWS:,} rows before it are wrong; those behind it were not checked"
                 self.found("entry", f"{index}-", what)
                 return
 
-    async def _prior(self, first: Mapping[Key, int], start: int) -> list[Truth]:
+    async def _prior(self, first: Mapping[Key, int], start: int) -> list[ExpectedRow]:
         """The last entry of each key before `start`; it is to be superseded by the key's first entry from there on."""
         if not first or not start:
             return []
         found = {}
         for type_, key, index, stood, by in await self.store.prior(self.log.id, first, start, list(self._bad)):
-            found[type_, key] = Truth((type_, key), index, stood)
+            found[type_, key] = ExpectedRow((type_, key), index, stood)
             if by != first[type_, key] and not self._misled(found[type_, key]):
                 what = f"superseded_by: {by} where {first[type_, key]} belongs"
                 self.found("entry", index, what, self._superseded_fix(index))
@@ -143,7 +143,7 @@ class RowsCheck:
                     found[truth.key] = truth
         return list(found.values())
 
-    def _misled(self, found: Truth) -> bool:
+    def _misled(self, found: ExpectedRow) -> bool:
         """True if a damaged row of the same key comes after this one, and supersedes it."""
         return any(truth and truth.key == found.key and truth.index > found.index for truth in self._bad.values())
 
@@ -190,12 +190,12 @@ class RowsCheck:
         return repairs.put_entry(values)
 
 
-def _truth(index: int, opened: Row | None) -> Truth | None:
+def _truth(index: int, opened: Row | None) -> ExpectedRow | None:
     """The right values of a damaged row; None where its leaf is no entry."""
     if opened is None or opened.entry is None:
         return None
     entry = opened.entry
-    return Truth((entry.type, entry.key), index, entry.item_hash is not None)
+    return ExpectedRow((entry.type, entry.key), index, entry.item_hash is not None)
 
 
 def _differences(expected: bytes, stored: bytes) -> str:

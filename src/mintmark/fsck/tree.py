@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.aio import prefetch
-from mintmark.fsck.leaves import LeavesCheck, hashed
+from mintmark.fsck.leaves import LeavesCheck, hash_bundles
 from mintmark.store.fsck import repairs
 from mintmark.tlog import tile
 from mintmark.tlog.kernel import HASH, WIDTH
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from mintmark.fsck.findings import Findings
-    from mintmark.fsck.leaves import Hashed
-    from mintmark.fsck.notes import Mark
+    from mintmark.fsck.leaves import HashedBundle
+    from mintmark.fsck.notes import ClaimedRoot
     from mintmark.store.fsck.fsck_store import FsckStore, StoredTile
     from mintmark.store.log.model import Log, TileKey
     from mintmark.tlog.edge import Edge
@@ -34,7 +34,7 @@ MAX_READ_BUNDLES, MAX_READ_BYTES = 64, 8 * 2**20  # of one query
 
 
 @dataclass
-class Read:
+class LeafRun:
     """A run of bundles with the leaf hashes of [start, end), as far as they are known.
 
     `sound` are the bundles with right entries; of the others, `hashes` holds what their tiles say.
@@ -59,15 +59,15 @@ class TreeCheck:
     """A walk over the entries of one log from the size of `edge` on; `size` is the number of entries in the rows."""
 
     def __init__(
-        self, store: FsckStore, log: Log, marks: Sequence[Mark], size: int, edge: Edge, found: Findings
+        self, store: FsckStore, log: Log, roots: Sequence[ClaimedRoot], size: int, edge: Edge, found: Findings
     ) -> None:
         self.size, self.edge, self._start = size, edge, edge.size
-        self.leaves = LeavesCheck(store, log, marks, size, found)
-        self.contradicted: Mark | None = None
+        self.leaves = LeavesCheck(store, log, roots, size, found)
+        self.contradicted: ClaimedRoot | None = None
         self._store, self._log, self._found = store, log, found
-        self._marks = sorted((mark for mark in marks if mark.size >= edge.size), key=lambda mark: mark.size)
+        self._roots = sorted((root for root in roots if root.size >= edge.size), key=lambda root: root.size)
 
-    async def walk(self) -> AsyncGenerator[Read, None]:
+    async def walk(self) -> AsyncGenerator[LeafRun, None]:
         """Walks to the end, run by run."""
         async with aclosing(prefetch(self._hashed())) as runs:
             async for stored, rows in runs:
@@ -79,10 +79,10 @@ class TreeCheck:
         await self._edge_tiles()
         await self._strays()
 
-    async def _hashed(self) -> AsyncGenerator[tuple[StoredRun, Mapping[int, Hashed]], None]:
+    async def _hashed(self) -> AsyncGenerator[tuple[StoredRun, Mapping[int, HashedBundle]], None]:
         async with aclosing(prefetch(self._stored(self.edge.size // WIDTH))) as runs:
             async for stored in runs:
-                yield stored, await asyncio.to_thread(hashed, stored.rows)
+                yield stored, await asyncio.to_thread(hash_bundles, stored.rows)
 
     async def _stored(self, first: int) -> AsyncGenerator[StoredRun, None]:
         while first * WIDTH < self.size:
@@ -94,14 +94,14 @@ class TreeCheck:
             yield StoredRun(first, stop, found, tiles)
             first = stop
 
-    async def _read(self, stored: StoredRun, rows: Mapping[int, Hashed]) -> Read:
+    async def _read(self, stored: StoredRun, rows: Mapping[int, HashedBundle]) -> LeafRun:
         hashes, sound = [], []
         for index in range(stored.first, stored.stop):
             row = rows.get(index)
             hashes.append(await self.leaves.judge(index, row, stored.tiles.get((0, index)), self.edge))
             if row is not None and index not in self.leaves.bundles and index not in self.leaves.doubted:
                 sound.append(row[0])
-        return Read(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
+        return LeafRun(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
 
     async def _extend(self, hashes: bytes) -> None:
         """Extends the edge by these leaves, with a stop at each size that has a root; then checks the full tiles."""
@@ -109,7 +109,7 @@ class TreeCheck:
         end = self.edge.size + len(hashes) // HASH
         while hashes:
             self._compare()
-            stop = min(end, self._marks[0].size) if self._marks else end
+            stop = min(end, self._roots[0].size) if self._roots else end
             part, hashes = hashes[: (stop - self.edge.size) * HASH], hashes[(stop - self.edge.size) * HASH :]
             self.edge, tiles = await asyncio.to_thread(self.edge.extend, part)
             touched.update(tiles)
@@ -117,23 +117,23 @@ class TreeCheck:
 
     def _compare(self) -> None:
         """Compares the roots of this size."""
-        while self._marks and self._marks[0].size <= self.edge.size:
-            mark = self._marks.pop(0)
-            if mark.size == self.edge.size and not self.leaves.unsure:
-                self._compare_root(mark)
+        while self._roots and self._roots[0].size <= self.edge.size:
+            root = self._roots.pop(0)
+            if root.size == self.edge.size and not self.leaves.unsure:
+                self._compare_root(root)
 
-    def _compare_root(self, mark: Mark) -> None:
-        if mark.root == self.edge.root():
-            if mark.signed:
+    def _compare_root(self, root: ClaimedRoot) -> None:
+        if root.root == self.edge.root():
+            if root.signed:
                 self.leaves.believe()
-        elif not mark.signed:
-            self._found(mark.table, mark.key, f"note: by a key that is not here, of another root at size {mark.size}")
+        elif not root.signed:
+            self._found(root.table, root.key, f"note: by a key that is not here, of another root at size {root.size}")
         elif self.leaves.doubted:
             self.leaves.doubt()
         else:
-            self.contradicted = self.contradicted or mark
+            self.contradicted = self.contradicted or root
             hint = f"; run fsck without --since: entries before {self._start} were not read" if self._start else ""
-            self._found(mark.table, mark.key, f"root: it is not that of the first {mark.size} entries{hint}")
+            self._found(root.table, root.key, f"root: it is not that of the first {root.size} entries{hint}")
 
     async def _check_tiles(self, computed: Mapping[TileKey, bytes]) -> None:
         stored = await self._store.tiles("tile", self._log.id, list(computed)) if computed else {}

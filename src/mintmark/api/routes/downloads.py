@@ -61,7 +61,7 @@ async def rsf(c: RouteContext, start: str = "0", end: str | None = None) -> Repl
     below = await _index_after(c, first), await _index_after(c, last)
     types = bulk.BOTH if first == 0 else USERS
     sizes = (0 if first == 0 else below[0], c.view.size if last == c.view.entries else below[1])
-    if (found := await bulk.unsayable(c.store, c.log, *sizes, types)) is not None:
+    if (found := await bulk.first_inexpressible(c.store, c.log, *sizes, types)) is not None:
         what = "the end of a record" if found[1] else "an erasure"
         raise Rejected(f"RSF cannot say {what} (key {found[0]!r}): take /download-log.jsonl instead", rule="rsf")
     roots = await proofs.v1_root(c, first), await proofs.v1_root(c, last)

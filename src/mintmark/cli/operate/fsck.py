@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mintmark.cli.operate.databases import Database
-    from mintmark.fsck.check import Checked
+    from mintmark.fsck.check import CheckResult
     from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.fsck.resume_state import ResumeState
     from mintmark.rpc.client import RpcClient
@@ -71,7 +71,7 @@ class _Result:
     """A log, what was found, and what was left after the repair."""
 
     keyed: KeyedLog
-    found: Checked
+    found: CheckResult
     damages: list[Damage]
     left: list[Damage]
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured
-from mintmark.store.connection.pool import settled, unreachable
+from mintmark.store.connection.pool import unreachable, with_timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -107,7 +107,7 @@ async def _lock(conn: Connection) -> None:
 @asynccontextmanager
 async def _connected(conninfo: str) -> AsyncIterator[Connection]:
     try:
-        async with await psycopg.AsyncConnection.connect(settled(conninfo)) as conn:
+        async with await psycopg.AsyncConnection.connect(with_timeouts(conninfo)) as conn:
             yield conn
     except psycopg.OperationalError as error:
         raise unreachable(error) from error

@@ -1,11 +1,11 @@
 """Connections to Postgres, all in autocommit mode: a transaction begins at `conn.transaction()`.
 
 A pooler between us and Postgres (pgbouncer) may give each transaction another session. So nothing rests on session
-state; prepared statements and LISTEN, which only gain by it, are used where a connection is `direct`.
+state; prepared statements and LISTEN, which only gain by it, are used where a connection is direct (`is_direct`).
 
 A server that loses its power says nothing. The kernel would wait for it for a quarter of an hour, or for two hours
-where it owes an answer, and no failover to another host would begin before. So `settled` limits the wait to half a
-minute.
+where it owes an answer, and no failover to another host would begin before. `with_timeouts` limits the wait to half
+a minute.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class Pool(AsyncConnectionPool[Connection]):
         A cancellation that comes together with an answer is lost in `asyncio.wait_for` of Python 3.11, which returns
         the answer alone: it is raised at the end of the block.
         """
-        before = cancellations()
+        before = pending_cancellations()
         try:
             async with super().connection(timeout) as conn:
                 yield conn
-                if cancellations() > before:
+                if pending_cancellations() > before:
                     raise asyncio.CancelledError
         except psycopg.errors.DiskFull as error:
             reason = error.diag.message_primary
@@ -81,8 +81,8 @@ class Pool(AsyncConnectionPool[Connection]):
             raise unreachable(error) from error
 
 
-def cancellations() -> int:
-    """The number of cancellations of the running task that have not ended it yet."""
+def pending_cancellations() -> int:
+    """The number of pending_cancellations of the running task that have not ended it yet."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
 
@@ -92,7 +92,7 @@ def unreachable(error: Exception) -> Unavailable:
     return Unavailable(f"the database cannot be reached: {' '.join(str(error).split()) or type(error).__name__}")
 
 
-def settled(conninfo: str) -> str:
+def with_timeouts(conninfo: str) -> str:
     """The connection string with the TIMEOUTS that it does not set itself.
 
     Raises Misconfigured where it is no connection string.
@@ -110,7 +110,7 @@ def settled(conninfo: str) -> str:
 def open_pool(conninfo: str, size: int, timeout: float = POOL_TIMEOUT_SECONDS) -> Pool:
     """A pool of at most `size` connections; open it with `async with`. `timeout`: seconds to wait for one of them."""
     return Pool(
-        settled(conninfo),
+        with_timeouts(conninfo),
         min_size=1,
         max_size=size,
         open=False,
@@ -138,14 +138,14 @@ class _RepeatFilter(logging.Filter):
 logging.getLogger("psycopg.pool").addFilter(_RepeatFilter())
 
 
-async def direct(conn: Connection) -> bool:
+async def is_direct(conn: Connection) -> bool:
     """True if the session is ours alone: a pooler answers with another process id than the server itself."""
     row = await (await conn.execute("select pg_backend_pid()")).fetchone()
     return row is not None and row[0] == conn.info.backend_pid
 
 
 async def _configure(conn: Connection) -> None:
-    if not await direct(conn):
+    if not await is_direct(conn):
         conn.prepare_threshold = None
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
-from mintmark.store.connection.pool import cancellations, direct, settled
+from mintmark.store.connection.pool import is_direct, pending_cancellations, with_timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -114,10 +114,11 @@ class HeadListener:
             tasks.create_task(self._poll())
 
     async def _listen(self) -> None:
-        while not cancellations():
+        while not pending_cancellations():
             with suppress(psycopg.OperationalError):
-                async with await psycopg.AsyncConnection.connect(settled(self._conninfo), autocommit=True) as conn:
-                    if not await direct(conn):
+                connecting = psycopg.AsyncConnection.connect(with_timeouts(self._conninfo), autocommit=True)
+                async with await connecting as conn:
+                    if not await is_direct(conn):
                         return  # behind a pooler a notice would reach whoever has the session next
                     await self._hear(conn)
             self._listening = False
@@ -127,7 +128,7 @@ class HeadListener:
         await conn.execute(f"listen {CHANNEL}")
         self._listening = True
         await self._compare_sizes()  # the moves before we listened
-        while not cancellations():  # a cancellation may be lost in the driver
+        while not pending_cancellations():  # a cancellation may be lost in the driver
             async for notice in conn.notifies(timeout=self._poll_interval):
                 if notice.payload.isdecimal():
                     self.poke(int(notice.payload))

@@ -59,9 +59,12 @@ async def entries(
         yield rows
 
 
-async def unsayable(store: RegisterStore, log: int, start: int, size: int, types: Types) -> tuple[str, bool] | None:
-    """The first entry that an RSF file cannot say: its key, and True for a tombstone."""
-    rows = await store.fetch(SQL["unsayable"], {"log": log, "start": start, "size": size, "types": list(types)})
+async def first_inexpressible(
+    store: RegisterStore, log: int, start: int, size: int, types: Types
+) -> tuple[str, bool] | None:
+    """The first entry that an RSF file cannot express: its key, and True for a tombstone."""
+    args = {"log": log, "start": start, "size": size, "types": list(types)}
+    rows = await store.fetch(SQL["first_inexpressible"], args)
     return (rows[0][0], rows[0][1]) if rows else None
 
 

@@ -19,7 +19,7 @@ and e.type = any(%(types)s) and e.item is not null and not exists (
     and p.index < e.index and p.item is not null)
 order by e.index limit %(limit)s;
 
--- name: unsayable
+-- name: first_inexpressible
 -- A tombstone, an erased item, an erasure.
 select key, item_hash is null from entry
 where log = %(log)s and index >= %(start)s and index < %(size)s and type = any(%(types)s)

@@ -18,11 +18,9 @@ from mintmark.aio import reload_on_change
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.run_once import NOTHING, LogResult, once
 from mintmark.mirror.worker import Worker
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.server import SERVER_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
-from mintmark.rpc.serving import add_standard_services, bind
-from mintmark.rpc.strict import strict_server
 from mintmark.sources.tiles import open_source
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
@@ -172,7 +170,7 @@ async def _serving(store: ReadStore, database: str, listen: str | None) -> Async
         yield None
         return
     feed = HeadListener(store.pool, database)
-    server = grpc.aio.server(options=limits.SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), feed), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import is_timestamp, shorten
-from mintmark.register.entry import TYPES, Entry, erased_index, valid_key
+from mintmark.register.entry import TYPES, Entry, erased_index, v1_extend, valid_key
 from mintmark.register.item import format_hash, item_hash, parse_hash, parse_item
-from mintmark.register.v1 import v1_extend
 from mintmark.tlog.edge import Edge
 
 if TYPE_CHECKING:

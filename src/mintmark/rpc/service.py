@@ -13,6 +13,7 @@ from mintmark.rpc import chunks, limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
+from mintmark.rpc.transport import MAX_TILES_PER_REQUEST
 from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
@@ -149,8 +150,8 @@ class LogService(log_pb2_grpc.LogServicer):
     async def GetTiles(self, request: pb.GetTilesRequest, context: Context) -> pb.GetTilesResponse:  # noqa: N802
         """Tiles, each cut to the width asked. A tile that the present head does not imply is not served."""
         log, head = await self._open(request.origin)
-        if len(request.tiles) > limits.TILES:
-            raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {limits.TILES}")
+        if len(request.tiles) > MAX_TILES_PER_REQUEST:
+            raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {MAX_TILES_PER_REQUEST}")
         for ref in request.tiles:
             if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= WIDTH):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")

@@ -41,7 +41,7 @@ EVERY = 3.0  # seconds between looks at the checkpoint, give or take a half
 AHEAD, AHEAD_BYTES = 8, 8 * 2**20  # bundles that are fetched ahead: so many, or fewer where they are large
 KEPT = 256  # tiles that are kept while entries are read
 MOST_NOTE = 128 * 2**10  # bytes
-MOST_BUNDLE = WIDTH * (2 + bundle.MAX_ENTRY)
+MOST_BUNDLE = WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
 
 class TilesLog(NamedTuple):

@@ -16,19 +16,19 @@ from mintmark.tlog.kernel import WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_ENTRY = 65_535  # bytes; what a uint16 can count
+MAX_ENTRY_BYTES = 65_535  # the largest uint16
 
 
 def join(entries: Iterable[bytes]) -> bytes:
     """Entries, each behind its length.
 
     Raises:
-        Malformed: an entry longer than `MAX_ENTRY`.
+        Malformed: an entry longer than `MAX_ENTRY_BYTES`.
     """
     try:
         return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
     except OverflowError:
-        raise Malformed(f"an entry is longer than {MAX_ENTRY:,} bytes") from None
+        raise Malformed(f"an entry is longer than {MAX_ENTRY_BYTES:,} bytes") from None
 
 
 def cut(bundle: bytes, count: int | None = None) -> list[bytes]:

@@ -145,10 +145,10 @@ DAMAGES = {
     "tile": (
         "update tile set hashes = overlay(hashes placing '\\x0000' from 1)",
         ProofError,
-        "do not have the root it signed",
+        "do not have the root",
     ),
-    "root": ("update head set root = sha256('other')", ProofError, "do not have the root it signed"),
-    "size": ("update head set size = size - 1 where size > 0", ProofError, "do not have the root it signed"),
+    "root": ("update head set root = sha256('other')", ProofError, "do not have the root"),
+    "size": ("update head set size = size - 1 where size > 0", ProofError, "do not have the root"),
     "note": (
         "update head set note = overlay(note placing 'AAAA' from octet_length(note) - 20)",
         BadSignature,

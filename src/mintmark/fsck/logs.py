@@ -9,7 +9,7 @@ from mintmark.errors import Malformed
 from mintmark.fsck.damage import Damage
 from mintmark.store.fsck import fsck_store as sql
 from mintmark.store.fsck import repair_sql
-from mintmark.tlog.checkpoint import parse_text
+from mintmark.tlog.checkpoint import parse_tree_head
 from mintmark.tlog.note import parse_note
 from mintmark.tlog.origin import short_name
 
@@ -57,7 +57,7 @@ async def _renamed(
 ) -> Keyed:
     for _, _, note in await store.fetch(sql.HEAD, (log.id,)):
         try:
-            origin = parse_text(parse_note(note)[0]).origin
+            origin = parse_tree_head(parse_note(note)[0]).origin
         except Malformed:
             continue
         if origin in trust and origin not in taken:

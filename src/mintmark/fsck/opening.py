@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import BadSignature, Malformed, Untrusted
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_text
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head
 from mintmark.tlog.note import Note, format_note, open_note, parse_note
 from mintmark.tlog.text import format_base64
 
@@ -68,7 +68,7 @@ class Opener:
     def _said(self, note: bytes) -> Checkpoint | None:
         """What a note says that is signed by strangers alone."""
         try:
-            head = parse_text(parse_note(note)[0])
+            head = parse_tree_head(parse_note(note)[0])
         except Malformed:
             return None
         if head.origin != self.origin or self._almost(note):

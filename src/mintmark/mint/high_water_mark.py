@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
 from mintmark.files import write_durably
 from mintmark.tlog import prove
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_text
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import parse_note
 
@@ -49,7 +49,7 @@ def raise_high_water_mark(file: Path, note: bytes) -> bool:
 
     Several mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile.
     """
-    if _size(file) >= parse_text(parse_note(note)[0]).size:
+    if _size(file) >= parse_tree_head(parse_note(note)[0]).size:
         return True
     write_high_water_mark(file, note)
     return False
@@ -57,7 +57,7 @@ def raise_high_water_mark(file: Path, note: bytes) -> bool:
 
 def _size(file: Path) -> int:
     try:
-        return parse_text(parse_note(file.read_bytes())[0]).size
+        return parse_tree_head(parse_note(file.read_bytes())[0]).size
     except (FileNotFoundError, Malformed):
         return 0
 

@@ -14,7 +14,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import unary
 from mintmark.tlog.bundle import MAX_ENTRY_BYTES
-from mintmark.tlog.keys import check_origin
+from mintmark.tlog.origin import check_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-KINDS: dict[int, LogKind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
+LOG_KINDS: dict[int, LogKind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
 MAX_INLINE_BYTES = 2**20  # of a request that is hashed without leaving the event loop
 MAX_DRAFT_BYTES = 8 * MAX_ENTRY_BYTES  # of an item as sent: escapes may make it longer than its canonical form
 
@@ -45,11 +45,11 @@ class MintService(log_pb2_grpc.MintServicer):
         origin = request.origin
         check_origin(origin)
         self._tokens.authorize(context.invocation_metadata(), "create", origin)
-        if request.kind not in KINDS:
+        if request.kind not in LOG_KINDS:
             raise Malformed("a log is KIND_OPAQUE or KIND_REGISTER")
         if request.salted and request.kind != pb.KIND_REGISTER:
             raise Malformed("only the items of a register are salted")
-        return pb.CreateLogResponse(note=await self._logs.create(origin, KINDS[request.kind], request.salted))
+        return pb.CreateLogResponse(note=await self._logs.create(origin, LOG_KINDS[request.kind], request.salted))
 
     @unary
     async def Append(self, request: pb.AppendRequest, context: Context) -> pb.AppendResponse:  # noqa: N802

@@ -28,7 +28,7 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.head_listener import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.telemetry import event_sink
-from mintmark.tlog.cosignature import KINDS as COSIGNERS
+from mintmark.tlog.cosignature import COSIGNATURE_KINDS
 from mintmark.tlog.keys import public_key
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Ve
     """A mirror speaks for itself. Raises Misconfigured for a key that a log signs with, or that is not for
     cosignatures.
     """
-    if any(cosigner.kind not in COSIGNERS for cosigner in cosigners):
+    if any(cosigner.kind not in COSIGNATURE_KINDS for cosigner in cosigners):
         raise Misconfigured("[mirror] key is a log's; make a cosigner's with mintmark keygen --cosigner")
     ours = {public_key(cosigner.vkey) for cosigner in cosigners}
     if origin := next((o for o, keys in trust.items() for key in keys if public_key(key.vkey) in ours), None):

@@ -1,12 +1,10 @@
-"""Field datatypes (openregister specification v1, "Datatypes"): which strings a field may hold.
+"""Field datatypes: the strings that a field may hold (openregister specification v1, "Datatypes").
 
 A datatype is one predicate over a string, a regular expression's `fullmatch` where that is enough, because a mint
-asks it for every value. Digits are ASCII, dates exist. A datatype that is not known here takes any string, as it
-always did.
+calls it for every value. Digits are ASCII, dates exist. An unknown datatype takes any string but the empty one.
 
-Two things that the specification forbids stand in registers published before it was checked: a datetime without its
-`Z` and a CURIE with blanks around it. `legacy_fault` names them, for imports of old data that ask for it; nothing
-else is let through.
+Registers that were published before this was checked hold two faults: a datetime without its `Z`, and a CURIE with
+blanks in it. `legacy_fault` names them, for imports of old data that ask for it; nothing else is let through.
 """
 
 from __future__ import annotations
@@ -96,7 +94,7 @@ def predicate(datatype: str, *, linked: bool = False) -> Predicate:
 
 
 def check_value(datatype: str, value: str, *, linked: bool = False) -> None:
-    """Refuse a string that is not of the datatype.
+    """Refuses a string that is not of the datatype.
 
     Raises:
         Rejected: rule "datatype".
@@ -106,11 +104,11 @@ def check_value(datatype: str, value: str, *, linked: bool = False) -> None:
 
 
 def legacy_fault(datatype: str, value: str) -> str | None:
-    """What old data may get wrong about an invalid value, in words; None if it is not one of the known faults."""
+    """The fault of an invalid value in words, if it is one of the known faults of old data; else None."""
     matches, fault = _LEGACY.get(datatype, (None, ""))
     return f"{fault}: {shorten(value)}" if matches and matches(value) else None
 
 
 def shorten(value: str) -> str:
-    """A value as it is quoted in a message."""
+    """A value as it is quoted in a message: at most 60 characters of it."""
     return repr(value if len(value) <= 60 else value[:59] + "…")

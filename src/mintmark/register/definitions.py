@@ -65,7 +65,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class RegisterDefinition:
-    """A register: which fields its items have, in the order to show them. An empty text was left out."""
+    """A register, and the fields of its items in the order to show them. An empty text was left out."""
 
     name: str
     fields: tuple[str, ...]
@@ -132,7 +132,7 @@ def sole_text(key: str, item: Item) -> str:
 
 
 def check_name(name: str, member: str) -> None:
-    """Refuse what cannot name a field, a register or a datatype.
+    """Refuses a text that cannot name a field, a register or a datatype.
 
     Raises:
         Rejected: rule "definition".

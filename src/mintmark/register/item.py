@@ -1,6 +1,6 @@
-"""Items: what an entry says. Canonical JSON of strings and lists of strings, identified by its SHA-256.
+"""Items, the content of entries: canonical JSON of strings and lists of strings, identified by its SHA-256.
 
-The bytes are what is hashed, so they are kept and carried as they are; a parsed item is only a view of them.
+The hash is of the bytes, so they are kept and carried as they are; a parsed item is only a view of them.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _open(entry: Entry, item: bytes) -> Item:
 
 
 def _take_salt(members: Item) -> None:
-    """Take the salt out of a record's members: it is in no schema."""
+    """Takes the salt out of a record's members: it is in no schema."""
     value = members.pop(SALT, None)
     if not (isinstance(value, str) and _SALT.fullmatch(value)):
         raise Rejected(f"the register is salted: {SALT} is 32 lower-case hex digits", rule="salt", field=SALT)
@@ -170,6 +170,6 @@ def _check_erasure(index: int, members: Item, size: int) -> None:
 
 
 def _misnamed(key: str, members: Item) -> list[str]:
-    """A warning where a field's definition calls itself something else than its key does."""
+    """A warning for a field whose definition and key have different names."""
     kind, _, name = key.partition(":")
     return [f"the item of {key} calls it {members['field']}"] if kind == "field" and members["field"] != name else []

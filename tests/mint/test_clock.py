@@ -21,7 +21,7 @@ from tests.support.lights import light
 from tests.support.mint_site import LIGHTHOUSE
 
 if TYPE_CHECKING:
-    from mintmark.mint.validation import AppendResult
+    from mintmark.mint.pool import AppendResult
     from tests.support.mint_site import Site
 
 NOON = 1_709_380_800.0  # 2024-03-02T12:00:00Z

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import structlog
@@ -71,27 +71,36 @@ async def running_mint(
     """A mint that serves for the time of the block."""
     directory, known_tokens = KeyDirectory(keys), Tokens(tokens)
     await migrate(database, "mint")
-    async with AsyncExitStack() as stack:
-        store = MintStore(await stack.enter_async_context(open_pool(database, COMMIT_CONNECTIONS)))
-        reads = await stack.enter_async_context(open_pool(database, READ_CONNECTIONS))
+    async with open_pool(database, COMMIT_CONNECTIONS) as commits, open_pool(database, READ_CONNECTIONS) as reads:
+        store = MintStore(commits)
         await store.check_durable()
         pool = AppendPool(max_waiting_entries)
         logs = Logs(store, pool, directory, on_event=_on_event, database_timeout=database_timeout)
-        feed = HeadListener(reads, database)
-        reader = LogService(CachedLogReader(LogStore(reads)), feed)
+        listener = HeadListener(reads, database)
+        reader = LogService(CachedLogReader(LogStore(reads)), listener)
         server = _server(MintService(logs, known_tokens), reader, known_tokens)
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
-        stack.push_async_callback(logs.close)
-        background = asyncio.gather(feed.run(), logs.maintain(), logs.open_all(), _reload_tokens(known_tokens))
-        await server.start()
-        _log.info("serving", address=address)
-        try:
+        background = asyncio.gather(listener.run(), logs.maintain(), logs.open_all(), _reload_tokens(known_tokens))
+        async with _serving(server, background, logs):
+            _log.info("serving", address=address)
             yield RunningMint(address, background)
-        finally:
-            await server.stop(GRACE_SECONDS)
-            background.cancel()
-            await asyncio.gather(background, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _serving(server: grpc.aio.Server, background: asyncio.Future[Any], logs: Logs) -> AsyncIterator[None]:
+    """Serves for the time of the block, and stops in order: each step is made even where the one before it fails."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(logs.close)
+        stack.push_async_callback(_cancel, background)
+        stack.push_async_callback(server.stop, GRACE_SECONDS)
+        await server.start()
+        yield
+
+
+async def _cancel(background: asyncio.Future[Any]) -> None:
+    background.cancel()
+    await asyncio.gather(background, return_exceptions=True)
 
 
 def _server(mint: MintService, log: LogService, tokens: Tokens) -> grpc.aio.Server:

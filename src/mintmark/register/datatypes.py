@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Predicate = Callable[[str], object]
 
-NAME = r"[a-z][a-z0-9-]*"  # of a field, a register or a datatype
-KEY = r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*"  # of a record
+NAME_PATTERN = r"[a-z][a-z0-9-]*"  # of a field, a register or a datatype
+KEY_PATTERN = r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*"  # of a record
 
 # A day that exists, by the length of its month; 29 February in years divisible by 4, but for centuries not by 400.
 _YEAR = r"(?!0000)[0-9]{4}"
@@ -32,7 +32,7 @@ _DAY = (
 )
 _HOUR = r"(?:[01][0-9]|2[0-3])"
 _SIXTY = r"[0-5][0-9]"
-TIMESTAMP = rf"{_DAY}T{_HOUR}:{_SIXTY}:{_SIXTY}Z"
+TIMESTAMP_PATTERN = rf"{_DAY}T{_HOUR}:{_SIXTY}:{_SIXTY}Z"
 _DATETIME = rf"(?:{_YEAR}(?:-(?:0[1-9]|1[0-2]))?|{_DAY}(?:T{_HOUR}(?::{_SIXTY}(?::{_SIXTY})?)?Z)?)"
 _DURATION = (
     r"P(?=[0-9T])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?"
@@ -42,12 +42,12 @@ _CURIE = r"[a-z][a-z0-9_-]*:[^:\s]*"
 # RFC 3986 with raw non-ASCII; the characters left out would break a link in some format that carries it.
 _URL = r"(?!(?i:https?):(?!//[^/?#]))[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f<>\"{}|\\^`]+"
 
-is_timestamp: Predicate = re.compile(TIMESTAMP).fullmatch
+is_timestamp: Predicate = re.compile(TIMESTAMP_PATTERN).fullmatch
 
 _PERIOD = re.compile(
     rf"(?P<start>{_DATETIME})/(?P<end>{_DATETIME})|(?:{_DATETIME}/)?{_DURATION}|{_DURATION}/{_DATETIME}"
 )
-_linked_curie: Predicate = re.compile(rf"{_CURIE}|{KEY}").fullmatch
+_linked_curie: Predicate = re.compile(rf"{_CURIE}|{KEY_PATTERN}").fullmatch
 _not_blank: Predicate = re.compile(r"(?!\ufeff)\s*\S").match
 _not_empty: Predicate = bool
 
@@ -68,7 +68,7 @@ DATATYPES: Mapping[str, Predicate] = {
     "string": _not_blank,
     "text": _not_blank,
     "integer": re.compile(r"0|-?[1-9][0-9]*").fullmatch,
-    "name": re.compile(NAME).fullmatch,
+    "name": re.compile(NAME_PATTERN).fullmatch,
     "hash": re.compile(r"(?:[0-9a-f]{2})+").fullmatch,
     "timestamp": is_timestamp,
     "datetime": re.compile(_DATETIME).fullmatch,

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Rejected
-from mintmark.register.datatypes import NAME, check_value, shorten
+from mintmark.register.datatypes import NAME_PATTERN, check_value, shorten
 
 if TYPE_CHECKING:
     from mintmark.register.item import Item
 
-_NAME = re.compile(NAME)
+_NAME = re.compile(NAME_PATTERN)
 _SCHEMES = ("http://", "https://", "ftp://", "mailto:")  # others can run in a reader's page, or mean nothing there
 
 

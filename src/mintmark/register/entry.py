@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mintmark.errors import Malformed
 from mintmark.register import canonical
-from mintmark.register.datatypes import KEY, NAME, TIMESTAMP
+from mintmark.register.datatypes import KEY_PATTERN, NAME_PATTERN, TIMESTAMP_PATTERN
 from mintmark.register.item import format_hash
 from mintmark.tlog.kernel import leaf_hash
 
@@ -37,11 +37,13 @@ MAX_KEY_BYTES = 255  # a key is an index column and one segment of a URL
 
 _LEAF = re.compile(
     rf"""\{{(?:"item-hash":"sha-256:([0-9a-f]{{64}})",)?"key":"([^"\\\x00-\x1f]{{1,{MAX_KEY_BYTES}}})","""
-    rf""""timestamp":"({TIMESTAMP})","type":"(user|system)"\}}""".encode()
+    rf""""timestamp":"({TIMESTAMP_PATTERN})","type":"(user|system)"\}}""".encode()
 )
 _V1_LEAF = '{"index-entry-number":"%d","entry-number":"%d","entry-timestamp":"%s","key":%s,"item-hash":[%s]}'
-_USER_KEY = re.compile(KEY)
-_SYSTEM_KEY = re.compile(rf"name|register-name|custodian|(?:field|register):{NAME}|erase:(0|[1-9][0-9]{{0,18}})")
+_USER_KEY = re.compile(KEY_PATTERN)
+_SYSTEM_KEY = re.compile(
+    rf"name|register-name|custodian|(?:field|register):{NAME_PATTERN}|erase:(0|[1-9][0-9]{{0,18}})"
+)
 
 
 class Entry(NamedTuple):

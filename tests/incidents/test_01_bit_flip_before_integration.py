@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.errors import MintmarkError, ProofError, Unavailable
+from mintmark.errors import MintmarkError, Unavailable, WriteMismatch
 from mintmark.mint import commit, validation
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import leaf_hashes
@@ -141,7 +141,7 @@ def test_any_one_bit_of_what_is_to_be_written_is_noticed() -> None:
                 spoilt_tiles[key] = bit(tiles[key], chance)
             case 2:
                 root = bit(root, chance)
-        with pytest.raises(ProofError):
+        with pytest.raises(WriteMismatch):
             check_write(before, before.root(), spoilt_rows, spoilt_tiles, after.size, root)
 
 

@@ -66,6 +66,10 @@ class Logs:
         log = await self.store.create(origin, kind, salted, Head(0, EMPTY_ROOT, empty.note))
         return (await self.store.head(log.id)).note
 
+    async def find(self, origin: str) -> Log:
+        """The log of this origin. Raises NotFound, Unavailable."""
+        return await self.store.log(origin)
+
     async def append(self, log: Log, request: AppendRequest) -> AppendResult:
         """The place of a batch, once it is committed. A caller that goes away leaves the batch to be committed.
 

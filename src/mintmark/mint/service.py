@@ -78,7 +78,7 @@ class MintService(log_pb2_grpc.MintServicer):
         return await self._append(token, request.origin, made)
 
     async def _append(self, token: Token, origin: str, request: AppendRequest) -> pb.AppendResponse:
-        log = await self._logs.store.log(origin)
+        log = await self._logs.find(origin)
         self._tokens.spend(token, origin, request.count)
         return _response(await self._logs.append(log, request))
 

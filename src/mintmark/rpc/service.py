@@ -116,9 +116,9 @@ class LogService(log_pb2_grpc.LogServicer):
             logs = {log.id: log for log in await self._reader.logs()}
             moved, empty = set(logs), set[int]()
             while True:
-                asked = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
-                heads = await self._reader.heads(asked)
-                empty = (empty | asked) - {log for log, head in heads.items() if head.size}
+                watched = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
+                heads = await self._reader.heads(watched)
+                empty = (empty | watched) - {log for log, head in heads.items() if head.size}
                 for log, head in heads.items():
                     yield _watched(logs[log], head)
                 moved = await subscription.moved()
@@ -148,7 +148,7 @@ class LogService(log_pb2_grpc.LogServicer):
 
     @unary
     async def GetTiles(self, request: pb.GetTilesRequest, context: Context) -> pb.GetTilesResponse:  # noqa: N802
-        """Tiles, each cut to the width asked. A tile that the present head does not imply is not served."""
+        """Tiles, each cut to the width asked for. A tile beyond the present head is not served."""
         log, head = await self._open(request.origin)
         if len(request.tiles) > MAX_TILES_PER_REQUEST:
             raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {MAX_TILES_PER_REQUEST}")

@@ -13,6 +13,7 @@ from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support import oracle
+from tests.support.mint_site import mint, site  # noqa: F401  # fixtures
 from tests.support.postgres import TestPostgres
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from mintmark.auth.tokens import format_token
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Busy, Unavailable
 from mintmark.postgres.server import ADMIN, SETTINGS, EmbeddedServer
-from mintmark.rpc import limits
 from mintmark.rpc.client import RpcClient
+from mintmark.rpc.transport import CLIENT_OPTIONS
 from mintmark.store.connection.migrate import migrate
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Rig:
     @asynccontextmanager
     async def empty_call(self) -> AsyncIterator[Callable[[], Awaitable[object]]]:
         """A call of the mint that does nothing: its health check."""
-        async with grpc.aio.insecure_channel(self.address, options=limits.CLIENT_OPTIONS) as channel:
+        async with grpc.aio.insecure_channel(self.address, options=CLIENT_OPTIONS) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]
             yield lambda: check(health_pb2.HealthCheckRequest())
 

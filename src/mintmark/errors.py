@@ -1,23 +1,31 @@
 """The one exception tree. An error says whose fault it is, and its message names the fix.
 
     MintmarkError
-    ├── Malformed        bytes that do not parse
-    ├── Untrusted        the log (or who speaks for it) lies: stop, keep the evidence, never retry
-    │   ├── BadSignature   no signature by a key we trust, or one that does not verify
-    │   ├── ProofError     bytes, item or proof that do not hash to the signed root
-    │   ├── Rollback       a signed head smaller than one that was signed before
-    │   └── Fork           two signed heads that no single log can have
-    ├── Rejected         the register's rules say no: which rule, and where
-    ├── Conflict         a lost compare-and-swap: reload and go on
-    ├── Busy             try again after `retry_after` seconds
-    ├── NotFound         nothing of this name is here: a log, a record, a path
-    ├── Gone             it was here, and was erased
-    ├── NotAvailableYet  beyond the head, or not known to enough others so far: it may come
-    ├── Forbidden        the credential lacks the right
-    ├── Misconfigured    a setting, a path, a port: the operator can mend it
-    └── Unavailable      a peer or a database cannot be reached
+    ├── Malformed          input that does not parse: an option, a file, a request, bytes from a peer
+    ├── Untrusted          a log, a source or a proof contradicts what was signed: stop, keep the evidence, never retry
+    │   ├── BadSignature     no signature by a key we trust, or one that does not verify
+    │   ├── ProofError       bytes, item or proof that do not hash to the signed root
+    │   │   └── WriteMismatch  rows about to be written that do not hash to the root about to be signed
+    │   ├── Rollback         a signed head smaller than one that was signed before
+    │   └── Fork             two signed heads that no single log can have
+    ├── Rejected           the register's rules say no: which rule, and where
+    ├── Conflict           a lost compare-and-swap: reload and go on
+    ├── Busy               try again after `retry_after` seconds
+    ├── NotFound           nothing of this name is here: a log, a record, a path
+    ├── Gone               it was here, and was erased
+    ├── NotAvailableYet    beyond the head, or not known to enough others so far: it may come
+    ├── Forbidden          the credential lacks the right
+    │   └── Unauthenticated  there is no credential, or an unknown one
+    ├── Misconfigured      a setting, a path, a port, a key: the operator can mend it
+    └── Unavailable        a peer or a database cannot be reached
 
-One table per shell maps class -> status: `rpc.status` (gRPC), `api.problems` (HTTP), `cli.exits` (exit codes).
+Whose fault decides the class. A mistyped policy is Malformed, a missing file Misconfigured, and a copy that lags behind
+NotAvailableYet: none of them is Untrusted, because no log has contradicted itself. A lost or damaged row is a plain
+MintmarkError, whose message says: run mintmark fsck. A defect of our own is no MintmarkError: the shell logs it with
+its traceback, and answers with an internal error.
+
+One table per shell maps class -> status: `rpc.status` (gRPC), `api.problems` (HTTP), `cli.exits` (exit codes: 2 for a
+malformed option, 1 for a malformed file, 3 for Untrusted, 4 for what may work later).
 """
 
 from __future__ import annotations
@@ -28,11 +36,11 @@ class MintmarkError(Exception):
 
 
 class Malformed(MintmarkError, ValueError):
-    """Bytes that do not parse as what they claim to be."""
+    """Input that does not parse as what it claims to be. The message says where (file, line, field), and what is."""
 
 
 class Untrusted(MintmarkError):
-    """What a log says contradicts its signature, its proofs or itself.
+    """A log, a source or a proof contradicts a signature, or itself.
 
     `notes` holds the signed notes that show it, oldest first, as received; may be empty.
     """
@@ -48,6 +56,10 @@ class BadSignature(Untrusted):
 
 class ProofError(Untrusted):
     """Bytes, an item or a proof that do not lead to the signed root."""
+
+
+class WriteMismatch(ProofError):
+    """The rows of a commit do not have the root that is about to be signed: a byte changed in memory."""
 
 
 class Rollback(Untrusted):
@@ -89,15 +101,19 @@ class NotFound(MintmarkError):
 
 
 class Gone(MintmarkError):
-    """What was asked for was erased. The entry that names it stays, and so does its proof."""
+    """It was here, and was erased. The entry that names it stays, and so does its proof."""
 
 
 class NotAvailableYet(MintmarkError):
-    """Beyond the head, or behind what was asked for: the same question may have an answer later."""
+    """Beyond the head, or not confirmed so far: the same question may have an answer later."""
 
 
 class Forbidden(MintmarkError):
-    """The credential is missing, unknown, or lacks the right."""
+    """The credential lacks the right."""
+
+
+class Unauthenticated(Forbidden):
+    """There is no credential, or an unknown one. On the wire it has the status of Forbidden."""
 
 
 class Misconfigured(MintmarkError):

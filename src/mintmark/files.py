@@ -1,4 +1,7 @@
-"""Files that are there as a whole or not at all: written beside, synced, moved into place, and the directory synced."""
+"""Files that are written as a whole or not at all.
+
+Each is written beside its place, synced, and moved there; then the directory is synced.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file that appears as a whole, on disk, when the block ends well, and not at all otherwise.
+    """A stream to a file, which appears as a whole, on disk, when the block ends well, and not at all otherwise.
 
-    What is no file, a terminal say, is written to as it is; a link stays, and what it leads to is replaced.
+    A path that is no file, such as a terminal, is written to as it is. A link stays, and its target is replaced.
 
-    Raises FileExistsError where a file is and `replace` is false; Misconfigured where nothing can be written.
+    Raises:
+        FileExistsError: there is a file, and `replace` is false.
+        Misconfigured: the directory cannot be written to.
     """
     if replace and path.exists() and not path.is_file():
         with path.open("wb") as stream:
@@ -45,7 +50,7 @@ def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
-    """Writes a file as a whole: after a crash the old bytes are there or the new ones (see `durable`)."""
+    """Writes a file as a whole: after a crash the old bytes are there or the new ones. Raises as `durable` does."""
     with durable(path, mode=mode, replace=replace) as stream:
         stream.write(data)
 

@@ -1,4 +1,4 @@
-"""What the shells tell of their work: log lines and counters. Nothing below a shell imports this."""
+"""Log lines and counters of the servers. Only shells call this: mint, mirror and the command line's `run` commands."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ def log_to_stderr() -> None:
 
 
 def event_sink(server: str) -> EventSink:
-    """Logs and counts the events of a server ("mint", "mirror"): once a process for each."""
+    """A function that logs and counts the events of a server ("mint", "mirror"). Call it once a process for each.
+
+    A detail of several lines is a traceback, and is printed below the event.
+    """
     counter = Counter(f"mintmark_{server}_events_total", f"Events that a {server} met", ["event", "origin"])
     log = structlog.get_logger(f"mintmark.{server}")
 
     def on_event(event: str, origin: str, detail: str) -> None:
         counter.labels(event, origin).inc()
-        (log.error if event in _ERRORS else log.warning)(event, origin=origin, detail=detail)
+        kind = "exception" if "\n" in detail else "detail"
+        (log.error if event in _ERRORS else log.warning)(event, origin=origin, **{kind: detail})
 
     return on_event

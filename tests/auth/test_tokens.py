@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.auth.tokens import RIGHTS, Tokens, format_token, parse_tokens
-from mintmark.errors import Busy, Forbidden, Misconfigured
+from mintmark.errors import Busy, Forbidden, Misconfigured, Unauthenticated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def test_globs_say_in_which_logs(file: Path, globs: str, origin: str, may: bool)
 )  # fmt: skip
 def test_without_the_token_there_is_no_right(file: Path, metadata: object) -> None:
     file.write_text(table())
-    with pytest.raises(Forbidden, match="bearer token"):
+    with pytest.raises(Unauthenticated, match="bearer token"):
         Tokens(file).authorize(metadata, "append", "a/b")  # type: ignore[arg-type]  # hostile
 
 

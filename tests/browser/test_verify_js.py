@@ -23,7 +23,7 @@ from mintmark.tlog.kernel import leaf_hash
 from mintmark.tlog.keys import COSIGNATURE, ED25519, MLDSA44, generate_skey, parse_vkey
 from mintmark.tlog.note import parse_note
 from mintmark.tlog.proof_file import ProofFile, format_proof, parse_proof
-from mintmark.tlog.treehead import parse_text
+from mintmark.tlog.text import parse_tree_head
 from tests.browser.conftest import served
 from tests.support import vectors
 from tests.support.world import World, flip
@@ -199,7 +199,7 @@ async def test_a_note_and_its_signatures_read_and_verify_the_same(run: Callable[
     assert [(s["name"], s["id"], s["bytes"]) for s in read["signatures"]] == [
         (line.name, line.key_id.hex(), line.signature.hex()) for line in lines
     ]
-    head = parse_text(text)
+    head = parse_tree_head(text)
     shown = await run("check.parseCheckpoint(given)", text.decode())
     assert shown == {"origin": head.origin, "size": "5", "root": head.root.hex()}
     holds = """(async () => { const key = await check.parseVkey(given[0]); const note = check.parseNote(given[1]);

@@ -14,8 +14,8 @@ from mintmark.cli.main import main
 from mintmark.client import table_import, upload
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from tests.cli.conftest import spawn
-from tests.mint.conftest import LIGHTHOUSE, SALTED, TOKEN, Site, create, site  # noqa: F401  # a fixture
 from tests.support.lights import DEFINED, append_items, define
+from tests.support.mint_site import LIGHTHOUSE, SALTED, TOKEN, Site, create, site  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -14,9 +14,9 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from tests.cli.conftest import serving, spawn
-from tests.mint.conftest import LIGHTHOUSE, TOKEN, Site, create, site  # noqa: F401  # a fixture
 from tests.support.lighthouse import FAR, KIN
 from tests.support.lights import DEFINED, append_items, define
+from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create, site  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     from mintmark.rpc.client import RpcClient

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.errors import MintmarkError, ProofError, Unavailable
-from mintmark.mint import commit as states
-from mintmark.mint import sequencer
+from mintmark.errors import MintmarkError, Unavailable, WriteMismatch
+from mintmark.mint import commit, validation
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import leaf_hashes
 from mintmark.tlog.second_path import check_write
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mintmark.mint.validation import Admitted
+    from mintmark.mint.validation import AdmittedBatch
 
 HELD, NEW = 300, 700  # entries before the batch, and in it: three bundles, a full tile among their hashes
 
@@ -47,16 +46,16 @@ def spoil_edge(grown: tuple[Edge, dict[Any, bytes]]) -> tuple[Edge, dict[Any, by
     return Edge(edge.size, (flip(edge.tiles[0], 7), *edge.tiles[1:])), tiles
 
 
-def spoil_hashes(admitted: Admitted) -> Admitted:
-    return admitted._replace(hashes=flip(admitted.hashes, 33))
+def spoil_hashes(batch: AdmittedBatch) -> AdmittedBatch:
+    return replace(batch, joined=batch.joined._replace(hashes=flip(batch.joined.hashes, 33)))
 
 
 # Where memory may fail: each stands between what came in and what is written.
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
-    "entries": (states, "_rows", spoil_bundles),
+    "entries": (commit, "_rows", spoil_bundles),
     "tiles": (Edge, "extend", spoil_tiles),
     "edge": (Edge, "extend", spoil_edge),
-    "leaf hashes": (states, "admit_opaque", spoil_hashes),
+    "leaf hashes": (validation, "_admit_opaque", spoil_hashes),
 }
 
 
@@ -81,8 +80,7 @@ async def test_while_bits_flip_nothing_is_signed_and_then_the_service_goes_on(
     keys = Keys(tmp_path)
     entries = [os.urandom(30) for _ in range(HELD + NEW)]
     where, name, spoil = FAULTS[fault]
-    monkeypatch.setattr(sequencer, "PATIENCE", 0.2)
-    async with keys.minting(mint_db) as client:
+    async with keys.minting(mint_db, database_timeout=0.2) as client:
         await client.create(ORIGIN, "opaque")
         await append(client, entries[:HELD])
         before = await client.checkpoint(ORIGIN)
@@ -143,7 +141,7 @@ def test_any_one_bit_of_what_is_to_be_written_is_noticed() -> None:
                 spoilt_tiles[key] = bit(tiles[key], chance)
             case 2:
                 root = bit(root, chance)
-        with pytest.raises(ProofError):
+        with pytest.raises(WriteMismatch):
             check_write(before, before.root(), spoilt_rows, spoilt_tiles, after.size, root)
 
 

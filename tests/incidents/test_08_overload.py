@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy, Unavailable
-from mintmark.mint.pool import ENTRIES
+from mintmark.mint.pool import MAX_WAITING_ENTRIES
 from mintmark.rpc.client import RpcClient
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
 from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BATCH, ROUNDS = 2000, 6
-AT_ONCE = 10 * (ENTRIES // 2) // BATCH  # ten times what one log may have waiting
+AT_ONCE = 10 * (MAX_WAITING_ENTRIES // 2) // BATCH  # ten times what one log may have waiting
 
 
 async def test_ten_times_the_planned_load_is_pushed_back_whole(
@@ -40,7 +40,7 @@ async def test_ten_times_the_planned_load_is_pushed_back_whole(
                 answers = await flood(clients, entries)
                 taken += sum(BATCH for answer in answers if not isinstance(answer, Exception))
                 refused += sum(isinstance(answer, Busy) for answer in answers)
-                assert {type(answer).__name__ for answer in answers} <= {"Appended", "Busy", "Unavailable"}
+                assert {type(answer).__name__ for answer in answers} <= {"AppendResult", "Busy", "Unavailable"}
                 memory.append(mint.memory())
     finally:
         await mint.kill()

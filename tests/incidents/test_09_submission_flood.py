@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy
-from mintmark.mint.pool import ENTRIES
+from mintmark.mint.pool import MAX_WAITING_ENTRIES
 from mintmark.store.mint.mint_store import MintStore
 from tests.support.minting import ORIGIN, Keys, request
 
@@ -57,7 +57,7 @@ async def test_what_waits_is_in_the_next_commit_however_many_are_refused(
     assert len(refused) > 5 * len(waited), "five times what was taken"
     assert max(waited) <= 2, "its own commit, and the one that was under way"
     assert max(refused) <= 30
-    assert SUBMITTERS * BATCH > 5 * ENTRIES // 2
+    assert SUBMITTERS * BATCH > 5 * MAX_WAITING_ENTRIES // 2
     assert await check_log(mint_db, ORIGIN, keys.verifiers()) == len(waited) * BATCH
 
 

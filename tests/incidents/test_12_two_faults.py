@@ -55,7 +55,7 @@ async def test_a_mint_recovers_from_a_fault_in_its_recovery(
             assert (await logs.append(log, request([b"next"]))).first == size
             size += 1
             twice += wire.cuts == 2
-            told = [event for event, _, _ in logs.told]  # type: ignore[attr-defined]
+            told = [event for event, _, _ in logs.events]  # type: ignore[attr-defined]
             assert told.count("unavailable") >= wire.cuts - 1
     assert twice >= 2
     assert await check_log(mint_db, ORIGIN, keys.verifiers()) == size

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import Rejected
-from mintmark.mint.append_request import AppendRequest, RecordDraft
+from mintmark.mint.validation import AppendRequest, RecordDraft
 from mintmark.register.entry import parse_entry
 from mintmark.tlog import bundle
 from tests.support.minting import ORIGIN, Keys, request

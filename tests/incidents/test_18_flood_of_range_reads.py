@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import Malformed
-from mintmark.rpc import limits
+from mintmark.rpc import limits, transport
 from mintmark.rpc.client import RpcClient
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
 from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append
@@ -69,7 +69,7 @@ async def test_what_one_call_may_ask_for_is_capped(mint_db: str, tmp_path: Path)
         await client.create(ORIGIN, "opaque")
         await append(client, [b"x"] * 300)
         with pytest.raises(Malformed, match="at most"):
-            await client.tiles(ORIGIN, [(0, 0, 256)] * (limits.TILES + 1))
+            await client.tiles(ORIGIN, [(0, 0, 256)] * (transport.MAX_TILES_PER_REQUEST + 1))
         big = [os.urandom(60_000)] * 256
         await append(client, big)
         async for chunk in client.entries(ORIGIN, 0, 556, 556):

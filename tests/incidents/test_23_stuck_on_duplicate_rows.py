@@ -30,11 +30,13 @@ WRITTEN = ["head", "tile", "bundle", "request"]
 
 @pytest.mark.parametrize("table", WRITTEN)
 async def test_a_commit_that_ends_at_any_statement_is_made_again_by_the_next_append(
-    mint_db: str, tmp_path: Path, check_log: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, table: str
+    mint_db: str, tmp_path: Path, check_log: Callable[..., Any], table: str
 ) -> None:
-    monkeypatch.setattr("mintmark.mint.sequencer.PATIENCE", 0.2)
     keys = Keys(tmp_path)
-    async with keys.logs(mint_db) as logs, await psycopg.AsyncConnection.connect(mint_db, autocommit=True) as other:
+    async with (
+        keys.logs(mint_db, database_timeout=0.2) as logs,
+        await psycopg.AsyncConnection.connect(mint_db, autocommit=True) as other,
+    ):
         await logs.create(ORIGIN, "opaque", False)
         log = await logs.store.log(ORIGIN)
         await logs.append(log, request([os.urandom(20) for _ in range(300)]))
@@ -65,16 +67,15 @@ async def test_two_mints_that_sequence_the_same_requests_leave_each_of_them_once
 
 
 async def test_a_mint_that_dies_before_it_hears_of_its_commit_starts_again_from_it(
-    mint_db: str, tmp_path: Path, check_log: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    mint_db: str, tmp_path: Path, check_log: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr("mintmark.mint.sequencer.PATIENCE", 0.0)
     keys, size = Keys(tmp_path), 0
     async with Wire(mint_db).open() as wire:
         async with keys.logs(mint_db) as logs:
             await logs.create(ORIGIN, "opaque", False)
         for step in range(8):
             asked = request([os.urandom(20) for _ in range(100)])
-            async with keys.logs(wire.conninfo) as dying:
+            async with keys.logs(wire.conninfo, database_timeout=0.0) as dying:
                 log = await dying.store.log(ORIGIN)
                 wire.arm(step, deliver=True)
                 try:

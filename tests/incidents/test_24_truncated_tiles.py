@@ -11,7 +11,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mintmark.rpc import limits
+from mintmark.rpc import transport
 from mintmark.tlog.edge import Edge
 from tests.support.places import mirror, rows, served
 from tests.support.world import World
@@ -93,7 +93,7 @@ async def test_each_is_stored_and_served_at_the_width_asked(read_store: ReadStor
     asked = [(*key, width) for key, hashes in reference().items() for width in range(1, len(hashes) // 32 + 1)]
     assert len(asked) == SIZE + SIZE // 256 + SIZE // 65_536
     async with served(read_store) as client:
-        for at in range(0, len(asked), limits.TILES):
-            part = asked[at : at + limits.TILES]
+        for at in range(0, len(asked), transport.MAX_TILES_PER_REQUEST):
+            part = asked[at : at + transport.MAX_TILES_PER_REQUEST]
             answers = await client.tiles(world.origin, part)
             assert answers == [reference()[level, index][: 32 * width] for level, index, width in part]

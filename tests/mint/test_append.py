@@ -12,31 +12,14 @@ import pytest
 from mintmark.errors import Rejected
 from mintmark.register.item import SALT
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
-from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, put
 from tests.support.lighthouse import FAR, KIN, NOW, ROWS, define_field, define_register, entry, system
 from tests.support.lights import DEFINED, append, append_items, define, light, lights
+from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, put, stored
 
 if TYPE_CHECKING:
     from mintmark.rpc.client import RpcClient
-    from tests.mint.conftest import Site
-
-
-async def stored(client: RpcClient, origin: str) -> tuple[list[bytes], list[bytes]]:
-    """All entries and items, as the same server gives them out."""
-    size = (await head(client, origin))[0]
-    entries, items = [], []
-    if size:
-        async for chunk in client.entries(origin, 0, size, size):
-            entries += [entry for part in chunk.entries for entry in bundle.cut(part)]
-            items += [item for part in chunk.items for item in bundle.cut(part)]
-    return entries, items
-
-
-async def head(client: RpcClient, origin: str) -> tuple[int, bytes]:
-    text = (await client.checkpoint(origin)).split(b"\n")
-    return int(text[1]), text[2]
+    from tests.support.mint_site import Site
 
 
 async def test_a_new_log_is_empty_and_signed(site: Site, mint: RpcClient) -> None:

@@ -13,19 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mintmark.errors import Forbidden, Malformed, NotFound, Rejected
-from mintmark.mint.append_request import MAX_ENTRIES, joined_request
+from mintmark.mint.validation import MAX_BATCH_ENTRIES, make_request
 from mintmark.register.entry import format_entry
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog import bundle
 from mintmark.tlog.bundle import digest
 from mintmark.tlog.note import generate_skey
-from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, WEAK, create, put
 from tests.support.lighthouse import FAR, KIN, ROWS, define_field, define_register, entry, system
 from tests.support.lights import DEFINED, append, append_items, define, joined, light, lights
+from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, WEAK, create, put
 
 if TYPE_CHECKING:
     from mintmark.rpc.client import RpcClient
-    from tests.mint.conftest import Site
+    from tests.support.mint_site import Site
 
 Code = grpc.StatusCode
 ID = bytes(16)
@@ -56,7 +56,7 @@ FUTURE = "2999-01-01T00:00:00Z"
 
 REFUSED = {
     "no entry": (request(entries=b""), Code.INVALID_ARGUMENT, "a batch of 0 entries"),
-    "too many": (request(entries=bytes(2 * MAX_ENTRIES + 2)), Code.INVALID_ARGUMENT, "a batch of 32769 entries"),
+    "too many": (request(entries=bytes(2 * MAX_BATCH_ENTRIES + 2)), Code.INVALID_ARGUMENT, "a batch of 32769 entries"),
     "truncated": (request(entries=b"\0\5one"), Code.INVALID_ARGUMENT, "truncated entry bundle"),
     "half a length": (request(entries=b"\0"), Code.INVALID_ARGUMENT, "truncated entry bundle"),
     "wrong digest": (request(digest=bytes(32)), Code.INVALID_ARGUMENT, "send them again"),
@@ -229,7 +229,7 @@ async def test_reading_what_is_not_there(mint: RpcClient) -> None:
 @given(st.binary(max_size=700))
 def test_any_bytes_are_a_batch_or_malformed(entries: bytes) -> None:
     try:
-        made = joined_request(ID, entries, b"", digest(entries, b""), erase=False, legacy=False)
+        made = make_request(ID, entries, b"", digest(entries, b""), may_erase=False, legacy=False)
     except Malformed:
         return
     assert bundle.join(bundle.cut(entries, made.count)) == entries

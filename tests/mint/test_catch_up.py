@@ -18,11 +18,9 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
 from tests.cli.conftest import spawn
-from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, create, put
-from tests.mint.test_append import stored
-from tests.mint.test_high_water_mark import copied
 from tests.support.lighthouse import ROWS, system
 from tests.support.lights import DEFINED, append, append_items, define, lights
+from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, copied, create, put, stored
 from tests.support.oracle import check_log
 from tests.support.world import Lie, World, serve
 
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.tlog.checkpoint import Checkpoint
-    from tests.mint.conftest import Site
+    from tests.support.mint_site import Site
     from tests.support.postgres import TestPostgres
 
 ORIGINS = (THINGS, LIGHTHOUSE, SALTED)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import Rejected
-from mintmark.mint.append_request import AppendRequest, RecordDraft
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
 from mintmark.mint.pool import AppendPool
+from mintmark.mint.validation import AppendRequest, RecordDraft
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog import bundle
-from tests.mint.conftest import LIGHTHOUSE
 from tests.support.lighthouse import DEFINITIONS
 from tests.support.lights import light
+from tests.support.mint_site import LIGHTHOUSE
 
 if TYPE_CHECKING:
-    from mintmark.mint.append_request import Appended
-    from tests.mint.conftest import Site
+    from mintmark.mint.pool import AppendResult
+    from tests.support.mint_site import Site
 
 NOON = 1_709_380_800.0  # 2024-03-02T12:00:00Z
 
@@ -34,7 +34,7 @@ async def test_timestamps_never_run_backwards_whatever_the_clock_does(site: Site
         await logs.create(LIGHTHOUSE, "register", False)
         log = await logs.store.log(LIGHTHOUSE)
 
-        async def append(*drafts: RecordDraft) -> Appended:
+        async def append(*drafts: RecordDraft) -> AppendResult:
             return await logs.append(log, AppendRequest(secrets.token_bytes(16), bytes(32), drafts, len(drafts), 100))
 
         await append(*(RecordDraft(key, item, "system", None) for key, item in DEFINITIONS))

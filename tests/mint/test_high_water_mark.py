@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from mintmark.errors import BadSignature, Fork, Malformed, MintmarkError, Misconfigured, ProofError, Rollback, Untrusted
-from mintmark.mint.high_water_mark import raise_mark, read_mark, write_mark
-from mintmark.mint.keys import KeyDirectory
+from mintmark.mint.high_water_mark import raise_high_water_mark, read_high_water_mark, write_high_water_mark
+from mintmark.mint.keys import KeyDirectory, read_keys
 from mintmark.mint.sequencer import Sequencer
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog.checkpoint import open_checkpoint, sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import MLDSA44, generate_skey, parse_vkey
-from tests.mint.conftest import THINGS, create, put
+from tests.support.mint_site import THINGS, copied, create, put
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.mint.conftest import Site
+    from tests.support.mint_site import Site
     from tests.support.postgres import TestPostgres
-
-
-def copied(postgres: TestPostgres, database: str) -> str:
-    """A copy of a database that nobody is connected to."""
-    name = str(conninfo_to_dict(database)["dbname"])
-    postgres.execute(f"create database {name}_copy template {name}")
-    return make_conninfo(database, dbname=f"{name}_copy")
 
 
 async def opening(site: Site, database: str = "") -> MintmarkError | None:
@@ -63,7 +57,7 @@ async def test_of_several_mints_with_one_key_none_brings_the_mark_back(site: Sit
         newest = await put(other, [b"two"])
         for _ in range(30):  # both have written by then
             await asyncio.sleep(0.1)
-            if read_mark(site.keys / "things.mark", THINGS, site.verifiers(THINGS)).size == 2:
+            if read_high_water_mark(site.keys / "things.mark", THINGS, site.verifiers(THINGS)).size == 2:
                 break
         file = KeyDirectory(site.keys).file(THINGS, "mark")
     assert file.read_bytes() == newest.note  # and as they stopped
@@ -72,13 +66,13 @@ async def test_of_several_mints_with_one_key_none_brings_the_mark_back(site: Sit
 def test_a_mark_only_rises(tmp_path: Path) -> None:
     signer, file = generate_skey(THINGS), tmp_path / "things.mark"
     notes = [sign_checkpoint(THINGS, size, bytes(32), [signer]).note for size in (1, 2, 3)]
-    assert not raise_mark(file, notes[1])
-    assert raise_mark(file, notes[1])
-    assert not raise_mark(file, notes[2])
-    assert raise_mark(file, notes[1])
+    assert not raise_high_water_mark(file, notes[1])
+    assert raise_high_water_mark(file, notes[1])
+    assert not raise_high_water_mark(file, notes[2])
+    assert raise_high_water_mark(file, notes[1])
     assert file.read_bytes() == notes[2]
     file.write_bytes(b"damaged")
-    assert not raise_mark(file, notes[1])
+    assert not raise_high_water_mark(file, notes[1])
     assert file.read_bytes() == notes[1]
 
 
@@ -147,20 +141,28 @@ async def test_a_mark_of_a_smaller_size_is_no_obstacle(site: Site) -> None:
 
 
 DAMAGES = {
-    "bundle": ("update bundle set entries = overlay(entries placing '\\x00' from 5)", ProofError),
-    "tile": ("update tile set hashes = overlay(hashes placing '\\x0000' from 1)", ProofError),
-    "root": ("update head set root = sha256('other')", ProofError),
-    "size": ("update head set size = size - 1 where size > 0", ProofError),
-    "note": ("update head set note = overlay(note placing 'AAAA' from octet_length(note) - 20)", BadSignature),
-    "no bundle": ("delete from bundle", MintmarkError),
-    "narrow bundle": ("update bundle set width = 1", MintmarkError),
-    "no tile": ("delete from tile", Malformed),
+    "bundle": ("update bundle set entries = overlay(entries placing '\\x00' from 5)", ProofError, "the last bundle"),
+    "tile": (
+        "update tile set hashes = overlay(hashes placing '\\x0000' from 1)",
+        ProofError,
+        "do not have the root",
+    ),
+    "root": ("update head set root = sha256('other')", ProofError, "do not have the root"),
+    "size": ("update head set size = size - 1 where size > 0", ProofError, "do not have the root"),
+    "note": (
+        "update head set note = overlay(note placing 'AAAA' from octet_length(note) - 20)",
+        BadSignature,
+        "does not verify",
+    ),
+    "no bundle": ("delete from bundle", MintmarkError, "is lost or too narrow; run mintmark fsck"),
+    "narrow bundle": ("update bundle set width = 1", MintmarkError, "is lost or too narrow; run mintmark fsck"),
+    "no tile": ("delete from tile", MintmarkError, "a row of mint.example/things is damaged: .*; run mintmark fsck"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_database_is_not_signed_for(site: Site, damage: str) -> None:
-    statement, error = DAMAGES[damage]
+    statement, error, reason = DAMAGES[damage]
     async with site.running() as client:
         await create(client)
         await put(client, [b"one", b"two", b"three"])
@@ -170,7 +172,9 @@ async def test_a_damaged_database_is_not_signed_for(site: Site, damage: str) -> 
     async with site.running() as client:
         with pytest.raises(MintmarkError):
             await put(client, [b"four"])
-    assert isinstance(await opening(site), error)
+    found = await opening(site)
+    assert type(found) is error
+    assert re.search(reason, str(found)), str(found)
     with psycopg.connect(site.database) as conn:
         assert conn.execute("select note from head where size > 0").fetchone() == note
         assert conn.execute("select count(*) from request").fetchone() == (1,)
@@ -211,17 +215,17 @@ def test_marks_and_keys_are_read_strictly(tmp_path: Path) -> None:
     signer = generate_skey(THINGS)
     verifiers = [parse_vkey(signer.vkey)]
     mark = tmp_path / "things.mark"
-    assert read_mark(mark, THINGS, verifiers).size == 0
-    write_mark(mark, sign_checkpoint(THINGS, 0, EMPTY_ROOT, [signer]).note)
-    write_mark(mark, sign_checkpoint(THINGS, 7, bytes(32), [signer]).note)
-    assert read_mark(mark, THINGS, verifiers).size == 7
+    assert read_high_water_mark(mark, THINGS, verifiers).size == 0
+    write_high_water_mark(mark, sign_checkpoint(THINGS, 0, EMPTY_ROOT, [signer]).note)
+    write_high_water_mark(mark, sign_checkpoint(THINGS, 7, bytes(32), [signer]).note)
+    assert read_high_water_mark(mark, THINGS, verifiers).size == 7
     assert [file.name for file in tmp_path.iterdir()] == ["things.mark"]
     mark.write_bytes(b"no checkpoint")
     with pytest.raises(Misconfigured, match=r"things.mark is damaged"):
-        read_mark(mark, THINGS, verifiers)
+        read_high_water_mark(mark, THINGS, verifiers)
     mark.write_bytes(sign_checkpoint(THINGS, 7, bytes(32), [generate_skey(THINGS)]).note)
     with pytest.raises(BadSignature):
-        read_mark(mark, THINGS, verifiers)
+        read_high_water_mark(mark, THINGS, verifiers)
     with pytest.raises(Misconfigured, match="is not there; name it with"):
         KeyDirectory(tmp_path / "nowhere")
     keys = KeyDirectory(tmp_path)
@@ -229,5 +233,7 @@ def test_marks_and_keys_are_read_strictly(tmp_path: Path) -> None:
         keys.signers(THINGS)
     for text in ("", "what\n", signer.skey + "\n\n", signer.skey.replace("PRIVATE", "public") + "\n", "\xff"):
         (tmp_path / "things.key").write_text(text, encoding="latin-1")
-        with pytest.raises(Malformed, match=r"things.key is not a secret key"):
+        with pytest.raises(Misconfigured, match=r"things.key is not a secret key"):
             keys.signers(THINGS)
+        with pytest.raises(Malformed, match=r"things.key is not a secret key"):
+            read_keys(tmp_path / "things.key")

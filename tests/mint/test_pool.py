@@ -10,18 +10,18 @@ import pytest
 
 from mintmark.auth.tokens import format_token
 from mintmark.errors import Busy, Rejected
-from mintmark.mint.append_request import Appended, AppendRequest, JoinedEntries
-from mintmark.mint.pool import AppendPool
+from mintmark.mint.pool import AppendPool, AppendResult
 from mintmark.mint.server import running_mint
+from mintmark.mint.validation import AppendRequest, JoinedEntries
 from mintmark.rpc.client import RpcClient
-from tests.mint.conftest import LIGHTHOUSE, THINGS, TOKEN, create, put
 from tests.support.lights import append as append_rows
 from tests.support.lights import define, lights
+from tests.support.mint_site import LIGHTHOUSE, THINGS, TOKEN, create, put
 
 if TYPE_CHECKING:
-    from tests.mint.conftest import Site
+    from tests.support.mint_site import Site
 
-DONE = Appended(0, 1, b"")
+DONE = AppendResult(0, 1, b"")
 
 
 def request(count: int = 1, size: int = 1) -> AppendRequest:
@@ -45,7 +45,7 @@ async def test_what_waits_is_taken_whole_and_in_order() -> None:
     for one in requests:
         pool.add(1, one)
     pool.add(2, request())
-    assert [ticket.request for ticket in await pool.take(1)] == requests
+    assert [append.request for append in await pool.take(1)] == requests
     taker = asyncio.create_task(pool.take(1))
     await asyncio.sleep(0)
     assert not taker.done()
@@ -53,7 +53,7 @@ async def test_what_waits_is_taken_whole_and_in_order() -> None:
     await asyncio.sleep(0)
     assert not taker.done()
     pool.add(1, last := request())
-    assert [ticket.request for ticket in await taker] == [last]
+    assert [append.request for append in await taker] == [last]
 
 
 async def test_there_is_room_for_other_logs_whatever_one_does() -> None:
@@ -76,17 +76,17 @@ async def test_bytes_are_bounded_like_entries() -> None:
 async def test_room_is_given_back_with_the_answer() -> None:
     pool = AppendPool(entries=100, size=10**9)
     fill(pool, 1)
-    tickets = await pool.take(1)
+    appends = await pool.take(1)
     with pytest.raises(Busy):  # taken is not answered
         pool.add(1, request())
-    for ticket in tickets:
-        ticket.settle(DONE)
-        ticket.settle(DONE)  # nobody is answered twice
+    for append in appends:
+        append.settle(DONE)
+        append.settle(DONE)  # nobody is answered twice
     await asyncio.sleep(0)
     assert fill(pool, 1) == 50
-    for ticket in await pool.take(1):
-        ticket.refuse(Rejected("no"))
-        assert ticket.answer.exception()
+    for append in await pool.take(1):
+        append.refuse(Rejected("no"))
+        assert append.answer.exception()
     await asyncio.sleep(0)
     assert fill(pool, 1) == 50
 
@@ -98,7 +98,7 @@ async def test_a_refusal_says_when_there_will_be_room() -> None:
         pool.add(1, request())
     assert busy.value.retry_after == 1.0
     for _ in range(30):
-        pool.drained(1, 500, 1.0)
+        pool.record_commit(1, 500, 1.0)
     with pytest.raises(Busy) as busy:
         pool.add(1, request())
     assert busy.value.retry_after == pytest.approx(1000 / 500, rel=0.01)
@@ -110,18 +110,17 @@ async def test_a_request_that_comes_again_has_the_same_answer() -> None:
     one = request()
     answer = pool.add(1, one)
     assert pool.add(1, one) is answer
-    other = AppendRequest(one.id, secrets.token_bytes(32), one.batch, 1, 1)
+    other = AppendRequest(one.id, secrets.token_bytes(32), one.content, 1, 1)
     with pytest.raises(Rejected, match="stands for other entries"):
         pool.add(1, other)
     assert pool.add(2, other) is not answer  # ids are of one log
-    (ticket,) = await pool.take(1)
-    ticket.settle(DONE)
+    (append,) = await pool.take(1)
+    append.settle(DONE)
     assert await answer == DONE
 
 
-async def test_a_flood_is_pushed_back_and_no_other_log_feels_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mintmark.mint.server.AppendPool", lambda: AppendPool(entries=2000))
-    async with site.running() as client:
+async def test_a_flood_is_pushed_back_and_no_other_log_feels_it(site: Site) -> None:
+    async with site.running(max_waiting_entries=2000) as client:
         await create(client)
         await define(client)
         flood = [put(client, [b"%d" % number] * 100) for number in range(100)]

@@ -18,20 +18,18 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured, Rejected, Unavailable
-from mintmark.mint import sequencer
 from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from tests.mint.conftest import LIGHTHOUSE, THINGS, TOKEN, create, put
-from tests.mint.test_append import stored
 from tests.support.lighthouse import DEFINITIONS, define_field, define_register, entry, system
 from tests.support.lights import DEFINED, append, append_items, define, light, lights
+from tests.support.mint_site import LIGHTHOUSE, THINGS, TOKEN, create, put, stored
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.mint.conftest import Site
+    from tests.support.mint_site import Site
 
 TABLES = ["head", "tile", "bundle", "request", "definition", "clock"]
 
@@ -96,11 +94,8 @@ async def test_a_statement_that_fails_undoes_the_whole_commit_and_the_next_one_i
     assert await site.check(LIGHTHOUSE) == DEFINED + 301
 
 
-async def test_a_full_disk_is_a_clear_refusal_and_nothing_by_hand_afterwards(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sequencer, "PATIENCE", 0.2)
-    async with site.running() as client:
+async def test_a_full_disk_is_a_clear_refusal_and_nothing_by_hand_afterwards(site: Site) -> None:
+    async with site.running(database_timeout=0.2) as client:
         await create(client)
         await put(client, [b"one"])
         for table in ("tile", "bundle", "request", "head"):

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from mintmark.errors import Malformed, ProofError
 from mintmark.register import canonical
 from mintmark.register import kernel as installed
-from mintmark.register.entry import Entry, Row, format_entry, parse_entry
+from mintmark.register.entry import Entry, Row, format_entry, parse_entry, v1_leaf
 from mintmark.register.item import parse_item
-from mintmark.register.v1 import v1_leaf
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import leaf_hash, leaf_hashes
 from tests.support.kernels import ITEM, TIME, load_twin, rows

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Rejected
+from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash, item_hash
 from mintmark.register.rsf import AddItem, AppendEntry, AssertRoot, parse_rsf, read_rsf, write_rsf
-from mintmark.register.v1 import v1_extend
 from mintmark.tlog.edge import Edge
 from tests.support.lighthouse import FAR, KIN, ROWS, entry, system, user
 

@@ -42,8 +42,9 @@ def test_a_register_is_built_from_nothing() -> None:
     assert warnings == []
     assert after.definitions == dict(DEFINITIONS)
     assert after.clocks == {"system": "2024-03-01T08:00:00Z", "user": "2024-03-02T10:30:00Z"}
-    assert after.changed(EMPTY) == dict(DEFINITIONS)
-    assert Rules.load(after.definitions, after.clocks) == after
+    assert after.definitions_since(EMPTY) == {key: (at, item) for at, (key, item) in enumerate(DEFINITIONS)}
+    assert after.clocks_since(EMPTY) == after.clocks
+    assert Rules.load(after.definitions, after.clocks, positions=after.positions) == after
 
 
 def test_rules_are_a_value() -> None:
@@ -54,11 +55,13 @@ def test_rules_are_a_value() -> None:
         before.salted = True  # type: ignore[misc]
 
 
-def test_changed_are_the_definitions_of_a_batch() -> None:
+def test_the_definitions_and_clocks_of_a_batch() -> None:
     before = rules()
     batch = [system(*define_field("height")), user("KIN", KIN), system("name", b'{"name":"lighthouse"}')]
     after, _ = admit_all(before, batch)
-    assert after.changed(before) == dict([define_field("height")])
+    name, height = define_field("height")
+    assert after.definitions_since(before) == {name: (0, height), "name": (2, b'{"name":"lighthouse"}')}
+    assert after.clocks_since(before) == {"system": NOW, "user": NOW}
 
 
 def test_definitions_count_from_their_own_position() -> None:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.register.entry import Entry
+from mintmark.register.entry import Entry, v1_extend, v1_hashes, v1_leaf
 from mintmark.register.item import format_hash
 from mintmark.register.rsf import read_rsf
-from mintmark.register.v1 import v1_extend, v1_hashes, v1_leaf
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH
 from mintmark.tlog.merkle import check_consistency, check_inclusion

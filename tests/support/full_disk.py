@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError
-from mintmark.mint import sequencer
 from mintmark.postgres.server import EmbeddedServer
 from mintmark.store.connection.migrate import migrate
 from tests.support.minting import ORIGIN, Keys, request
@@ -39,9 +38,8 @@ async def main(directory: Path) -> None:
     database = server.conninfo("mint")
     await migrate(database, "mint")
     keys, told = Keys(directory / "keys"), []
-    sequencer.PATIENCE = 0.2
     size = 0
-    async with keys.logs(database, pool_timeout=1.0) as logs:
+    async with keys.logs(database, database_timeout=0.2, pool_timeout=1.0) as logs:
         await logs.create(ORIGIN, "opaque", False)
         for left in LEFT:
             fill(disk, left)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mintmark.register import canonical
 from mintmark.register.entry import Entry, format_entry
 from mintmark.tlog import bundle
-from tests.mint.conftest import LIGHTHOUSE
 from tests.support.lighthouse import DEFINITIONS, ROWS, entry
+from tests.support.mint_site import LIGHTHOUSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,15 +7,16 @@ import json
 import os
 import socket
 import sys
+import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mintmark.auth.tokens import RIGHTS, format_token
-from mintmark.mint.append_request import joined_request
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
 from mintmark.mint.pool import AppendPool
 from mintmark.mint.server import running_mint
+from mintmark.mint.validation import make_request
 from mintmark.rpc.client import RpcClient
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from mintmark.mint.append_request import AppendRequest
+    from mintmark.mint.validation import AppendRequest
     from mintmark.rpc.client import AppendAnswer
     from mintmark.tlog.note import Verifier
 
@@ -52,30 +53,30 @@ class Keys:
         return [parse_vkey(parse_skey(line).vkey) for line in text.splitlines()]
 
     @asynccontextmanager
-    async def minting(self, database: str) -> AsyncIterator[RpcClient]:
-        """A client of a mint in this process."""
+    async def minting(self, database: str, **settings: Any) -> AsyncIterator[RpcClient]:
+        """A client of a mint in this process; `settings` as of `running_mint`."""
         async with (
-            running_mint(database, "127.0.0.1:0", self.directory, self.tokens) as mint,
+            running_mint(database, "127.0.0.1:0", self.directory, self.tokens, **settings) as mint,
             RpcClient(mint.address, token=TOKEN) as client,
         ):
             yield client
 
     @asynccontextmanager
     async def logs(
-        self, database: str, clock: Callable[[], float] | None = None, pool_timeout: float = 10.0
+        self, database: str, clock: Callable[[], float] = time.time, pool_timeout: float = 10.0, **settings: Any
     ) -> AsyncIterator[Logs]:
-        """A mint's logs without a server; with a clock, by that one."""
-        told: list[tuple[str, str, str]] = []
+        """A mint's logs without a server; `settings` as of `Logs`."""
+        events: list[tuple[str, str, str]] = []
         async with open_pool(database, 4, pool_timeout) as pool:
-            clocks = {} if clock is None else {"clock": clock}
             logs = Logs(
                 MintStore(pool),
                 AppendPool(),
                 KeyDirectory(self.directory),
-                on_event=lambda *e: told.append(e),
-                **clocks,
+                clock=clock,
+                on_event=lambda *event: events.append(event),
+                **settings,
             )
-            logs.told = told  # type: ignore[attr-defined]  # what the shell would log
+            logs.events = events  # type: ignore[attr-defined]  # which the shell would log
             try:
                 yield logs
             finally:
@@ -118,7 +119,7 @@ class MintProcess:
 def request(entries: Sequence[bytes], id: bytes | None = None) -> AppendRequest:
     """An append of these entries to an opaque log."""
     joined = bundle.join(entries)
-    return joined_request(id or os.urandom(16), joined, b"", digest(joined, b""), erase=False, legacy=False)
+    return make_request(id or os.urandom(16), joined, b"", digest(joined, b""), may_erase=False, legacy=False)
 
 
 async def append(

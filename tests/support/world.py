@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.server import SERVER_OPTIONS
 from mintmark.tlog import bundle, merkle, prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.edge import Edge
@@ -243,7 +243,7 @@ class _Served(log_pb2_grpc.LogServicer):
 @asynccontextmanager
 async def serve(world: World) -> AsyncIterator[str]:
     """The world on a free port; its HOST:PORT."""
-    server = grpc.aio.server(options=limits.SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(_Served(world), server)
     async with started(server) as address:
         yield address

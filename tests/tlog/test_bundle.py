@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Malformed
-from mintmark.tlog.bundle import MAX_ENTRY, cut, join, split_bundle, take
+from mintmark.tlog.bundle import MAX_ENTRY_BYTES, cut, join, split_bundle, take
 
 entry_lists = st.lists(st.binary(max_size=20), max_size=20)
 
@@ -28,7 +28,7 @@ def test_any_bytes_are_a_bundle_or_malformed(data: bytes) -> None:
 
 
 def test_the_longest_entry() -> None:
-    longest = bytes(MAX_ENTRY)
+    longest = bytes(MAX_ENTRY_BYTES)
     assert cut(join([longest, b""])) == [longest, b""]
     with pytest.raises(Malformed, match="65,535"):
         join([longest + b"\0"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import BadSignature, Malformed, Misconfigured, ProofError
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_text, sign_checkpoint
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head, sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT, leaf_hash, leaf_hashes
 from mintmark.tlog.note import (
     COSIGNATURE,
@@ -25,14 +25,14 @@ from mintmark.tlog.note import (
     parse_vkey,
     sign_note,
 )
-from mintmark.tlog.treehead import TreeHead, format_text
+from mintmark.tlog.text import TreeHead, format_tree_head
 from tests.support import vectors
 from tests.support.tree import Tree
 
 ORIGIN, ROOT = "log.example/a", bytes(range(32))
 SIGNER, MLDSA = generate_skey(ORIGIN), generate_skey(ORIGIN, MLDSA44)
 KEYS = [parse_vkey(SIGNER.vkey)]
-TEXT = format_text(TreeHead(ORIGIN, 3, ROOT))
+TEXT = format_tree_head(TreeHead(ORIGIN, 3, ROOT))
 
 origins = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
     lambda text: min(text) >= " " and len(text.encode()) <= 255
@@ -118,7 +118,7 @@ def test_what_no_log_can_sign(origin: str, size: int, root: bytes) -> None:
 @given(origins, st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32))
 def test_a_text_is_read_as_it_is_printed(origin: str, size: int, root: bytes) -> None:
     head = TreeHead(origin, size, root)
-    assert parse_text(format_text(head)) == head
+    assert parse_tree_head(format_tree_head(head)) == head
 
 
 @given(st.binary(max_size=80) | st.tuples(st.sampled_from(["a", "", "\x85"]), st.from_regex(r"[0-9+-]{0,3}")).map(
@@ -126,27 +126,27 @@ def test_a_text_is_read_as_it_is_printed(origin: str, size: int, root: bytes) ->
 ))  # fmt: skip
 def test_any_bytes_are_a_text_or_malformed(text: bytes) -> None:
     try:
-        head = parse_text(text)
+        head = parse_tree_head(text)
     except Malformed:
         return
-    assert format_text(head) == text
+    assert format_tree_head(head) == text
 
 
 @vectors.needed
 def test_public_texts() -> None:
     known = vectors.load("notes/checkpoint_body_parse.json")
-    head = parse_text(known["gosum"]["text"].encode())
+    head = parse_tree_head(known["gosum"]["text"].encode())
     assert head.size == known["gosum"]["size"]
     assert head.root == leaf_hash(known["gosum"]["root_is_leaf_hash_of"].encode())
     for text in known["bad"]:
         with pytest.raises(Malformed):
-            parse_text(text.encode())
+            parse_tree_head(text.encode())
     rest = b"\n3\n" + base64.b64encode(ROOT) + b"\n"
     for length in known["origin_bytes_valid"]:
-        parse_text(b"a" * length + rest)
+        parse_tree_head(b"a" * length + rest)
     for length in known["origin_bytes_invalid"]:
         with pytest.raises(Malformed):
-            parse_text(b"a" * length + rest)
+            parse_tree_head(b"a" * length + rest)
 
 
 @pytest.mark.parametrize("origin", ["go.sum database tree", "Armory Drive Prod 2"])

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from mintmark.errors import BadSignature, Malformed, Misconfigured
+from mintmark.tlog.algorithms import signature_time
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign, cosignatures
 from mintmark.tlog.note import (
@@ -21,7 +22,6 @@ from mintmark.tlog.note import (
     parse_vkey,
     sign_note,
 )
-from mintmark.tlog.signed import signature_time
 from tests.support import vectors
 
 ORIGIN, ROOT, TIME = "log.example/a", bytes(range(32)), 1_700_000_000

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Malformed
-from mintmark.tlog.keys import COSIGNATURE, ED25519, MLDSA44, check_name, generate_skey, parse_skey, parse_vkey
+from mintmark.tlog.keys import COSIGNATURE, ED25519, MLDSA44, generate_skey, parse_skey, parse_vkey
 from mintmark.tlog.keys import public_key as public_key_of
 from mintmark.tlog.note import format_note, open_note, sign_note
+from mintmark.tlog.origin import check_name
 from tests.support import vectors
 
 KINDS = (ED25519, COSIGNATURE, MLDSA44)

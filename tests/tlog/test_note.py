@@ -19,7 +19,7 @@ from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import (
     COSIGNATURE,
     ED25519,
-    MAX_NOTE,
+    MAX_NOTE_BYTES,
     MAX_SIGNATURES,
     MLDSA44,
     Signature,
@@ -164,7 +164,7 @@ def test_a_note_of_16_post_quantum_signatures_is_read_and_an_endless_one_is_not(
     signers = [generate_skey(f"w{i}.example", MLDSA44) for i in range(16)]
     assert len(open_note(signed(*signers, text=HEAD), verifiers(*signers)).verified) == 16
     with pytest.raises(Malformed, match="1,000,000"):
-        parse_note(b"x" * MAX_NOTE + signed(ALICE))
+        parse_note(b"x" * MAX_NOTE_BYTES + signed(ALICE))
 
 
 NOTE = signed(ALICE)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mintmark.errors import ProofError
+from mintmark.errors import WriteMismatch
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.second_path import check_write
 from tests.support.tree import Tree, big, entries
@@ -54,7 +54,7 @@ def test_the_first_tile_of_a_level() -> None:
 
 
 def refused(**changed: Any) -> None:
-    with pytest.raises(ProofError):
+    with pytest.raises(WriteMismatch):
         check_write(**{**write(300, 800), **changed})
 
 

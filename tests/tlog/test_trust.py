@@ -222,7 +222,7 @@ def test_an_edge_of_another_tree_gets_no_further() -> None:
 
 
 def test_only_here_is_a_verified_chunk_made() -> None:
-    with pytest.raises(TypeError, match=r"only Trusted\.chunk"):
+    with pytest.raises(TypeError, match=r"only LogVerifier\.chunk"):
         VerifiedChunk(0, 1, (), bytes(32), {}, Edge(), object())
     verified = trusting(SIZE).chunk(TREE.chunk(0, 256, SIZE))
     with pytest.raises((TypeError, ValueError)):

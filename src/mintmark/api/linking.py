@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from mintmark.api.negotiate import SUFFIXES
-from mintmark.register.links import RecordLink, UrlLink, link
+from mintmark.register.definitions import RecordLink, UrlLink, link
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -1,7 +1,6 @@
-"""The door of the service `Mint`: a call without a known token ends there, before any of its message is received.
+"""The check of tokens before a call of the service `Mint`: without a known token, none of its message is received.
 
-A handler hears of a call only once its message is whole in memory, which is late to find out that nobody knows the
-sender.
+A handler is called only once its message is whole in memory. That is too late to find out that the sender is unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from mintmark.errors import Forbidden
+from mintmark.errors import Unauthenticated
 from mintmark.rpc.mintmark_pb import log_pb2
 from mintmark.rpc.status import refuse
 
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
-MINT = f"/{log_pb2.DESCRIPTOR.services_by_name['Mint'].full_name}/"
+PROTECTED_METHODS = f"/{log_pb2.DESCRIPTOR.services_by_name['Mint'].full_name}/"  # the beginning of their names
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):
-    """Lets through who has a token, and whoever only reads."""
+    """Lets through callers with a known token, and every call that only reads."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -35,17 +34,17 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """The method's handler, or one that refuses."""
-        if details.method.startswith(MINT):
+        """The method's handler, or one that refuses the call."""
+        if details.method.startswith(PROTECTED_METHODS):
             try:
                 self._tokens.find(details.invocation_metadata)
-            except Forbidden as error:
-                return _refusing(error)
+            except Unauthenticated as error:
+                return _refusing_handler(error)
         return await continuation(details)
 
 
-def _refusing(error: Forbidden) -> Handler:
-    """A handler of a stream of requests: it is called at once, and receives only what it asks for."""
+def _refusing_handler(error: Unauthenticated) -> Handler:
+    """A handler of a stream of requests: it is called at once, and receives only messages that it asks for."""
 
     async def call(requests: object, context: Any) -> None:
         await refuse(context, error)

@@ -7,7 +7,7 @@
     logs = ["registers.example/*"]      # globs of origins or names; left out: every log
     quota = 5000                        # entries a second, in each log; left out: no limit
 
-The file holds hashes only, so that whoever reads it can append nothing. It is read again when it changes.
+The file holds hashes only: to read it gives no right. It is read again when it changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from mintmark.errors import Busy, Forbidden, Misconfigured
+from mintmark.errors import Busy, Forbidden, Misconfigured, Unauthenticated
 from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Metadata = Iterable[tuple[str, str | bytes]]
 
 RIGHTS = frozenset(("append", "create", "erase", "legacy"))
-BURST = 2.0  # seconds of quota that may be spent at once
+BURST_SECONDS = 2.0  # of quota, which may be spent at once
+MAX_CACHED_MATCHES = 4_096
 
 _KEYS = frozenset(("name", "sha256", "rights", "logs", "quota"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -38,9 +39,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass
 class _Bucket:
-    """What is left of a quota: it fills at `rate` entries a second, up to BURST seconds of it.
+    """The rest of a quota in entries: it fills at `rate` entries a second, up to BURST_SECONDS of it.
 
-    A batch is let through whole while anything is left; what it overdraws is waited for afterwards.
+    A batch is let through whole while anything is left. Where it takes more than that, the next one waits.
     """
 
     rate: float
@@ -48,7 +49,7 @@ class _Bucket:
     at: float
 
     def spend(self, count: int, now: float) -> None:
-        self.level = min(self.rate * BURST, self.level + (now - self.at) * self.rate)
+        self.level = min(self.rate * BURST_SECONDS, self.level + (now - self.at) * self.rate)
         self.at = now
         if self.level <= 0:
             wait = (1 - self.level) / self.rate
@@ -56,8 +57,7 @@ class _Bucket:
         self.level -= count
 
 
-# Asked with each call, of the same few globs and origins.
-_matches = lru_cache(4_096)(matches)
+_matches = lru_cache(MAX_CACHED_MATCHES)(matches)  # each call asks for one of the same few globs and origins
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Token:
     _buckets: dict[str, _Bucket] = field(default_factory=dict, compare=False, repr=False)
 
     def may(self, right: str, origin: str) -> bool:
-        """Whether it has a right in a log."""
+        """True if it has a right in a log."""
         return right in self.rights and _matches(origin, self.logs)
 
     def check(self, right: str, origin: str) -> None:
@@ -80,9 +80,9 @@ class Token:
             raise Forbidden(f"the token {self.name!r} has no right to {right} in {origin}; tokens.toml gives it")
 
     def spend(self, origin: str, count: int, now: float) -> None:
-        """Counts entries of one log against the quota, which every log has for itself. Raises Busy."""
+        """Counts entries against the quota, which each log has for itself. Raises Busy where it is spent."""
         if self.quota is not None:
-            full = _Bucket(self.quota, self.quota * BURST, now)
+            full = _Bucket(self.quota, self.quota * BURST_SECONDS, now)
             self._buckets.setdefault(origin, full).spend(count, now)
 
 
@@ -96,7 +96,7 @@ class Tokens:
         self.reload()
 
     def stamp(self) -> object:
-        """Changes when the file does; None while it cannot be seen."""
+        """A value that changes when the file does; None while the file cannot be seen."""
         try:
             status = self._file.stat()
         except OSError:
@@ -104,7 +104,7 @@ class Tokens:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
     def reload(self) -> bool:
-        """Reads the file again where it has changed; whether it had. Raises Misconfigured, and the old tokens stay."""
+        """Reads the file again if it has changed; True if it had. Raises Misconfigured, and the old tokens stay."""
         try:
             if (stamp := self.stamp()) == self._stamp:
                 return False
@@ -118,7 +118,7 @@ class Tokens:
         return True
 
     def authorize(self, metadata: Metadata | None, right: str, origin: str) -> Token:
-        """The token that a call carries, which has a right in a log. Raises Forbidden."""
+        """The token that a call carries, if it has a right in a log. Raises Unauthenticated, Forbidden."""
         token = self.find(metadata)
         token.check(right, origin)
         return token
@@ -128,18 +128,18 @@ class Tokens:
         token.spend(origin, count, self._clock())
 
     def find(self, metadata: Metadata | None) -> Token:
-        """The token that a call carries. Raises Forbidden."""
+        """The token that a call carries. Raises Unauthenticated."""
         for key, value in metadata or ():
             if key == "authorization" and isinstance(value, str) and value.startswith("Bearer "):
                 token = self._known.get(sha256(value[7:].encode()).digest())
                 if token is None:
-                    raise Forbidden("the bearer token is not known here")
+                    raise Unauthenticated("the bearer token is not known here")
                 return token
-        raise Forbidden("a bearer token is needed; give it with --token FILE or in $MINTMARK_TOKEN")
+        raise Unauthenticated("a bearer token is needed; give it with --token FILE or in $MINTMARK_TOKEN")
 
 
 def parse_tokens(text: str) -> dict[bytes, Token]:
-    """The tokens of a file, by the SHA-256 of each. Raises ValueError, which names the token and what is wrong."""
+    """The tokens of a file, by the SHA-256 of each. Raises ValueError, which names the token and its fault."""
     document = tomllib.loads(text)
     tables = document.pop("token", [])
     if document or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -154,7 +154,7 @@ def parse_tokens(text: str) -> dict[bytes, Token]:
 
 
 def format_token(name: str, token: str, rights: Iterable[str]) -> str:
-    """A token as a file holds it: by its hash, and good for every log."""
+    """The lines of a token in a file: its name, its hash and its rights, in every log."""
     listed = ", ".join(f'"{right}"' for right in sorted(rights))
     return f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\nrights = [{listed}]\n'
 

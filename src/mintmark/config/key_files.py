@@ -68,8 +68,8 @@ def read_vkeys(file: Path) -> tuple[Verifier, ...]:
 
 def make_keys(origin: str, mldsa: bool) -> tuple[SecretKey, ...]:
     """New keys for a log: Ed25519, and ML-DSA-44 beside it if asked."""
-    from mintmark.tlog.keys import check_origin
     from mintmark.tlog.note import ED25519, MLDSA44, generate_skey
+    from mintmark.tlog.origin import check_origin
 
     check_origin(origin)
     kinds = (ED25519, MLDSA44) if mldsa else (ED25519,)
@@ -78,8 +78,8 @@ def make_keys(origin: str, mldsa: bool) -> tuple[SecretKey, ...]:
 
 def make_cosigner(name: str, mldsa: bool) -> SecretKey:
     """A new key for a mirror or a witness: of type 0x04, or ML-DSA-44 if asked."""
-    from mintmark.tlog.keys import check_origin
     from mintmark.tlog.note import COSIGNATURE, MLDSA44, generate_skey
+    from mintmark.tlog.origin import check_origin
 
     check_origin(name)
     return generate_skey(name, MLDSA44 if mldsa else COSIGNATURE)

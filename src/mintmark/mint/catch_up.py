@@ -1,10 +1,10 @@
 """Catching up: a mint's database that holds less than its log has signed is brought up to it from a mirror.
 
-    checkpoint ── signed by the log's own key, grown from what is held and from the mark
+    checkpoint ── signed by the log's own key, grown from the database's head and from the high-water mark
     chunks ────── LogVerifier.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
 
-Nothing is signed here. Whatever fails, the database is as it was. What it alone knew of the part that was lost, the
-request ids, does not come back: a client that sends one of those requests again gets a second copy.
+Nothing is signed here. Where it fails, the database is as it was. The request ids of the lost part do not come back: a
+client that sends one of those requests again gets a second copy.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
 from mintmark.mint.commit import MintState, check_stored, erase_items
-from mintmark.mint.high_water_mark import read_mark, write_mark
+from mintmark.mint.high_water_mark import read_high_water_mark, write_high_water_mark
 from mintmark.register.chunk import is_of_kind, open_chunk
+from mintmark.register.definitions import Definition
 from mintmark.register.entry import erased_index
 from mintmark.store.log.model import Head
-from mintmark.store.mint.mint_store import Definition, MintCommit
+from mintmark.store.mint.mint_store import MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
     from mintmark.mint.keys import KeyDirectory
     from mintmark.register.entry import Row
     from mintmark.rpc.client import RpcClient
-    from mintmark.store.log.model import Log
+    from mintmark.store.log.model import Log, LogKind
     from mintmark.store.mint.mint_store import MintStore, MintTransaction
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
-REGISTER = 2  # as on the wire
+KIND_REGISTER = 2  # as on the wire
 
 
 @dataclass
-class _Held:
-    """What the database holds of a log, on the way to the head of a mirror."""
+class _Progress:
+    """A log in the database, on its way to the head of a mirror."""
 
     log: Log
     state: MintState
     clocks: dict[str, str]
-    missing: set[int] = field(default_factory=set)  # items that the mirror did not send
+    missing: set[int] = field(default_factory=set)  # entries whose items the mirror did not send
     erased: set[int] = field(default_factory=set)
 
 
@@ -59,36 +60,35 @@ async def catch_up(
     source: RpcClient,
     *,
     salted: bool = False,
-    step: Callable[[int], None] = lambda _: None,
+    on_entries: Callable[[int], None] = lambda _: None,
 ) -> Checkpoint:
-    """Brings a log up to the head of a mirror, made anew where the database has none; that head.
+    """Brings a log up to the head of a mirror; that head. A log that the database has not is made first.
 
-    `salted` says how a log is made anew. `step` hears of entries as they come.
+    `salted` is for a log that is made. `on_entries` is called with the number of entries of each chunk.
 
     Raises:
         NotAvailableYet: the mirror holds less than the log has signed, or than the database holds.
         Untrusted: the mirror's head or entries are not of this log's tree.
-        Misconfigured, Unavailable: no key of the log here; the mirror or the database cannot be reached.
+        Misconfigured, Unavailable: no key of the log is here; the mirror or the database cannot be reached.
     """
     verifiers = [parse_vkey(signer.vkey) for signer in keys.signers(origin)]
     head = open_checkpoint(await source.checkpoint(origin), origin, verifiers)
-    mark = read_mark(keys.file(origin, "mark"), origin, verifiers)
-    await _check_grown(source, mark, head)
+    mark_file = keys.file(origin, "mark")
+    await _check_grown(source, read_high_water_mark(mark_file, origin, verifiers), head)
     async with store.transaction() as writer:
-        held = await _find(store, writer, head, source, salted)
-        if held.state.head.size > head.size:
-            raise NotAvailableYet(
-                f"{source.address} holds {head.size} entries, and this database {held.state.head.size}"
-            )
-        await _follow(writer, held, head, source, verifiers, step)
-    store.notifier.notify(held.log.id)
+        progress = await _begin(store, writer, head, source, salted)
+        if progress.state.head.size > head.size:
+            held = progress.state.head.size
+            raise NotAvailableYet(f"{source.address} holds {head.size} entries, and this database {held}")
+        await _write_all(writer, progress, head, source, verifiers, on_entries)
+    store.notifier.notify(progress.log.id)
     await store.notifier.flush()
-    write_mark(keys.file(origin, "mark"), head.note)
+    write_high_water_mark(mark_file, head.note)
     return head
 
 
 async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) -> None:
-    """The mirror's head is the mark's tree, or has grown from it."""
+    """Checks that the mirror's head is the tree of the high-water mark, or has grown from it."""
     if head.size < mark.size:
         reason = f"{source.address} holds {head.size} entries, and {head.origin} has signed {mark.size}"
         raise NotAvailableYet(f"{reason}; ask another mirror, or wait until this one is up to date")
@@ -102,93 +102,92 @@ async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) ->
         raise Fork(f"{head.origin} has signed two histories: {error}", mark.note, head.note) from error
 
 
-async def _find(store: MintStore, writer: MintTransaction, head: Checkpoint, source: RpcClient, salted: bool) -> _Held:
-    """What is here of a log, or the log made anew, with a note that the last commit replaces."""
+async def _begin(
+    store: MintStore, writer: MintTransaction, head: Checkpoint, source: RpcClient, salted: bool
+) -> _Progress:
+    """The log as the database holds it, or made with a note that the last commit replaces."""
     known = {log.origin: log for log in await store.logs()}
     if (log := known.get(head.origin)) is not None:
         state = MintState.load(log, await store.load(log))
-        clocks = dict(state.admission.rules.clocks) if state.admission else {}
-        return _Held(log, state, clocks)
+        return _Progress(log, state, dict(state.rules.clocks) if state.rules else {})
     kinds = {log.origin: log.kind for log in await source.logs()}
+    kind: LogKind = "register" if kinds.get(head.origin) == KIND_REGISTER else "opaque"
     empty = Head(0, EMPTY_ROOT, head.note)
-    made = await writer.create(
-        head.origin, "register" if kinds.get(head.origin) == REGISTER else "opaque", salted, empty
-    )
+    made = await writer.create(head.origin, kind, salted, empty)
     if made is None:
         raise Misconfigured(f"another log here has the name of {head.origin}")
-    return _Held(made, MintState(empty, Edge(), None, None), {})
+    return _Progress(made, MintState(empty, Edge(), None, None), {})
 
 
-async def _follow(
+async def _write_all(
     writer: MintTransaction,
-    held: _Held,
+    progress: _Progress,
     head: Checkpoint,
     source: RpcClient,
     verifiers: Sequence[Verifier],
-    step: Callable[[int], None],
+    on_entries: Callable[[int], None],
 ) -> None:
-    """Writes the entries from what is held to the head."""
-    size = held.state.head.size
-    before = check_stored(held.log, held.state, verifiers) if size else None
-    trusted = LogVerifier(head.origin, verifiers, before, held.state.edge)
-    trusted.accept(head.note, await source.consistency(head.origin, size, head.size))
+    """Writes the entries from the database's head to the mirror's."""
+    size = progress.state.head.size
+    before = check_stored(progress.log, progress.state, verifiers) if size else None
+    verifier = LogVerifier(head.origin, verifiers, before, progress.state.edge)
+    verifier.accept(head.note, await source.consistency(head.origin, size, head.size))
     if size < head.size:
         async for chunk in source.entries(head.origin, size, head.size, head.size):
-            verified = trusted.chunk(chunk)
-            await _write(writer, held, verified, head.note)
-            step(verified.end - verified.start)
-    if trusted.edge.size != head.size:
-        raise NotAvailableYet(
-            f"{source.address} ended its answer at entry {trusted.edge.size} of {head.size}; run it again"
-        )
-    if lost := held.missing - held.erased:
-        raise ProofError(f"{source.address} withholds the item of entry {min(lost)}, which no entry erases", head.note)
+            verified = verifier.chunk(chunk)
+            await _write_chunk(writer, progress, verified, head.note)
+            on_entries(verified.end - verified.start)
+    if (end := verifier.edge.size) != head.size:
+        raise NotAvailableYet(f"{source.address} ended its answer at entry {end} of {head.size}; run it again")
+    if withheld := progress.missing - progress.erased:
+        reason = f"{source.address} withholds the item of entry {min(withheld)}, which no entry erases"
+        raise ProofError(reason, head.note)
 
 
-async def _write(writer: MintTransaction, held: _Held, chunk: VerifiedChunk, note: bytes) -> None:
-    """Adds one verified chunk, with what its entries erase and define."""
-    before = held.state
+async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: VerifiedChunk, note: bytes) -> None:
+    """Adds one verified chunk, with the erasures and definitions among its entries."""
+    log, before = progress.log, progress.state
     if before.head.size == 0:
-        _check_kind(held.log, chunk, note)
-    rows = open_chunk(chunk) if held.log.kind == "register" else []
-    definitions = _read(held, rows)
-    erased = [index for row in rows if (index := _erases(row)) is not None]
-    held.erased.update(erased)
+        _check_kind(log, chunk, note)
+    rows = open_chunk(chunk) if log.kind == "register" else []
+    definitions = _read_rows(progress, rows)
+    erased = [index for row in rows if (index := _erased_by(row)) is not None]
+    progress.erased.update(erased)
     older = {index // WIDTH for index in erased} - {row.index for row in chunk.bundles}
-    items = await writer.items(held.log.id, older) if older else {}
-    bundles, items = erase_items(_after(before.tail, chunk.bundles), items, erased)
+    items = await writer.items(log.id, older) if older else {}
+    bundles, items = erase_items(_grown(before.tail, chunk.bundles), items, erased)
     head = Head(chunk.end, chunk.edge.root(), note)
     second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
     await writer.commit(
-        MintCommit(held.log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, held.clocks)
+        MintCommit(log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, progress.clocks)
     )
-    held.state = MintState(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
+    progress.state = MintState(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
 
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:
-    """Which kind of log this is only the mirror has said; the first entry proves it."""
+    """Checks the kind of log, which only the mirror has said so far, against the first entry, which proves it."""
     if not is_of_kind(first, log.kind):
         raise ProofError(f"the mirror shows {log.origin} as of kind {log.kind}; its entries are not", note)
 
 
-def _read(held: _Held, rows: Sequence[Row]) -> dict[str, Definition]:
-    """The definitions among these rows; notes their times, and the items that are missing."""
+def _read_rows(progress: _Progress, rows: Sequence[Row]) -> dict[str, Definition]:
+    """The definitions among these rows; notes the clocks, and the items that are missing."""
     definitions = {}
-    held.missing.update(row.index for row in rows if row.missing)
+    progress.missing.update(row.index for row in rows if row.missing)
     for row in rows:
         if row.entry is not None:
-            held.clocks[row.entry.type] = max(row.entry.timestamp, held.clocks.get(row.entry.type, ""))
-            if row.entry.type == "system" and row.item is not None and _erases(row) is None:
+            progress.clocks[row.entry.type] = max(row.entry.timestamp, progress.clocks.get(row.entry.type, ""))
+            if row.entry.type == "system" and row.item is not None and _erased_by(row) is None:
                 definitions[row.entry.key] = Definition(row.index, row.item)
     return definitions
 
 
-def _erases(row: Row) -> int | None:
+def _erased_by(row: Row) -> int | None:
     return erased_index(row.entry.key) if row.entry and row.entry.type == "system" else None
 
 
-def _after(tail: Bundle | None, bundles: Sequence[Bundle]) -> list[Bundle]:
-    """The rows to write: of the unfinished bundle, the items that are here stay as they are."""
+def _grown(tail: Bundle | None, bundles: Sequence[Bundle]) -> list[Bundle]:
+    """The rows to write. The items that the unfinished bundle has stay as they are: some may be erased since."""
     rows = list(bundles)
     if tail is not None:
         sent = rows[0].items

@@ -1,11 +1,11 @@
 """The high-water mark: the last checkpoint that a log committed here, kept beside its key and apart from its database.
 
-A database that was restored from a backup, or is a copy of another, looks whole: its rows agree with its last note.
-But the log has signed more since, and a mint that went on from there would sign a second history. The mark tells: a
-log is signed for only where its database has the tree of the mark, or one grown from it (docs/adr/007-high-water-mark).
+A database that was restored from a backup, or is a copy of another, looks whole: its rows agree with its last note. But
+the log has signed more since, and a mint that went on from there would sign a second history. So a log is signed for
+only where its database has the tree of its high-water mark, or one grown from it (docs/adr/007-high-water-mark).
 
-The mark is written behind the commits, at most once a second a log, so it may be a second old and is never ahead. It
-only rises.
+The mark is written behind the commits, at most once a second a log: it may be a second old, and is never ahead of the
+database. It only rises.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
 from mintmark.files import write_durably
 from mintmark.tlog import prove
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import parse_note
-from mintmark.tlog.treehead import parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +27,11 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 
-def read_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpoint:
+def read_high_water_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpoint:
     """The checkpoint in a file, or that of the empty tree where there is no file.
 
     Raises:
+        BadSignature: no key of the log signed it.
         Misconfigured: the file cannot be read, or holds no checkpoint of this log.
     """
     try:
@@ -44,43 +44,41 @@ def read_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpo
         raise Misconfigured(f"{file} is damaged: {error}; put a checkpoint of a mirror in its place") from error
 
 
-def raise_mark(file: Path, note: bytes) -> bool:
-    """Brings a mark up to a note of ours, if it is not that far; whether it was.
+def raise_high_water_mark(file: Path, note: bytes) -> bool:
+    """Brings the mark up to a note of ours, if it is not that far; True if it was.
 
-    Several mints may keep one mark: whoever wrote it looks again, in case that another wrote less at the same moment.
+    Several mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile.
     """
-    if _size(file) >= parse_text(parse_note(note)[0]).size:
+    if _size(file) >= parse_tree_head(parse_note(note)[0]).size:
         return True
-    write_mark(file, note)
+    write_high_water_mark(file, note)
     return False
 
 
 def _size(file: Path) -> int:
     try:
-        return parse_text(parse_note(file.read_bytes())[0]).size
+        return parse_tree_head(parse_note(file.read_bytes())[0]).size
     except (FileNotFoundError, Malformed):
         return 0
 
 
-def write_mark(file: Path, note: bytes) -> None:
-    """Replaces the mark, durably: after a crash the old one is there or the new one. Raises OSError, Misconfigured."""
+def write_high_water_mark(file: Path, note: bytes) -> None:
+    """Replaces the mark: after a crash the old one is there or the new one. Raises OSError, Misconfigured."""
     write_durably(file, note, mode=0o600)
 
 
-async def check_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoint) -> None:
+async def check_high_water_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoint) -> None:
     """Checks that a log's tree has grown from the mark.
 
     Raises:
         Rollback: it is smaller. Carries both notes.
         Fork: it is another. Carries both notes.
+        Malformed: a tile of it is too narrow.
     """
     if head.size < mark.size:
         reason = f"{head.origin} has signed {mark.size} entries, and its database holds {head.size}: an older copy"
-        raise Rollback(
-            f"{reason}; nothing is signed until it has caught up from a mirror (mintmark catch-up)",
-            mark.note,
-            head.note,
-        )
+        advice = "nothing is signed until it has caught up from a mirror (mintmark catch-up)"
+        raise Rollback(f"{reason}; {advice}", mark.note, head.note)
     if mark.size == 0:
         return
     tiles = await store.tiles(log, prove.needed([(0, mark.size)]))

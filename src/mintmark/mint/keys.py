@@ -1,7 +1,7 @@
-"""The logs' secret keys: DIR/NAME.key, a signer key a line, NAME being the last segment of the log's origin.
+"""The logs' secret keys: DIR/NAME.key with one key a line, where NAME is the last segment of the log's origin.
 
 All keys of a file sign each checkpoint. To change a key, put the new one beside the old one, let the mint sign once
-with both, and then take the old one away: whoever trusts either can follow the change.
+with both, and then take the old one away: those who trust either key can follow the change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def read_keys(file: Path) -> tuple[SecretKey, ...]:
-    """The secret keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
+    """The secret keys in a file.
+
+    Raises:
+        Misconfigured: it cannot be read.
+        Malformed: it holds anything else.
+    """
     from mintmark.tlog.note import parse_skey  # here, because every command imports this module
 
     try:
@@ -31,7 +36,11 @@ def read_keys(file: Path) -> tuple[SecretKey, ...]:
 
 
 class KeyDirectory:
-    """The directory of a mint's keys, read when a log is opened."""
+    """The directory of a mint's keys. Files are read when a log is opened.
+
+    Raises:
+        Misconfigured: there is no such directory.
+    """
 
     def __init__(self, directory: Path) -> None:
         if not directory.is_dir():
@@ -42,13 +51,15 @@ class KeyDirectory:
         """The keys that a log signs with.
 
         Raises:
-            Misconfigured: there are none here, or they are of another log.
-            Malformed: the file holds something else.
+            Misconfigured: there are none here, they are of another log, or the file holds something else.
         """
         file = self.file(origin, "key")
         if not file.exists():
             raise Misconfigured(f"no key of {origin} is here; make one with: mintmark keygen {origin} -o {file.parent}")
-        signers = read_keys(file)
+        try:
+            signers = read_keys(file)
+        except Malformed as error:
+            raise Misconfigured(str(error)) from error
         if any(signer.name != origin for signer in signers):
             raise Misconfigured(
                 f"{file} is the key of {signers[0].name}, not of {origin}; each log has a name of its own"
@@ -56,5 +67,5 @@ class KeyDirectory:
         return signers
 
     def file(self, origin: str, suffix: str) -> Path:
-        """Where something of a log is kept."""
+        """The file of a log here: `key`, or `mark` for its high-water mark."""
         return self.directory / f"{short_name(origin)}.{suffix}"

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
-from mintmark.mint.high_water_mark import read_mark
-from mintmark.mint.sequencer import Sequencer
+from mintmark.mint.high_water_mark import read_high_water_mark
+from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS, Sequencer
 from mintmark.store.log.model import Head
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT
@@ -17,17 +17,19 @@ from mintmark.tlog.note import parse_vkey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mintmark.mint.append_request import Appended, AppendRequest
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.mint.pool import AppendPool
+    from mintmark.mint.pool import AppendPool, AppendResult
+    from mintmark.mint.validation import AppendRequest
     from mintmark.store.log.model import Log, LogKind
     from mintmark.store.mint.mint_store import MintStore
+    from mintmark.telemetry import EventSink
 
-MARK, PRUNE = 1.0, 3600.0  # seconds between rounds
+MARK_INTERVAL_SECONDS = 1.0  # between rounds of raising high-water marks
+MARK_ROUNDS_PER_PRUNE = 3600
 
 
 class Logs:
-    """The logs of a database, as this process appends to them."""
+    """The logs of a database, as this process appends to them. See `Sequencer` for the settings."""
 
     def __init__(
         self,
@@ -36,9 +38,11 @@ class Logs:
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
-        on_event: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: EventSink = lambda *_: None,
+        database_timeout: float = DATABASE_TIMEOUT_SECONDS,
     ) -> None:
-        self.store, self._pool, self._keys, self._clock, self._on_event = store, pool, keys, clock, on_event
+        self.store, self._pool, self._keys = store, pool, keys
+        self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
         self._sequencers: dict[int, Sequencer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,45 +51,54 @@ class Logs:
 
         Raises:
             Rejected: its key is not here, or it is there as another kind of log.
-            Rollback: it has been here before, and has signed more than nothing.
+            Rollback: it has been here before, and has signed entries.
         """
         try:
             signers = self._keys.signers(origin)
         except Misconfigured as error:
             raise Rejected(str(error), rule="key") from error
         empty = sign_checkpoint(origin, 0, EMPTY_ROOT, signers)
-        mark = read_mark(self._keys.file(origin, "mark"), origin, [parse_vkey(signer.vkey) for signer in signers])
+        verifiers = [parse_vkey(signer.vkey) for signer in signers]
+        mark = read_high_water_mark(self._keys.file(origin, "mark"), origin, verifiers)
         if mark.size and origin not in {log.origin for log in await self.store.logs()}:
-            raise Rollback(
-                f"{origin} has signed {mark.size} entries; restore its database instead", mark.note, empty.note
-            )
+            reason = f"{origin} has signed {mark.size} entries; restore its database instead"
+            raise Rollback(reason, mark.note, empty.note)
         log = await self.store.create(origin, kind, salted, Head(0, EMPTY_ROOT, empty.note))
         return (await self.store.head(log.id)).note
 
-    async def append(self, log: Log, request: AppendRequest) -> Appended:
-        """Where a batch stands, once it is committed. A caller that goes away leaves the batch to be committed.
+    async def find(self, origin: str) -> Log:
+        """The log of this origin. Raises NotFound, Unavailable."""
+        return await self.store.log(origin)
 
-        Raises Busy, Rejected, Forbidden, Malformed, Unavailable; Untrusted where the log is not what it signed.
+    async def append(self, log: Log, request: AppendRequest) -> AppendResult:
+        """The place of a batch, once it is committed. A caller that goes away leaves the batch to be committed.
+
+        Raises:
+            Busy: there is no room for it now.
+            Rejected, Forbidden, Malformed: the log refuses the batch.
+            Unavailable: the database does not answer, or a byte changed in memory.
+            Untrusted: the log is not what it signed.
+            MintmarkError: a row is lost or damaged, or a defect of ours.
         """
         if log.id not in self._sequencers:
-            self._begin(log)
+            self._start(log)
         return await asyncio.shield(self._pool.add(log.id, request))
 
-    async def check(self) -> None:
-        """Opens every log: tells of those that cannot be signed for, whose appends will be refused."""
+    async def open_all(self) -> None:
+        """Opens every log: reports those that cannot be signed for, whose appends will be refused."""
         for log in await self.store.logs():
             try:
                 await self._sequencer(log).open()
             except MintmarkError as error:
                 self._on_event("not signed for", log.origin, f"{type(error).__name__}: {error}")
 
-    async def keep(self) -> None:
-        """Keeps marks up to date, and forgets old requests, until cancelled."""
+    async def maintain(self) -> None:
+        """Raises high-water marks, and forgets old requests, until cancelled."""
         rounds = 0
         while True:
-            await asyncio.sleep(MARK)
-            await self._mark()
-            if rounds % (PRUNE / MARK) == 0:
+            await asyncio.sleep(MARK_INTERVAL_SECONDS)
+            await self._raise_marks()
+            if rounds % MARK_ROUNDS_PER_PRUNE == 0:
                 await self._prune()
             rounds += 1
 
@@ -95,20 +108,27 @@ class Logs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.notifier.flush()
-        await self._mark()
+        await self._raise_marks()
 
-    def _begin(self, log: Log) -> None:
+    def _start(self, log: Log) -> None:
         sequencer = self._sequencers[log.id] = self._sequencer(log)
-        task = asyncio.create_task(sequencer.run())
-        self._tasks.add(task)
+        self._tasks.add(asyncio.create_task(sequencer.run()))
 
     def _sequencer(self, log: Log) -> Sequencer:
-        return Sequencer(log, self.store, self._pool, self._keys, clock=self._clock, on_event=self._on_event)
+        return Sequencer(
+            log,
+            self.store,
+            self._pool,
+            self._keys,
+            clock=self._clock,
+            on_event=self._on_event,
+            database_timeout=self._database_timeout,
+        )
 
-    async def _mark(self) -> None:
+    async def _raise_marks(self) -> None:
         for sequencer in list(self._sequencers.values()):
             try:
-                await sequencer.mark()
+                await sequencer.raise_mark()
             except (OSError, Misconfigured) as error:
                 self._on_event("mark not written", sequencer.log.origin, str(error))
 

@@ -1,10 +1,10 @@
-"""Requests that wait to be sequenced: bounded, so that a flood meets a refusal at the door and not a growing queue.
+"""Requests that wait to be sequenced: bounded, so that a flood meets a refusal and not a growing queue.
 
 A log may have as much waiting as there is room left: one log alone gets half the room, n busy ones 1/(n + 1) each. So
-whatever floods some logs, there is room for the others. What waits is taken whole, so nothing waits for more than the
-commit that is under way and its own.
+there is room for the other logs, however many requests come for one. All that waits for a log is taken at once, so
+nothing waits for more than the commit that is under way and its own.
 
-A request counts until it is answered. One that comes again while it waits, as retries do, joins the first.
+A request counts until it is answered. One that comes again meanwhile, as retries do, joins the first.
 """
 
 from __future__ import annotations
@@ -12,45 +12,56 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Busy, Rejected
 
 if TYPE_CHECKING:
-    from mintmark.mint.append_request import Appended, AppendRequest
+    from collections.abc import Sequence
 
-ENTRIES, BYTES = 131_072, 128 * 2**20  # room for all logs together
-PASSES = 12  # of the event loop that bring nothing more, before what waits is taken
-SOONEST, LATEST = 0.05, 30.0  # seconds to try again after
-WEIGHT = 0.3  # of the newest commit in the rate at which a log drains
+    from mintmark.mint.validation import AppendRequest
+
+MAX_WAITING_ENTRIES, MAX_WAITING_BYTES = 131_072, 128 * 2**20  # of all logs together
+IDLE_PASSES = 12  # of the event loop that bring no new request, before what waits is taken
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.05, 30.0
+NEWEST_COMMIT_WEIGHT = 0.3  # in the rate at which a log's requests are answered
 
 
-class Ticket:
-    """A request in the pool, and the answer that it will have."""
+class AppendResult(NamedTuple):
+    """The place of a batch in its log, a checkpoint that covers it, and what the legacy mode admitted."""
+
+    first: int
+    count: int  # type: ignore[assignment]  # instead of tuple.count, which says nothing about a batch
+    note: bytes
+    warnings: Sequence[str] = ()
+
+
+class PendingAppend:
+    """A request in the pool, and the answer that its callers wait for."""
 
     __slots__ = ("answer", "request")
 
     def __init__(self, request: AppendRequest) -> None:
         self.request = request
-        self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[AppendResult] = asyncio.get_running_loop().create_future()
 
     def refuse(self, error: Exception) -> None:
-        """Answers with an error."""
+        """Answers with an error; changes nothing where there is an answer already."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
-    def settle(self, appended: Appended) -> None:
-        """Answers with where the batch stands."""
+    def settle(self, result: AppendResult) -> None:
+        """Answers with the batch's place; changes nothing where there is an answer already."""
         if not self.answer.done():
-            self.answer.set_result(appended)
+            self.answer.set_result(result)
 
 
 @dataclass
 class _Queue:
-    """One log's requests: those not taken yet, and all that are not answered yet by id."""
+    """One log's requests: those not taken yet, and all that are not answered yet, by id."""
 
-    waiting: list[Ticket] = field(default_factory=list)
-    open: dict[bytes, Ticket] = field(default_factory=dict)
+    waiting: list[PendingAppend] = field(default_factory=list)
+    unanswered: dict[bytes, PendingAppend] = field(default_factory=dict)
     filled: asyncio.Event = field(default_factory=asyncio.Event)
     entries: int = 0
     size: int = 0
@@ -58,58 +69,55 @@ class _Queue:
 
 
 class AppendPool:
-    """The requests of all logs of a process, by the log's id."""
+    """The requests of all logs of a process, by the log's id; at most so many entries and bytes of them."""
 
-    def __init__(self, entries: int = ENTRIES, size: int = BYTES) -> None:
+    def __init__(self, entries: int = MAX_WAITING_ENTRIES, size: int = MAX_WAITING_BYTES) -> None:
         self._room = [entries, size]
         self._queues: defaultdict[int, _Queue] = defaultdict(_Queue)
 
-    def add(self, log: int, request: AppendRequest) -> asyncio.Future[Appended]:
-        """Puts a request at the end of its log's queue; its answer, which is for several callers if it came again.
+    def add(self, log: int, request: AppendRequest) -> asyncio.Future[AppendResult]:
+        """Puts a request at the end of its log's queue; its answer, for all who sent the same request.
 
         Raises:
             Busy: there is no room; says when there will be.
             Rejected: the request id stands for other entries.
         """
         queue = self._queues[log]
-        if (held := queue.open.get(request.id)) is not None:
+        if (held := queue.unanswered.get(request.id)) is not None:
             check_same(held.request.digest, request.digest)
             return held.answer
         if queue.entries + request.count > self._room[0] or queue.size + request.size > self._room[1]:
-            raise self._busy(queue)
-        ticket = Ticket(request)
-        queue.open[request.id] = ticket
+            raise _busy(queue)
+        append = PendingAppend(request)
+        queue.unanswered[request.id] = append
         self._count(queue, request, 1)
-        ticket.answer.add_done_callback(lambda _: self._leave(queue, request))
-        queue.waiting.append(ticket)
+        append.answer.add_done_callback(lambda _: self._remove(queue, request))
+        queue.waiting.append(append)
         queue.filled.set()
-        return ticket.answer
+        return append.answer
 
-    async def take(self, log: int) -> list[Ticket]:
-        """All that waits for a log, oldest first, as soon as something does.
+    async def take(self, log: int) -> list[PendingAppend]:
+        """All that waits for a log, oldest first, as soon as there is any.
 
-        What has arrived already and is still on its way through the event loop is let in first: no time is waited for,
-        and one commit more costs what some forty requests do.
+        Requests that have arrived and are still on their way through the event loop are let in first. That waits for
+        no timer, and makes fewer commits: one more costs as much as some forty requests do.
         """
         queue = self._queues[log]
         await queue.filled.wait()
         seen = 0
         while seen < len(queue.waiting):
             seen = len(queue.waiting)
-            for _ in range(PASSES):
+            for _ in range(IDLE_PASSES):
                 await asyncio.sleep(0)
         queue.filled.clear()
         taken, queue.waiting = queue.waiting, []
         return taken
 
-    def drained(self, log: int, entries: int, seconds: float) -> None:
-        """Notes how fast a log's requests are answered: that is when a refused one may come again."""
+    def record_commit(self, log: int, entries: int, seconds: float) -> None:
+        """Notes how fast a log's requests are answered: it tells when a refused one may come again."""
         queue, rate = self._queues[log], entries / max(seconds, 1e-6)
-        queue.rate = rate if not queue.rate else (1 - WEIGHT) * queue.rate + WEIGHT * rate
-
-    def _busy(self, queue: _Queue) -> Busy:
-        wait = min(max(queue.entries / queue.rate if queue.rate else 1.0, SOONEST), LATEST)
-        return Busy(f"{queue.entries} entries wait for this log; send this again in {wait:.2f} s", wait)
+        weight = NEWEST_COMMIT_WEIGHT if queue.rate else 1.0
+        queue.rate = (1 - weight) * queue.rate + weight * rate
 
     def _count(self, queue: _Queue, request: AppendRequest, sign: int) -> None:
         queue.entries += sign * request.count
@@ -117,9 +125,15 @@ class AppendPool:
         self._room[0] -= sign * request.count
         self._room[1] -= sign * request.size
 
-    def _leave(self, queue: _Queue, request: AppendRequest) -> None:
-        del queue.open[request.id]
+    def _remove(self, queue: _Queue, request: AppendRequest) -> None:
+        del queue.unanswered[request.id]
         self._count(queue, request, -1)
+
+
+def _busy(queue: _Queue) -> Busy:
+    seconds = queue.entries / queue.rate if queue.rate else 1.0
+    wait = min(max(seconds, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS)
+    return Busy(f"{queue.entries} entries wait for this log; send this again in {wait:.2f} s", wait)
 
 
 def check_same(held: bytes, digest: bytes) -> None:

@@ -1,8 +1,8 @@
-"""The sequencer of one log: takes all that waits, gives it its place, commits it, answers (DESIGN section 4).
+"""The sequencer of one log: takes all that waits, admits it, commits it, answers.
 
-    take ── admit ── integrate ── sign ── commit ──> answer
-      ^                                     |
-      '── settle what is in the log already ── read the log again <── lost race, lost answer, request id known
+    take ── admit ── build_commit (checks, signs) ── store ──> answer
+      ^                                                |
+      '── answer what is in the log already ── read the log again <── lost race, lost answer, request id known
 
 Nothing waits for a timer: what comes while a commit is under way is the next commit. There is one recovery, whatever
 went wrong (docs/adr/002-optimistic-commit.md): the state is thrown away and read again, requests that are in the log
@@ -14,37 +14,41 @@ from __future__ import annotations
 import asyncio
 import time
 from time import monotonic
+from traceback import format_exception
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.aio import Backoff
-from mintmark.errors import Conflict, MintmarkError, ProofError, Unavailable
-from mintmark.mint.append_request import Appended
-from mintmark.mint.commit import MintState, admit_all, build_commit, check_stored, erased_bundles, refuse_repeats
-from mintmark.mint.high_water_mark import check_mark, raise_mark, read_mark
-from mintmark.mint.pool import check_same
+from mintmark.errors import Conflict, Malformed, MintmarkError, Rejected, Unavailable, WriteMismatch
+from mintmark.mint.commit import MintState, admit_all, build_commit, check_stored, erased_bundles, repeated_erasures
+from mintmark.mint.high_water_mark import check_high_water_mark, raise_high_water_mark, read_high_water_mark
+from mintmark.mint.pool import AppendResult, check_same
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mintmark.mint.append_request import AppendRequest as Batch
+    from mintmark.mint.commit import Refusal
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.mint.pool import AppendPool, Ticket
+    from mintmark.mint.pool import AppendPool, PendingAppend
+    from mintmark.mint.validation import AdmittedBatch, AppendRequest
     from mintmark.store.log.model import Log
     from mintmark.store.mint.mint_store import AppendReceipt, MintStore
+    from mintmark.telemetry import EventSink
     from mintmark.tlog.note import Signer
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds that a request waits for a database that does not answer
-BACKOFF_FIRST, BACKOFF_MAX = 0.05, 1.0  # seconds between attempts
-AGAIN = "send it again, with the same request id"
-INLINE = 65_536  # bytes that are worked on without leaving the event loop
+DATABASE_TIMEOUT_SECONDS = 10.0
+FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
+MAX_INLINE_BYTES = 65_536  # of requests that are worked on without leaving the event loop
 
 
 class Sequencer:
-    """One log's. `on_event(event, origin, detail)` hears of troubles: the shell logs and counts them."""
+    """One log's. `on_event(event, origin, detail)` hears of troubles: the shell logs and counts them.
+
+    `database_timeout` is the time in seconds that a request waits for a database that does not answer.
+    """
 
     def __init__(
         self,
@@ -54,13 +58,14 @@ class Sequencer:
         keys: KeyDirectory,
         *,
         clock: Callable[[], float] = time.time,
-        on_event: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: EventSink = lambda *_: None,
+        database_timeout: float = DATABASE_TIMEOUT_SECONDS,
     ) -> None:
         self.log, self._store, self._pool, self._keys = log, store, pool, keys
-        self._clock, self._on_event = clock, on_event
+        self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
         self._signers: Sequence[Signer] = ()
         self._state: MintState | None = None
-        self._marked = b""  # the note that stands in the mark
+        self._marked_note = b""  # of the high-water mark
 
     async def run(self) -> None:
         """Sequences until cancelled."""
@@ -68,125 +73,160 @@ class Sequencer:
             await self._sequence(await self._pool.take(self.log.id))
 
     async def open(self) -> MintState:
-        """The log as its database holds it, found to be what was signed.
+        """The log as its database holds it, checked against what the log has signed.
 
-        Raises Untrusted where it is not, Misconfigured without its key, Unavailable.
+        Raises:
+            Untrusted: it is not what was signed.
+            MintmarkError: a row is lost or damaged.
+            Misconfigured, Unavailable: its key is not here; the database does not answer.
         """
         self._signers = self._keys.signers(self.log.origin)
         verifiers = [parse_vkey(signer.vkey) for signer in self._signers]
-        state = MintState.load(self.log, await self._store.load(self.log))
-        head = check_stored(self.log, state, verifiers)
-        mark = read_mark(self._keys.file(self.log.origin, "mark"), self.log.origin, verifiers)
-        await check_mark(self._store, self.log.id, head, mark)
-        self._marked = mark.note
+        mark = read_high_water_mark(self._keys.file(self.log.origin, "mark"), self.log.origin, verifiers)
+        try:
+            state = MintState.load(self.log, await self._store.load(self.log))
+            head = check_stored(self.log, state, verifiers)
+            await check_high_water_mark(self._store, self.log.id, head, mark)
+        except (Malformed, Rejected) as error:
+            raise MintmarkError(f"a row of {self.log.origin} is damaged: {error}; run mintmark fsck") from error
+        self._marked_note = mark.note
         return state
 
-    async def mark(self) -> None:
-        """Brings the mark up to the last commit."""
+    async def raise_mark(self) -> None:
+        """Brings the high-water mark up to the last commit."""
         state = self._state
-        if state is None or state.head.size == 0 or state.head.note == self._marked:
+        if state is None or state.head.size == 0 or state.head.note == self._marked_note:
             return
-        if await asyncio.to_thread(raise_mark, self._keys.file(self.log.origin, "mark"), state.head.note):
-            self._marked = state.head.note
+        file = self._keys.file(self.log.origin, "mark")
+        if await asyncio.to_thread(raise_high_water_mark, file, state.head.note):
+            self._marked_note = state.head.note
 
-    async def _sequence(self, tickets: Sequence[Ticket]) -> None:
-        """Answers every one of these tickets."""
-        began, backoff = monotonic(), Backoff(BACKOFF_FIRST, BACKOFF_MAX)
-        while tickets := [ticket for ticket in tickets if not ticket.answer.done()]:
+    async def _sequence(self, appends: Sequence[PendingAppend]) -> None:
+        """Answers every one of these appends."""
+        deadline = monotonic() + self._database_timeout
+        backoff = Backoff(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
+        while appends := [append for append in appends if not append.answer.done()]:
             try:
-                await self._attempt(tickets)
+                await self._attempt(appends)
             except Conflict:
                 self._state = None
-            except _MemoryFault as fault:
+            except Unavailable as error:
                 self._state = None
-                self._on_event("memory fault", self.log.origin, str(fault))
-                _refuse(tickets, Unavailable(f"a byte changed in the mint's memory, nothing was signed; {AGAIN}"))
-            except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told, and the log goes on
-                self._state = None
-                event = "unavailable" if type(error) is Unavailable else "refused"
-                self._on_event(event, self.log.origin, f"{type(error).__name__}: {error}")
+                self._on_event("unavailable", self.log.origin, f"{type(error).__name__}: {error}")
                 pause = backoff.next()
-                if type(error) is not Unavailable or monotonic() - began + pause > PATIENCE:
-                    _refuse(tickets, error)
+                if monotonic() + pause > deadline:
+                    _refuse_all(appends, error)
                     return
                 await asyncio.sleep(pause)
+            except Exception as error:  # noqa: BLE001  # whatever it is, callers are told, and the log goes on
+                self._state = None
+                _refuse_all(appends, self._report(error))
 
-    async def _attempt(self, tickets: Sequence[Ticket]) -> None:
-        """One commit of what is admitted. Raises Conflict, and what `MintStore` raises, with the tickets unanswered."""
-        if self._state is None:
-            self._state = await self.open()
-            await self._settle_known(tickets)
-        open_ = {ticket.request.id: ticket for ticket in tickets if not ticket.answer.done()}
-        state, now = self._state, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        began, size = monotonic(), sum(ticket.request.size for ticket in open_.values())
-        draft = await _compute(size, admit_all, state, [ticket.request for ticket in open_.values()], now)
-        items = await self._store.items(self.log.id, older) if (older := erased_bundles(draft)) else {}
-        if repeats := await _trusting_memory(size, refuse_repeats, draft, items):
-            await self._refuse(state, repeats, open_)
-            return  # the others are admitted anew, without these
-        if draft.refused:
-            await self._refuse(state, draft.refused, open_)
-        if not draft.requests:
-            return
-        after, commit = await _trusting_memory(size, build_commit, self.log, draft, items, self._signers)
+    def _report(self, error: Exception) -> MintmarkError:
+        """Logs why nothing was committed; the error that callers get."""
+        if isinstance(error, WriteMismatch):
+            self._on_event("memory fault", self.log.origin, str(error))
+            reason = "a byte changed in the mint's memory, nothing was signed; send it again, with the same request id"
+            return Unavailable(reason)
+        if isinstance(error, MintmarkError) and not isinstance(error, Malformed):
+            self._on_event("refused", self.log.origin, f"{type(error).__name__}: {error}")
+            return error
+        self._on_event("defect", self.log.origin, "".join(format_exception(error)))
+        return MintmarkError("internal error; the mint's log has it")
+
+    async def _attempt(self, appends: Sequence[PendingAppend]) -> None:
+        """One commit of what is admitted. Where it raises, the appends not answered yet may be tried again."""
+        began = monotonic()
+        state = self._state or await self._reload(appends)
+        waiting = {append.request.id: append for append in appends if not append.answer.done()}
+        batches, items = await self._admit(state, waiting)
+        if batches:
+            await self._commit(state, batches, items, waiting)
+            self._pool.record_commit(self.log.id, sum(b.request.count for b in batches), monotonic() - began)
+
+    async def _reload(self, appends: Sequence[PendingAppend]) -> MintState:
+        """Reads the log again, and answers the appends that are in it already."""
+        self._state = state = await self.open()
+        await self._settle_known(state, appends)
+        return state
+
+    async def _admit(
+        self, state: MintState, waiting: Mapping[bytes, PendingAppend]
+    ) -> tuple[list[AdmittedBatch], Mapping[int, bytes]]:
+        """The batches to commit, and the items of the older bundles that they erase; refuses the others.
+
+        Where a batch repeats an erasure, only that one is refused: the others are admitted anew, without it.
+        """
+        requests = [append.request for append in waiting.values()]
+        size, now = _size(requests), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+        batches, refused = await _run(size, admit_all, state, requests, now)
+        older = erased_bundles(state, batches)
+        items = await self._store.items(self.log.id, older) if older else {}
+        if repeats := await _run(size, repeated_erasures, state, batches, items):
+            batches, refused = [], repeats
+        if refused:
+            await self._refuse(state, refused, waiting)
+        return batches, items
+
+    async def _commit(
+        self,
+        state: MintState,
+        batches: Sequence[AdmittedBatch],
+        items: Mapping[int, bytes],
+        waiting: Mapping[bytes, PendingAppend],
+    ) -> None:
+        """Signs and stores the batches, and answers their appends."""
+        size = _size(batch.request for batch in batches)
+        after, commit = await _run(size, build_commit, self.log, state, batches, items, self._signers)
         await self._store.commit(commit)
-        self._state, first = after, state.head.size
-        for request, batch in zip(draft.requests, draft.admitted, strict=True):
-            open_[request.id].settle(Appended(first, request.count, after.head.note, batch.warnings))
-            first += request.count
-        self._pool.drained(self.log.id, first - state.head.size, monotonic() - began)
+        self._state = after
+        for batch in batches:
+            result = AppendResult(batch.first, batch.request.count, after.head.note, batch.warnings)
+            waiting[batch.request.id].settle(result)
 
-    async def _settle_known(self, tickets: Sequence[Ticket]) -> None:
-        """Answers the tickets whose requests are in the log already."""
-        known = await self._store.answered(self.log.id, [ticket.request.id for ticket in tickets])
-        for ticket in tickets:
-            if (row := known.get(ticket.request.id)) is not None:
-                self._settle(ticket, row)
-
-    def _settle(self, ticket: Ticket, row: AppendReceipt) -> None:
-        state = self._state
-        if state is None or row.first + row.count > state.head.size:
-            raise Conflict("another mint moved this log")  # it is in a head that we have not read
-        try:
-            check_same(row.digest, ticket.request.digest)
-        except MintmarkError as error:
-            ticket.refuse(error)
-        else:
-            ticket.settle(Appended(row.first, row.count, state.head.note))
+    async def _settle_known(self, state: MintState, appends: Sequence[PendingAppend]) -> None:
+        """Answers the appends whose requests are in the log already."""
+        known = await self._store.answered(self.log.id, [append.request.id for append in appends])
+        for append in appends:
+            if (receipt := known.get(append.request.id)) is not None:
+                _settle(state, append, receipt)
 
     async def _refuse(
-        self, state: MintState, refused: Sequence[tuple[Batch, Exception]], tickets: dict[bytes, Ticket]
+        self, state: MintState, refused: Sequence[Refusal], waiting: Mapping[bytes, PendingAppend]
     ) -> None:
-        """Refuses what was not admitted, once it is sure that the state it was refused by is the log's.
+        """Refuses requests, once it is sure that the state that they were refused by is the log's.
 
         A retry of what is in the log already may break the rules of today: it is answered, not refused.
         """
         if (await self._store.head(self.log.id)).size != state.head.size:
             raise Conflict("another mint moved this log")
-        await self._settle_known([tickets[request.id] for request, _ in refused])
+        await self._settle_known(state, [waiting[request.id] for request, _ in refused])
         for request, error in refused:
-            tickets[request.id].refuse(error)
+            waiting[request.id].refuse(error if isinstance(error, MintmarkError) else self._report(error))
 
 
-class _MemoryFault(Exception):  # of the machine; no error of this program
-    """What was to be signed is not what was to be written."""
+def _settle(state: MintState, append: PendingAppend, receipt: AppendReceipt) -> None:
+    if receipt.first + receipt.count > state.head.size:
+        raise Conflict("another mint moved this log")  # the receipt is in a head that was not read here
+    try:
+        check_same(receipt.digest, append.request.digest)
+    except MintmarkError as error:
+        append.refuse(error)
+    else:
+        append.settle(AppendResult(receipt.first, receipt.count, state.head.note))
 
 
-def _refuse(tickets: Sequence[Ticket], error: Exception) -> None:
-    for ticket in tickets:
-        ticket.refuse(error)
+def _refuse_all(appends: Sequence[PendingAppend], error: Exception) -> None:
+    for append in appends:
+        append.refuse(error)
 
 
-async def _compute(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs pure work: in a thread where it is long, so that the loop goes on receiving."""
-    if size <= INLINE:
+def _size(requests: Iterable[AppendRequest]) -> int:
+    return sum(request.size for request in requests)
+
+
+async def _run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs pure work on requests of `size` bytes: in a thread where it is long, so that the loop goes on receiving."""
+    if size <= MAX_INLINE_BYTES:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)
-
-
-async def _trusting_memory(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same for what can fail only where a byte changed in memory. Raises _MemoryFault then."""
-    try:
-        return await _compute(size, work, *args, **kwargs)
-    except (ProofError, ValueError, LookupError) as error:
-        raise _MemoryFault(str(error)) from error

@@ -1,14 +1,14 @@
 """The mint's shell: the services `Mint` and `Log` over gRPC, its logs and its database.
 
-Settings come in as values. To stop is orderly: no new call is taken, what is being committed is answered, the marks are
-written, and then the database is left.
+It stops in order: no new call is taken, what is being committed is answered, the high-water marks are written, and then
+the connections are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import structlog
@@ -19,13 +19,12 @@ from mintmark.auth.tokens import Tokens
 from mintmark.errors import Misconfigured
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
-from mintmark.mint.pool import AppendPool
+from mintmark.mint.pool import MAX_WAITING_ENTRIES, AppendPool
+from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS
 from mintmark.mint.service import MintService
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.server import MINT_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
-from mintmark.rpc.serving import add_standard_services, bind
-from mintmark.rpc.strict import strict_server
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-COMMITS, READS = 8, 8  # connections
-GRACE = 2.0  # seconds for the calls that are under way
-RELOAD = 2.0  # seconds between looks at the tokens
+COMMIT_CONNECTIONS, READ_CONNECTIONS = 8, 8
+GRACE_SECONDS = 2.0  # for the calls that are under way when it stops
+RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the tokens
 
 _log = structlog.get_logger("mintmark.mint")
 _on_event = event_sink("mint")
@@ -49,52 +48,76 @@ _on_event = event_sink("mint")
 async def serve_mint(database: str, listen: str, keys: Path, tokens: Path) -> None:
     """Serves until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are logged."""
     async with running_mint(database, listen, keys, tokens) as mint:
-        await mint.chores
+        await mint.background
 
 
-class Mint(NamedTuple):
-    """A mint that serves: the HOST:PORT that it listens on, and what it does beside, which ends only by a defect."""
+class RunningMint(NamedTuple):
+    """A mint that serves: its HOST:PORT, and its work beside the calls, which ends only by a defect."""
 
     address: str
-    chores: asyncio.Future[tuple[None, None, None, None]]
+    background: asyncio.Future[tuple[None, None, None, None]]
 
 
 @asynccontextmanager
-async def running_mint(database: str, listen: str, keys: Path, tokens: Path) -> AsyncIterator[Mint]:
+async def running_mint(
+    database: str,
+    listen: str,
+    keys: Path,
+    tokens: Path,
+    *,
+    max_waiting_entries: int = MAX_WAITING_ENTRIES,
+    database_timeout: float = DATABASE_TIMEOUT_SECONDS,
+) -> AsyncIterator[RunningMint]:
     """A mint that serves for the time of the block."""
-    directory, known = KeyDirectory(keys), Tokens(tokens)
+    directory, known_tokens = KeyDirectory(keys), Tokens(tokens)
     await migrate(database, "mint")
-    async with AsyncExitStack() as stack:
-        commits = await stack.enter_async_context(open_pool(database, COMMITS))
-        reads = await stack.enter_async_context(open_pool(database, READS))
+    async with open_pool(database, COMMIT_CONNECTIONS) as commits, open_pool(database, READ_CONNECTIONS) as reads:
         store = MintStore(commits)
         await store.check_durable()
-        logs, feed = Logs(store, AppendPool(), directory, on_event=_on_event), HeadListener(reads, database)
-        server = grpc.aio.server(options=limits.MINT_OPTIONS, interceptors=[AuthInterceptor(known)])
-        log_pb2_grpc.add_MintServicer_to_server(MintService(logs, known), strict_server(server))
-        log_pb2_grpc.add_LogServicer_to_server(
-            LogService(CachedLogReader(LogStore(reads)), feed), strict_server(server)
-        )
+        pool = AppendPool(max_waiting_entries)
+        logs = Logs(store, pool, directory, on_event=_on_event, database_timeout=database_timeout)
+        listener = HeadListener(reads, database)
+        reader = LogService(CachedLogReader(LogStore(reads)), listener)
+        server = _server(MintService(logs, known_tokens), reader, known_tokens)
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
+        background = asyncio.gather(listener.run(), logs.maintain(), logs.open_all(), _reload_tokens(known_tokens))
+        async with _serving(server, background, logs):
+            _log.info("serving", address=address)
+            yield RunningMint(address, background)
+
+
+@asynccontextmanager
+async def _serving(server: grpc.aio.Server, background: asyncio.Future[Any], logs: Logs) -> AsyncIterator[None]:
+    """Serves for the time of the block, and stops in order: each step is made even where the one before it fails."""
+    async with AsyncExitStack() as stack:
         stack.push_async_callback(logs.close)
-        chores = asyncio.gather(
-            feed.run(), logs.keep(), logs.check(), reload_on_change(known.stamp, lambda: _reload(known), RELOAD)
-        )
+        stack.push_async_callback(_cancel, background)
+        stack.push_async_callback(server.stop, GRACE_SECONDS)
         await server.start()
-        _log.info("serving", address=address)
+        yield
+
+
+async def _cancel(background: asyncio.Future[Any]) -> None:
+    background.cancel()
+    await asyncio.gather(background, return_exceptions=True)
+
+
+def _server(mint: MintService, log: LogService, tokens: Tokens) -> grpc.aio.Server:
+    server = grpc.aio.server(options=MINT_OPTIONS, interceptors=[AuthInterceptor(tokens)])
+    log_pb2_grpc.add_MintServicer_to_server(mint, strict_server(server))
+    log_pb2_grpc.add_LogServicer_to_server(log, strict_server(server))
+    return server
+
+
+async def _reload_tokens(tokens: Tokens) -> None:
+    """Reads the tokens again when they change. A file that cannot be read leaves the old ones in force."""
+
+    async def reload() -> None:
         try:
-            yield Mint(address, chores)
-        finally:
-            await server.stop(GRACE)
-            chores.cancel()
-            await asyncio.gather(chores, return_exceptions=True)
+            if tokens.reload():
+                _log.info("tokens reloaded")
+        except Misconfigured as error:
+            _log.error("tokens not reloaded", detail=str(error))
 
-
-async def _reload(tokens: Tokens) -> None:
-    """The tokens again; what cannot be read leaves the old ones in force."""
-    try:
-        if tokens.reload():
-            _log.info("tokens reloaded")
-    except Misconfigured as error:
-        _log.error("tokens not reloaded", detail=str(error))
+    await reload_on_change(tokens.stamp, reload, RELOAD_INTERVAL_SECONDS)

@@ -18,11 +18,9 @@ from mintmark.aio import reload_on_change
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.run_once import NOTHING, LogResult, once
 from mintmark.mirror.worker import Worker
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
+from mintmark.rpc.server import SERVER_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
-from mintmark.rpc.serving import add_standard_services, bind
-from mintmark.rpc.strict import strict_server
 from mintmark.sources.tiles import open_source
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
@@ -30,7 +28,7 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.telemetry import event_sink
-from mintmark.tlog.cosignature import KINDS as COSIGNERS
+from mintmark.tlog.cosignature import COSIGNATURE_KINDS
 from mintmark.tlog.keys import public_key
 
 if TYPE_CHECKING:
@@ -130,7 +128,7 @@ def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Ve
     """A mirror speaks for itself. Raises Misconfigured for a key that a log signs with, or that is not for
     cosignatures.
     """
-    if any(cosigner.kind not in COSIGNERS for cosigner in cosigners):
+    if any(cosigner.kind not in COSIGNATURE_KINDS for cosigner in cosigners):
         raise Misconfigured("[mirror] key is a log's; make a cosigner's with mintmark keygen --cosigner")
     ours = {public_key(cosigner.vkey) for cosigner in cosigners}
     if origin := next((o for o, keys in trust.items() for key in keys if public_key(key.vkey) in ours), None):
@@ -172,7 +170,7 @@ async def _serving(store: ReadStore, database: str, listen: str | None) -> Async
         yield None
         return
     feed = HeadListener(store.pool, database)
-    server = grpc.aio.server(options=limits.SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), feed), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")

@@ -31,7 +31,7 @@ def format(value: Value) -> bytes:
     """The canonical bytes of a string, a list or an object.
 
     Raises:
-        Malformed: a lone surrogate, which UTF-8 cannot say, or nesting beyond any item's.
+        Malformed: a lone surrogate, which UTF-8 does not have, or nesting that no item has.
     """
     try:
         printed = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -58,7 +58,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def normalise(data: bytes) -> bytes:
-    """The canonical form of a JSON object in any spelling; duplicate members are refused, as readers disagree on them.
+    """The canonical form of a JSON object in any spelling; duplicate members, on which readers disagree, are refused.
 
     Raises:
         Malformed: not UTF-8, not JSON, not an object, or a member given twice.

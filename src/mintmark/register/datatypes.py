@@ -1,12 +1,10 @@
-"""Field datatypes (openregister specification v1, "Datatypes"): which strings a field may hold.
+"""Field datatypes: the strings that a field may hold (openregister specification v1, "Datatypes").
 
 A datatype is one predicate over a string, a regular expression's `fullmatch` where that is enough, because a mint
-asks it for every value. Digits are ASCII, dates exist. A datatype that is not known here takes any string, as it
-always did.
+calls it for every value. Digits are ASCII, dates exist. An unknown datatype takes any string but the empty one.
 
-Two things that the specification forbids stand in registers published before it was checked: a datetime without its
-`Z` and a CURIE with blanks around it. `legacy_fault` names them, for imports of old data that ask for it; nothing
-else is let through.
+Registers that were published before this was checked hold two faults: a datetime without its `Z`, and a CURIE with
+blanks in it. `legacy_fault` names them, for imports of old data that ask for it; nothing else is let through.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
 
     Predicate = Callable[[str], object]
 
-NAME = r"[a-z][a-z0-9-]*"  # of a field, a register or a datatype
-KEY = r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*"  # of a record
+NAME_PATTERN = r"[a-z][a-z0-9-]*"  # of a field, a register or a datatype
+KEY_PATTERN = r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*"  # of a record
 
 # A day that exists, by the length of its month; 29 February in years divisible by 4, but for centuries not by 400.
 _YEAR = r"(?!0000)[0-9]{4}"
@@ -34,7 +32,7 @@ _DAY = (
 )
 _HOUR = r"(?:[01][0-9]|2[0-3])"
 _SIXTY = r"[0-5][0-9]"
-TIMESTAMP = rf"{_DAY}T{_HOUR}:{_SIXTY}:{_SIXTY}Z"
+TIMESTAMP_PATTERN = rf"{_DAY}T{_HOUR}:{_SIXTY}:{_SIXTY}Z"
 _DATETIME = rf"(?:{_YEAR}(?:-(?:0[1-9]|1[0-2]))?|{_DAY}(?:T{_HOUR}(?::{_SIXTY}(?::{_SIXTY})?)?Z)?)"
 _DURATION = (
     r"P(?=[0-9T])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?"
@@ -44,12 +42,12 @@ _CURIE = r"[a-z][a-z0-9_-]*:[^:\s]*"
 # RFC 3986 with raw non-ASCII; the characters left out would break a link in some format that carries it.
 _URL = r"(?!(?i:https?):(?!//[^/?#]))[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f<>\"{}|\\^`]+"
 
-is_timestamp: Predicate = re.compile(TIMESTAMP).fullmatch
+is_timestamp: Predicate = re.compile(TIMESTAMP_PATTERN).fullmatch
 
 _PERIOD = re.compile(
     rf"(?P<start>{_DATETIME})/(?P<end>{_DATETIME})|(?:{_DATETIME}/)?{_DURATION}|{_DURATION}/{_DATETIME}"
 )
-_linked_curie: Predicate = re.compile(rf"{_CURIE}|{KEY}").fullmatch
+_linked_curie: Predicate = re.compile(rf"{_CURIE}|{KEY_PATTERN}").fullmatch
 _not_blank: Predicate = re.compile(r"(?!\ufeff)\s*\S").match
 _not_empty: Predicate = bool
 
@@ -70,7 +68,7 @@ DATATYPES: Mapping[str, Predicate] = {
     "string": _not_blank,
     "text": _not_blank,
     "integer": re.compile(r"0|-?[1-9][0-9]*").fullmatch,
-    "name": re.compile(NAME).fullmatch,
+    "name": re.compile(NAME_PATTERN).fullmatch,
     "hash": re.compile(r"(?:[0-9a-f]{2})+").fullmatch,
     "timestamp": is_timestamp,
     "datetime": re.compile(_DATETIME).fullmatch,
@@ -96,7 +94,7 @@ def predicate(datatype: str, *, linked: bool = False) -> Predicate:
 
 
 def check_value(datatype: str, value: str, *, linked: bool = False) -> None:
-    """Refuse a string that is not of the datatype.
+    """Refuses a string that is not of the datatype.
 
     Raises:
         Rejected: rule "datatype".
@@ -106,11 +104,11 @@ def check_value(datatype: str, value: str, *, linked: bool = False) -> None:
 
 
 def legacy_fault(datatype: str, value: str) -> str | None:
-    """What old data may get wrong about an invalid value, in words; None if it is not one of the known faults."""
+    """The fault of an invalid value in words, if it is one of the known faults of old data; else None."""
     matches, fault = _LEGACY.get(datatype, (None, ""))
     return f"{fault}: {shorten(value)}" if matches and matches(value) else None
 
 
 def shorten(value: str) -> str:
-    """A value as it is quoted in a message."""
+    """A value as it is quoted in a message: at most 60 characters of it."""
     return repr(value if len(value) <= 60 else value[:59] + "…")

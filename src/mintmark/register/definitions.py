@@ -1,22 +1,36 @@
-"""What a system entry can define: a field, or the register itself (openregister specification v1, "Field", "Register").
+"""Definitions of a register and its fields, and the links that a field's values make.
+
+openregister specification v1, "Field", "Register" and "Linking". A definition is the item of a system entry:
 
 field:region      {"cardinality":"1","datatype":"string","field":"region","phase":"beta","register":"region","text":"…"}
 register:country  {"fields":["country","name"],"phase":"beta","register":"country","registry":"…","text":"…"}
+
+A field with `register` holds keys of that register; a CURIE `prefix:key` names a record of the register `prefix`, and
+`prefix:` the register itself; a url is its own target. A link may lead nowhere: to find a register's base URL is the
+caller's task.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Rejected
-from mintmark.register.datatypes import NAME, check_value, shorten
+from mintmark.register.datatypes import NAME_PATTERN, check_value, shorten
 
 if TYPE_CHECKING:
     from mintmark.register.item import Item
 
-_NAME = re.compile(NAME)
+_NAME = re.compile(NAME_PATTERN)
+_SCHEMES = ("http://", "https://", "ftp://", "mailto:")  # others can run in a reader's page, or mean nothing there
+
+
+class Definition(NamedTuple):
+    """The latest system entry of a key: its index in the log, and its item."""
+
+    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a definition
+    item: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class RegisterDefinition:
-    """A register: which fields its items have, in the order to show them. An empty text was left out."""
+    """A register, and the fields of its items in the order to show them. An empty text was left out."""
 
     name: str
     fields: tuple[str, ...]
@@ -83,6 +97,31 @@ class RegisterDefinition:
         return cls(name, tuple(fields), *optional)
 
 
+class RecordLink(NamedTuple):
+    """A record of a register, or the register itself where `key` is empty."""
+
+    register: str
+    key: str
+
+
+class UrlLink(NamedTuple):
+    """An address outside."""
+
+    url: str
+
+
+def link(field: Field, value: str) -> RecordLink | UrlLink | None:
+    """The target of one value of a field; None for plain text."""
+    if field.datatype == "curie" and ":" in value:
+        prefix, _, reference = value.partition(":")
+        return RecordLink(prefix.strip(), reference.strip())  # old data has blanks here
+    if field.register is not None:
+        return RecordLink(field.register, value)
+    if field.datatype == "url" and value.lower().startswith(_SCHEMES):
+        return UrlLink(value)
+    return None
+
+
 def sole_text(key: str, item: Item) -> str:
     """The text of a `name`, `register-name` or `custodian` entry's item, whose one member is called like the key.
 
@@ -93,7 +132,7 @@ def sole_text(key: str, item: Item) -> str:
 
 
 def check_name(name: str, member: str) -> None:
-    """Refuse what cannot name a field, a register or a datatype.
+    """Refuses a text that cannot name a field, a register or a datatype.
 
     Raises:
         Rejected: rule "definition".

@@ -3,10 +3,15 @@
     {"item-hash":"sha-256:<hex>","key":"GB","timestamp":"2016-04-05T13:23:05Z","type":"user"}
 
 Canonical JSON with these members only. Without `item-hash` it is a tombstone: the record ends. The position is not in
-the leaf (the tree binds it), so a client can compute its leaf before sending it.
+the leaf (the tree binds it), so a client can compute its leaf before sending it. One regular expression is the whole
+grammar: no key holds a character that JSON escapes, so every match is canonical.
 
-One regular expression is the whole grammar: no key holds a character that JSON escapes, so whatever matches is
-canonical.
+The published v1 root hash is that of a second tree, over the user entries only, in the JSON of the v1 API:
+
+    {"index-entry-number":"1","entry-number":"1","entry-timestamp":"…","key":"GB","item-hash":["sha-256:…"]}
+
+RSF files assert it, and v1 clients compare it. Nothing of ours rests on it: it does not cover the system entries. Entry
+numbers count user entries from 1; a tombstone, which v1 does not know, has an empty list of hashes.
 """
 
 from __future__ import annotations
@@ -16,23 +21,29 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mintmark.errors import Malformed
 from mintmark.register import canonical
-from mintmark.register.datatypes import KEY, NAME, TIMESTAMP
+from mintmark.register.datatypes import KEY_PATTERN, NAME_PATTERN, TIMESTAMP_PATTERN
 from mintmark.register.item import format_hash
+from mintmark.tlog.kernel import leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from mintmark.tlog.edge import Edge
 
 EntryType = Literal["user", "system"]
 TYPES: Mapping[str, EntryType] = {"user": "user", "system": "system"}
 
-MAX_KEY = 255  # bytes: a key is an index column and one segment of a URL
+MAX_KEY_BYTES = 255  # a key is an index column and one segment of a URL
 
 _LEAF = re.compile(
-    rf"""\{{(?:"item-hash":"sha-256:([0-9a-f]{{64}})",)?"key":"([^"\\\x00-\x1f]{{1,{MAX_KEY}}})","""
-    rf""""timestamp":"({TIMESTAMP})","type":"(user|system)"\}}""".encode()
+    rf"""\{{(?:"item-hash":"sha-256:([0-9a-f]{{64}})",)?"key":"([^"\\\x00-\x1f]{{1,{MAX_KEY_BYTES}}})","""
+    rf""""timestamp":"({TIMESTAMP_PATTERN})","type":"(user|system)"\}}""".encode()
 )
-_USER_KEY = re.compile(KEY)
-_SYSTEM_KEY = re.compile(rf"name|register-name|custodian|(?:field|register):{NAME}|erase:(0|[1-9][0-9]{{0,18}})")
+_V1_LEAF = '{"index-entry-number":"%d","entry-number":"%d","entry-timestamp":"%s","key":%s,"item-hash":[%s]}'
+_USER_KEY = re.compile(KEY_PATTERN)
+_SYSTEM_KEY = re.compile(
+    rf"name|register-name|custodian|(?:field|register):{NAME_PATTERN}|erase:(0|[1-9][0-9]{{0,18}})"
+)
 
 
 class Entry(NamedTuple):
@@ -47,9 +58,9 @@ class Entry(NamedTuple):
 class Row(NamedTuple):
     """An entry at its place in a log, with its item.
 
-    `entry` is None for a leaf that is no register entry. It does not depend on the item, which may be erased one day.
-    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: named by the leaf, and not
-    sent.
+    `entry` is None for a leaf that is no register entry; the item, which may be erased one day, does not change that.
+    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: the leaf names it, and it
+    was not sent.
     """
 
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a row
@@ -68,7 +79,7 @@ def format_entry(entry: Entry) -> bytes:
 
 
 def parse_entry(leaf: bytes) -> Entry:
-    """The entry that a leaf says. The key need not be one that may be written: `valid_key` tells.
+    """The entry of a leaf. Its key may be one that is refused in new entries: `valid_key` tells.
 
     Raises:
         Malformed: any other bytes than `format_entry` makes, or a timestamp that is no real date.
@@ -87,8 +98,9 @@ def parse_entry(leaf: bytes) -> Entry:
 
 
 def begins_register(leaf: bytes) -> bool:
-    """Whether a log that begins with this leaf is a register. No signature says which kind a log is: its first entry
-    does, and no log of the other kind is let begin so.
+    """True if this is the first leaf of a register.
+
+    No signature says of which kind a log is: its first entry does, and a mint lets no opaque log begin with one.
     """
     try:
         parse_entry(leaf)
@@ -98,11 +110,29 @@ def begins_register(leaf: bytes) -> bool:
 
 
 def valid_key(type: EntryType, key: str) -> bool:
-    """Whether `key` may be written: the specification's strict rule for records, a known name for system entries."""
-    return len(key) <= MAX_KEY and bool((_USER_KEY if type == "user" else _SYSTEM_KEY).fullmatch(key))
+    """True if `key` may be written: the specification's strict rule for records, a known name for system entries."""
+    return len(key) <= MAX_KEY_BYTES and bool((_USER_KEY if type == "user" else _SYSTEM_KEY).fullmatch(key))
 
 
 def erased_index(key: str) -> int | None:
-    """The index that a system entry's key erases (`erase:<index>`), or None if it is about something else."""
+    """The index in a system entry's key `erase:<index>`; None for any other key."""
     match = _SYSTEM_KEY.fullmatch(key)
     return int(match[1]) if match and match[1] else None
+
+
+def v1_leaf(number: int, entry: Entry) -> bytes:
+    """The v1 leaf bytes of a user entry; `number` counts user entries from 1."""
+    key = canonical.format(entry.key).decode()
+    digest = f'"{format_hash(entry.item_hash)}"' if entry.item_hash is not None else ""
+    return (_V1_LEAF % (number, number, entry.timestamp, key, digest)).encode()
+
+
+def v1_hashes(size: int, entries: Iterable[Entry]) -> bytes:
+    """The joined leaf hashes of the user entries among `entries`, which follow `size` earlier user entries."""
+    users = (entry for entry in entries if entry.type == "user")
+    return b"".join([leaf_hash(v1_leaf(number, entry)) for number, entry in enumerate(users, size + 1)])
+
+
+def v1_extend(edge: Edge, entries: Iterable[Entry]) -> Edge:
+    """The v1 tree's edge after the user entries among `entries`; its size is the number of user entries."""
+    return edge.extend(v1_hashes(edge.size, entries))[0]

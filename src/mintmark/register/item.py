@@ -1,6 +1,6 @@
-"""Items: what an entry says. Canonical JSON of strings and lists of strings, identified by its SHA-256.
+"""Items, the content of entries: canonical JSON of strings and lists of strings, identified by its SHA-256.
 
-The bytes are what is hashed, so they are kept and carried as they are; a parsed item is only a view of them.
+The hash is of the bytes, so they are kept and carried as they are; a parsed item is only a view of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from mintmark.errors import Malformed
 from mintmark.register import canonical
-from mintmark.tlog.bundle import MAX_ENTRY
+from mintmark.tlog.bundle import MAX_ENTRY_BYTES
 
 Item = dict[str, str | list[str]]
 
@@ -49,8 +49,8 @@ def parse_item(data: bytes) -> Item:
         Malformed: over 65,535 bytes, not canonical, a value that is no string or list of strings, or U+0000 (which
             no Postgres text holds).
     """
-    if len(data) > MAX_ENTRY:
-        raise Malformed(f"an item of {len(data)} bytes; the most is {MAX_ENTRY}")
+    if len(data) > MAX_ENTRY_BYTES:
+        raise Malformed(f"an item of {len(data)} bytes; the most is {MAX_ENTRY_BYTES}")
     item = canonical.parse(data)
     for name, value in item.items():
         if type(value) is not str and not (type(value) is list and all(type(element) is str for element in value)):

@@ -9,9 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 from mintmark.errors import Malformed, ProofError
-from mintmark.register.entry import Row, parse_entry
+from mintmark.register.entry import Row, parse_entry, v1_leaf
 from mintmark.register.item import parse_item
-from mintmark.register.v1 import v1_leaf
 from mintmark.tlog import kernel
 from mintmark.tlog.kernel import HASH
 

@@ -1,12 +1,11 @@
-"""Register Serialisation Format (openregister specification v1, "RSF"): one command a line, its fields separated by a
-TAB.
+"""Register Serialisation Format (openregister specification v1, "RSF"): a command a line, fields separated by TABs.
 
     assert-root-hash  sha-256:…
     add-item          {canonical JSON}
     append-entry      user|system  key  timestamp  sha-256:…
 
-Reading is strict and all or nothing: `Rejected` gives the line and the reason. Whether the entries fit a schema is
-not the file's business but that of `Rules`, which meets them in the same order. LF and CRLF are read, LF is written.
+Reading is strict and all or nothing: `Rejected` gives the line and the reason. Entries are not checked against a schema
+here: `Rules` does that, in the same order. LF and CRLF are read, LF is written.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import is_timestamp, shorten
-from mintmark.register.entry import TYPES, Entry, erased_index, valid_key
+from mintmark.register.entry import TYPES, Entry, erased_index, v1_extend, valid_key
 from mintmark.register.item import format_hash, item_hash, parse_hash, parse_item
-from mintmark.register.v1 import v1_extend
 from mintmark.tlog.edge import Edge
 
 if TYPE_CHECKING:
@@ -110,16 +108,16 @@ def read_rsf(
 
 
 def write_rsf(rows: Sequence[tuple[Entry, bytes | None]], before: Edge = _EMPTY) -> Iterator[bytes]:
-    """The lines of a file that says `rows`: entries in the log's order, each with its item.
+    """The lines of a file of `rows`: entries in the log's order, each with its item.
 
     With `before`, the v1 edge that the reader has already, it is the file of a range: `rows` follow that edge, and
     system entries are left out. Everything is checked before the first line.
 
     Raises:
-        Rejected: rule "rsf": a tombstone, an erasure or an erased item, none of which the format can say.
+        Rejected: rule "rsf": a tombstone, an erasure or an erased item; the format has none of them.
     """
-    system = [_sayable(*row) for row in rows if row[0].type == "system" and not before.size]
-    user = [_sayable(*row) for row in rows if row[0].type == "user"]
+    system = [_writable(*row) for row in rows if row[0].type == "system" and not before.size]
+    user = [_writable(*row) for row in rows if row[0].type == "user"]
     yield _line("assert-root-hash", format_hash(before.root()))
     if before.size and not user:
         return
@@ -189,7 +187,7 @@ def _check_root(command: AssertRoot, edge: Edge) -> None:
         )
 
 
-def _sayable(entry: Entry, item: bytes | None) -> tuple[Entry, bytes]:
+def _writable(entry: Entry, item: bytes | None) -> tuple[Entry, bytes]:
     if item is None or erased_index(entry.key) is not None:
         what = "a tombstone" if entry.item_hash is None else "an erasure"
         raise Rejected(f"RSF cannot say {what} (key {shorten(entry.key)}): export JSON Lines instead", rule="rsf")

@@ -1,23 +1,24 @@
 """The rules that admit an entry to a register log, in order, each against the schema in force at its own position.
 
 `Rules` is a frozen value, cheap to make and to throw away: a batch is admitted entry by entry, and a refusal leaves
-the value that the batch started from. It is loaded from the latest item of each system key and the latest timestamp
-of each type.
+the value that the batch started from. It is loaded from the latest definition of each system key and the latest
+timestamp of each type.
 
-Timestamps. A user entry is not older than the user entry before it. A definition says when it was made, which may be
+Timestamps. A user entry is not older than the user entry before it. A definition says when it was made, and that may be
 long before the register took it over (registers begin with fields that others defined), so system entries are not
-ordered among themselves; for both, nothing is more than a minute in the future.
+ordered among themselves. No entry of either type is more than a minute in the future.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import check_value, is_timestamp, shorten
+from mintmark.register.definitions import Definition
 from mintmark.register.entry import erased_index, valid_key
 from mintmark.register.item import SALT, item_hash, parse_item
 from mintmark.register.schema import Schema
@@ -28,45 +29,59 @@ if TYPE_CHECKING:
     from mintmark.register.entry import Entry
     from mintmark.register.item import Item
 
-SLACK = timedelta(seconds=60)  # how far a client's clock may be ahead
+MAX_CLOCK_AHEAD = timedelta(seconds=60)  # of a client's clock before the mint's
 
 _SALT = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the entries so far mean for the next one.
+    """The rules for the next entry, made of the entries so far.
 
-    `definitions` holds the latest item of each system key but erasures, `clocks` the latest timestamp of each type
-    ("user", "system"), where there is one.
+    `definitions` holds the latest item of each system key but erasures, `positions` the index of the entry that it came
+    with, where that is known. `clocks` holds the latest timestamp of each type ("user", "system"), where there is one.
     """
 
     schema: Schema
     definitions: Mapping[str, bytes]
     clocks: Mapping[str, str]
     salted: bool = False
+    positions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, definitions: Mapping[str, bytes], clocks: Mapping[str, str | None], salted: bool = False) -> Rules:
+    def load(
+        cls,
+        definitions: Mapping[str, bytes],
+        clocks: Mapping[str, str | None],
+        salted: bool = False,
+        positions: Mapping[str, int] | None = None,
+    ) -> Rules:
         """The rules as stored. An empty log has no definitions and no clocks."""
         known = {kind: clock for kind, clock in clocks.items() if clock is not None}
-        return cls(Schema.load(definitions), dict(definitions), known, salted)
+        return cls(Schema.load(definitions), dict(definitions), known, salted, dict(positions or {}))
 
-    def changed(self, since: Rules) -> dict[str, bytes]:
-        """The definitions that are not what they were: what a batch has to store."""
-        return {key: item for key, item in self.definitions.items() if since.definitions.get(key) != item}
+    def definitions_since(self, before: Rules) -> dict[str, Definition]:
+        """The definitions that were appended after `before`, by key."""
+        return {
+            key: Definition(index, self.definitions[key])
+            for key, index in self.positions.items()
+            if before.positions.get(key) != index
+        }
+
+    def clocks_since(self, before: Rules) -> dict[str, str]:
+        """The clocks that have moved after `before`, by type."""
+        return {kind: time for kind, time in self.clocks.items() if before.clocks.get(kind) != time}
 
     def admit(
         self, entry: Entry, item: bytes | None, *, now: str, size: int, legacy: bool = False
     ) -> tuple[Rules, list[str]]:
-        """Admit the entry at index `size`; return the rules for the next one, and warnings, in words.
+        """Admits the entry at index `size`; the rules for the next one, and warnings, in words.
 
-        `legacy` turns the known faults of old data into warnings.
-
-        `now` is a timestamp like the entry's own. `item` is None for a tombstone.
+        `legacy` turns the known faults of old data into warnings. `now` is a timestamp like the entry's own. `item` is
+        None for a tombstone.
 
         Raises:
-            Rejected: with the rule, and the field where it is one's fault.
+            Rejected: names the rule, and the field where one is at fault.
         """
         clocks = self._advance(entry, now)
         if not valid_key(entry.type, entry.key):
@@ -86,11 +101,18 @@ class Rules:
         if erased is not None:
             _check_erasure(erased, members, size)
             return self, []
-        schema = self.schema.define(key, members)
-        return Rules(schema, {**self.definitions, key: item}, self.clocks, self.salted), _misnamed(key, members)
+        after = replace(
+            self,
+            schema=self.schema.define(key, members),
+            definitions={**self.definitions, key: item},
+            positions={**self.positions, key: size},
+        )
+        return after, _misnamed(key, members)
 
     def _at(self, clocks: Mapping[str, str]) -> Rules:
-        return self if clocks is self.clocks else Rules(self.schema, self.definitions, clocks, self.salted)
+        if clocks is self.clocks:
+            return self
+        return Rules(self.schema, self.definitions, clocks, self.salted, self.positions)
 
     def _advance(self, entry: Entry, now: str) -> Mapping[str, str]:
         """The clocks after the entry; the very same mapping where it does not move them."""
@@ -99,7 +121,7 @@ class Rules:
             return self.clocks
         if not is_timestamp(time):
             raise Rejected(f"not a timestamp: {shorten(time)}", rule="timestamp", field="timestamp")
-        if time > now and time > _format_time(datetime.fromisoformat(now) + SLACK):
+        if time > now and time > _format_time(datetime.fromisoformat(now) + MAX_CLOCK_AHEAD):
             raise Rejected(f"{time} is in the future: it is {now}", rule="timestamp", field="timestamp")
         if last is None or time > last:
             return {**self.clocks, entry.type: time}
@@ -130,7 +152,7 @@ def _open(entry: Entry, item: bytes) -> Item:
 
 
 def _take_salt(members: Item) -> None:
-    """Take the salt out of a record's members: it is in no schema."""
+    """Takes the salt out of a record's members: it is in no schema."""
     value = members.pop(SALT, None)
     if not (isinstance(value, str) and _SALT.fullmatch(value)):
         raise Rejected(f"the register is salted: {SALT} is 32 lower-case hex digits", rule="salt", field=SALT)
@@ -148,6 +170,6 @@ def _check_erasure(index: int, members: Item, size: int) -> None:
 
 
 def _misnamed(key: str, members: Item) -> list[str]:
-    """A warning where a field's definition calls itself something else than its key does."""
+    """A warning for a field whose definition and key have different names."""
     kind, _, name = key.partition(":")
     return [f"the item of {key} calls it {members['field']}"] if kind == "field" and members["field"] != name else []

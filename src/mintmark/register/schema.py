@@ -1,7 +1,7 @@
-"""The schema in force: what a register's system entries up to some size say, and which items fit it.
+"""The schema in force: the definitions of a register up to some size, and the check of items against them.
 
 The latest definition of a key wins. Fields are only ever added to a register, and a field in use keeps its datatype
-and its cardinality, so that whoever could read yesterday's items can read today's.
+and its cardinality, so that a program for yesterday's items can read today's.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Schema:
     """A frozen value; `define` makes the next one.
 
-    `name`, `title` and `custodian` are what the `name`, `register-name` and `custodian` entries say; `fields` are all
-    fields that are defined, `columns` those of the register, in its order.
+    `name`, `title` and `custodian` are the texts of the entries `name`, `register-name` and `custodian`; `fields` are
+    all fields that are defined, `columns` those of the register, in its order.
     """
 
     name: str | None = None
@@ -39,10 +39,10 @@ class Schema:
 
     @classmethod
     def load(cls, definitions: Mapping[str, bytes]) -> Schema:
-        """The schema that the latest item of each system key makes, in whatever order they are.
+        """The schema of the latest item of each system key, in any order.
 
         Raises:
-            Malformed, Rejected: an item that defines nothing. None that was admitted does.
+            Malformed, Rejected: an item that is no definition, and was not admitted by these rules.
         """
         schema = cls()
         for key in sorted(definitions, key=lambda key: key.startswith("register:")):
@@ -75,7 +75,7 @@ class Schema:
         raise Rejected(f"nothing is defined by {shorten(key)}", rule="definition")
 
     def check(self, key: str, item: Item, legacy: bool = False) -> list[str]:
-        """Refuse an item that is not a record `key` of this register; return what `legacy` let pass.
+        """Refuses an item that is not a record `key` of this register; the faults that `legacy` let pass, in words.
 
         Raises:
             Rejected: rule "schema", "key", "field", "cardinality" or "datatype", naming the field.

@@ -37,7 +37,7 @@ _ENTRY_LINE = _ENTRY | {"item", "item-hash"}
 
 
 class TableRow(NamedTuple):
-    """A record or an entry that a table asks to append; `line` is where its row starts.
+    """A record or an entry of a table, to be appended; its row starts at `line`.
 
     A table of records has no timestamps: None. `item` is None for a tombstone and, with an `item_hash`, for an erased
     item.
@@ -112,9 +112,9 @@ def _cells(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether a TSV file reads as quoted: strictly, and no row wider than the header.
+    """True if a TSV file reads as quoted: strictly, and no row wider than the header.
 
-    Quotes that would swallow rows of a table which is whole without them are data.
+    If the table is whole without quoting, and quotes would swallow rows of it, the quotes are data.
     """
     try:
         quoted = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_MINIMAL)]

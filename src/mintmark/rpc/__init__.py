@@ -1,1 +1,1 @@
-"""The wire: generated stubs, the `Log` service over any reader, the client, and the table of status codes."""
+"""The wire: generated stubs, transport, the `Log` service over any reader, the client, the table of status codes."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from mintmark.errors import Malformed
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
-from mintmark.rpc.status import message, raised
-from mintmark.rpc.strict import strict_channel
+from mintmark.rpc.status import from_rpc_error, message
+from mintmark.rpc.transport import CLIENT_OPTIONS, MAX_APPEND_BYTES, strict_channel
 from mintmark.tlog import bundle
 from mintmark.tlog.trust import Chunk
 
@@ -58,7 +57,7 @@ class RpcClient:
 
     def __init__(self, address: str, *, token: str = "") -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=limits.CLIENT_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
         strict = strict_channel(self._channel)
         self._log = log_pb2_grpc.LogStub(strict)
         self._mint = log_pb2_grpc.MintStub(strict)
@@ -154,8 +153,8 @@ class RpcClient:
         return await self._append(self._mint.AppendItems, request)
 
     async def _append(self, method: Any, request: Any) -> AppendAnswer:
-        if (size := request.ByteSize()) > limits.BATCH:
-            raise Malformed(f"a batch of {size:,} bytes; send at most {limits.BATCH:,} at once")
+        if (size := request.ByteSize()) > MAX_APPEND_BYTES:
+            raise Malformed(f"a batch of {size:,} bytes; send at most {MAX_APPEND_BYTES:,} at once")
         answer = await self._unary(method, request)
         return AppendAnswer(answer.first, answer.count, answer.note, list(answer.warnings))
 
@@ -168,7 +167,7 @@ class RpcClient:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            mapped = raised(error)
+            mapped = from_rpc_error(error)
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 mapped.args = (f"{self.address} cannot be reached: {mapped}",)
             raise mapped from error

@@ -1,4 +1,4 @@
-"""The gRPC service `Log`, over anything that reads a log: the mint's store or a mirror's.
+"""The gRPC service `Log`, over any reader of logs: the mint's store or a mirror's.
 
 Bytes go from the database to the wire as they are (`chunks`).
 """
@@ -13,6 +13,7 @@ from mintmark.rpc import chunks, limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
+from mintmark.rpc.transport import MAX_TILES_PER_REQUEST
 from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
+WIRE_KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
 
 
-class LogInfo(Protocol):
-    """What is known of a log."""
+class ServedLog(Protocol):
+    """A log that is served."""
 
     @property
     def id(self) -> int: ...
@@ -53,10 +54,10 @@ class SignedHead(Protocol):
 
 
 class LogReader(Protocol):
-    """Where a log is read: batches, each in one query. NotAvailableYet for what is not there."""
+    """Reads logs in batches, each in one query. Raises NotFound, NotAvailableYet for what is not there."""
 
-    async def logs(self) -> Sequence[LogInfo]: ...
-    async def log(self, origin: str) -> LogInfo: ...
+    async def logs(self) -> Sequence[ServedLog]: ...
+    async def log(self, origin: str) -> ServedLog: ...
     async def head(self, log: int, size: int = 0) -> SignedHead: ...
     async def heads(self, logs: Collection[int]) -> Mapping[int, SignedHead]: ...
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
@@ -71,7 +72,7 @@ class HeadSubscription(Protocol):
 
 
 class HeadFeed(Protocol):
-    """Where heads are announced."""
+    """Announces heads that move."""
 
     def subscribe(self) -> AbstractAsyncContextManager[HeadSubscription]: ...
 
@@ -89,7 +90,7 @@ class LogService(log_pb2_grpc.LogServicer):
         logs = await self._reader.logs()
         heads = await self._reader.heads([log.id for log in logs])
         infos = [
-            pb.LogInfo(origin=log.origin, name=log.name, kind=KINDS[log.kind], size=heads[log.id].size)
+            pb.LogInfo(origin=log.origin, name=log.name, kind=WIRE_KINDS[log.kind], size=heads[log.id].size)
             for log in logs
             if log.id in heads
         ]
@@ -105,7 +106,7 @@ class LogService(log_pb2_grpc.LogServicer):
     async def WatchCheckpoints(  # noqa: N802
         self, request: pb.WatchCheckpointsRequest, context: Context
     ) -> AsyncIterator[pb.WatchCheckpointsResponse]:
-        """The present heads, then each that moves; a log not here yet is watched from when it comes.
+        """The present heads, then each that moves. A log that is not here yet is watched as soon as it comes.
 
         Subscribed before the first read, so that no move falls between. In a mirror the kind of a log is settled by its
         first entries.
@@ -115,9 +116,9 @@ class LogService(log_pb2_grpc.LogServicer):
             logs = {log.id: log for log in await self._reader.logs()}
             moved, empty = set(logs), set[int]()
             while True:
-                asked = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
-                heads = await self._reader.heads(asked)
-                empty = (empty | asked) - {log for log, head in heads.items() if head.size}
+                watched = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
+                heads = await self._reader.heads(watched)
+                empty = (empty | watched) - {log for log, head in heads.items() if head.size}
                 for log, head in heads.items():
                     yield _watched(logs[log], head)
                 moved = await subscription.moved()
@@ -147,10 +148,10 @@ class LogService(log_pb2_grpc.LogServicer):
 
     @unary
     async def GetTiles(self, request: pb.GetTilesRequest, context: Context) -> pb.GetTilesResponse:  # noqa: N802
-        """Tiles, each cut to the width asked. A tile that the present head does not imply is not served."""
+        """Tiles, each cut to the width asked for. A tile beyond the present head is not served."""
         log, head = await self._open(request.origin)
-        if len(request.tiles) > limits.TILES:
-            raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {limits.TILES}")
+        if len(request.tiles) > MAX_TILES_PER_REQUEST:
+            raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {MAX_TILES_PER_REQUEST}")
         for ref in request.tiles:
             if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= WIDTH):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
@@ -192,11 +193,11 @@ class LogService(log_pb2_grpc.LogServicer):
         return pb.GetConsistencyProofResponse(proof=proof)
 
     def _read_ahead(self) -> int:
-        """Bytes of one read: what is read ahead is held for as long as the client takes to read it."""
+        """Bytes of one read: they are held for as long as the client takes to receive them."""
         return min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
 
-    async def _open(self, origin: str, size: int = 0) -> tuple[LogInfo, SignedHead]:
-        """A log, and its head; one that covers `size` entries will do, where that is given."""
+    async def _open(self, origin: str, size: int = 0) -> tuple[ServedLog, SignedHead]:
+        """A log, and its head: the newest, or where `size` is given, one that covers so many entries."""
         log = await self._reader.log(origin)
         return log, await self._reader.head(log.id, size)
 
@@ -209,5 +210,5 @@ def _within(size: int, head: SignedHead) -> None:
         raise NotAvailableYet(f"size {size} is beyond the head at {head.size}")
 
 
-def _watched(log: LogInfo, head: SignedHead) -> pb.WatchCheckpointsResponse:
-    return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=KINDS[log.kind])
+def _watched(log: ServedLog, head: SignedHead) -> pb.WatchCheckpointsResponse:
+    return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=WIRE_KINDS[log.kind])

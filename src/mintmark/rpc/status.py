@@ -1,7 +1,7 @@
 """One table between our errors and gRPC's status codes, used in both directions.
 
-What a status code cannot carry (the rule and field that refused an entry, when to try again) travels as trailing
-metadata, so that a client raises the same error that the server did.
+A status code cannot carry the rule and field that refused an entry, or when to try again: they travel as trailing
+metadata, so that a client raises the same error as the server did.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 _Code = grpc.StatusCode
 
-# The most derived class of an error that stands here decides. Left to right on the server, right to left in a client,
-# where the first of several classes with one code is taken.
+# A server takes the code of the most derived class that stands here; a client takes the first class of a code.
 STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
     errors.Malformed: _Code.INVALID_ARGUMENT,
     errors.Untrusted: _Code.DATA_LOSS,
@@ -45,14 +44,15 @@ STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
 _ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
     _Code.DEADLINE_EXCEEDED: errors.Unavailable,
     _Code.CANCELLED: errors.Unavailable,
-    _Code.UNAUTHENTICATED: errors.Forbidden,
+    _Code.UNAUTHENTICATED: errors.Unauthenticated,
     _Code.OUT_OF_RANGE: errors.NotAvailableYet,
     _Code.UNKNOWN: errors.Unavailable,
 }
-MOST_RETRY_AFTER = 60.0  # seconds
-MOST_SAID, MOST_FIELD = 1000, 200  # characters; what is longer than a header may be reaches no client at all
-RETRY_AFTER, RULE, FIELD, INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
-ABSENCE = "mintmark-absence"  # which error NOT_FOUND stands for
+MAX_RETRY_AFTER_SECONDS = 60.0
+MAX_DETAILS_CHARACTERS, MAX_FIELD_CHARACTERS = 1000, 200  # a status longer than a header may be reaches no client
+# Keys of trailing metadata.
+_RETRY_AFTER, _RULE, _FIELD, _INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
+_ABSENCE = "mintmark-absence"  # the error that NOT_FOUND stands for
 _ABSENCES: dict[str, type[errors.MintmarkError]] = {"gone": errors.Gone, "not-available-yet": errors.NotAvailableYet}
 
 
@@ -62,57 +62,57 @@ def status(error: errors.MintmarkError) -> grpc.StatusCode:
 
 
 def trailers(error: errors.MintmarkError) -> tuple[tuple[str, str | bytes], ...]:
-    """What else a client needs to raise the same error."""
+    """The metadata that a client needs to raise the same error."""
     if isinstance(error, errors.Busy):
-        return ((RETRY_AFTER, f"{error.retry_after:.3f}"),)
+        return ((_RETRY_AFTER, f"{error.retry_after:.3f}"),)
     if isinstance(error, errors.Rejected):
         found: tuple[tuple[str, str | bytes], ...] = (
-            (RULE, error.rule.encode()),
-            (FIELD, error.field[:MOST_FIELD].encode()),
+            (_RULE, error.rule.encode()),
+            (_FIELD, error.field[:MAX_FIELD_CHARACTERS].encode()),
         )
-        return found if error.index is None else (*found, (INDEX, str(error.index)))
-    return tuple((ABSENCE, name) for name, kind in _ABSENCES.items() if isinstance(error, kind))
+        return found if error.index is None else (*found, (_INDEX, str(error.index)))
+    return tuple((_ABSENCE, name) for name, kind in _ABSENCES.items() if isinstance(error, kind))
 
 
-def raised(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
+def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
     """The error that a failed call stands for."""
     kind = _ERRORS.get(error.code(), errors.MintmarkError)
-    said = error.details() or error.code().name
+    details = error.details() or error.code().name
     meta: dict[str, Any] = dict(error.trailing_metadata() or ())
     if kind is errors.Busy:
-        return errors.Busy(said, _seconds(meta.get(RETRY_AFTER)))
+        return errors.Busy(details, _seconds(meta.get(_RETRY_AFTER)))
     if kind is errors.Rejected:
-        rule, field = (meta.get(key, b"").decode(errors="replace") for key in (RULE, FIELD))
-        index = meta.get(INDEX)
+        rule, field = (meta.get(key, b"").decode(errors="replace") for key in (_RULE, _FIELD))
+        index = meta.get(_INDEX)
         at = int(index) if isinstance(index, str) and index.isascii() and index.isdecimal() else None
-        return errors.Rejected(said, rule=rule, field=field, index=at)
+        return errors.Rejected(details, rule=rule, field=field, index=at)
     if kind is errors.NotFound:
-        return _ABSENCES.get(meta.get(ABSENCE, ""), kind)(said)
-    return kind(said)
+        return _ABSENCES.get(meta.get(_ABSENCE, ""), kind)(details)
+    return kind(details)
 
 
 def _seconds(value: object) -> float:
-    """When to try again, as a server says; one that says nonsense is asked again in a second, or a minute at most."""
+    """The seconds to wait, as a server says: at most a minute, and one second where it says nonsense."""
     try:
         seconds = float(str(value))
     except ValueError:
         return 1.0
-    return min(max(seconds, 0.0), MOST_RETRY_AFTER) if math.isfinite(seconds) else 1.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else 1.0
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:
-    """Ends a call with the status of an error; one that is not ours is logged and told as no more than that."""
+    """Ends a call with the status of an error. A defect is logged, and answered as an internal error."""
     if not isinstance(error, errors.MintmarkError):
-        _log.error("a call failed", exc_info=error)
+        _log.error("defect in a call", exc_info=error)
         error = errors.MintmarkError("internal error; the server's log has it")
-    await context.abort(status(error), str(error)[:MOST_SAID], trailers(error))
+    await context.abort(status(error), str(error)[:MAX_DETAILS_CHARACTERS], trailers(error))
     raise AssertionError("abort raises")
 
 
 def message(received: Q | None) -> Q:
-    """What came, as `strict` parsed it. Raises Malformed."""
+    """A message as `transport.strictly` parsed it. Raises Malformed for one that it refused."""
     if received is None:
-        raise errors.Malformed("what came is no message of this protocol, or has more fields than any of it")
+        raise errors.Malformed("this is no message of this protocol, or has more fields than any of them")
     return received
 
 

@@ -27,8 +27,8 @@ from mintmark.tlog import bundle, prove
 from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH
 from mintmark.tlog.note import parse_note
 from mintmark.tlog.origin import short_name
+from mintmark.tlog.text import TreeHead, parse_tree_head
 from mintmark.tlog.tile import Tile, entries_path, items_path, path, tile_width
-from mintmark.tlog.treehead import TreeHead, parse_text
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ EVERY = 3.0  # seconds between looks at the checkpoint, give or take a half
 AHEAD, AHEAD_BYTES = 8, 8 * 2**20  # bundles that are fetched ahead: so many, or fewer where they are large
 KEPT = 256  # tiles that are kept while entries are read
 MOST_NOTE = 128 * 2**10  # bytes
-MOST_BUNDLE = WIDTH * (2 + bundle.MAX_ENTRY)
+MOST_BUNDLE = WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
 
 class TilesLog(NamedTuple):
@@ -137,7 +137,7 @@ class TilesSource:
             raise NotFound(
                 f"{self.address} has no checkpoint; a source's URL is the place that a log's checkpoint is in"
             )
-        head, newest = _Head(note, parse_text(parse_note(note)[0])), self._newest
+        head, newest = _Head(note, parse_tree_head(parse_note(note)[0])), self._newest
         if newest is not None and head.tree.size < newest.tree.size and await self._is_old(head.tree, newest.tree):
             return newest
         self._newest = head

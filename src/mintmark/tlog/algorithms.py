@@ -1,7 +1,12 @@
-"""Public keys as bytes: which are refused, and how each checks a signature.
+"""Signature algorithms: the bytes of public keys, and the messages that they sign.
 
-A `load_...` gives the check of a bare signature and its message. It raises Malformed for what is no key of its type,
-and for Ed25519 points of low order, which verify forged signatures.
+C2SP signed-note and tlog-cosignature; RFC 6962 section 3.5; RFC 5246 section 4.7.
+
+A function `load_...` takes the bytes of a public key, and gives a check of a bare signature and its message. It raises
+Malformed for bytes that are no key of its type, and for Ed25519 points of low order, which verify forged signatures.
+
+A function `..._message` takes a key's name, a note's text and the bytes behind the key ID in a signature line. It gives
+the bare signature and the message that was signed. It raises Malformed for a text or a line that is not of its type.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 
 from mintmark.errors import Malformed
+from mintmark.tlog.text import MAX_NUMBER, parse_tree_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +68,7 @@ def load_rfc6962(material: bytes) -> Check:
 
 
 def _digitally_signed(algorithm: int, check: Check) -> Check:
-    """RFC 5246 section 4.7: SHA-256 (4), the signature's algorithm, its length in two bytes, and it."""
+    """RFC 5246 section 4.7: SHA-256 (4), the algorithm, the signature's length in two bytes, the signature."""
 
     def check_all(signature: bytes, message: bytes) -> None:
         if signature[:4] != bytes([4, algorithm]) + len(signature[4:]).to_bytes(2, "big"):
@@ -81,3 +87,48 @@ def _load_spki(material: bytes) -> object:
     if canonical != material:
         raise Malformed("a public key that is not in canonical DER")
     return key
+
+
+def text_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
+    """Types 0x01 and 0x02: the text."""
+    return signature, text
+
+
+def cosignature_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
+    """Type 0x04: the text behind the time; the name is not part of it."""
+    return signature[8:], cosigned_text(signature_time(signature), text)
+
+
+def subtree_message(name: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
+    """Type 0x06: the tree of the text, the time and the name."""
+    signature_time(signature)
+    return signature[8:], signed_subtree(name, signature[:8], text)
+
+
+def rfc6962_message(_: str, text: bytes, signature: bytes) -> tuple[bytes, bytes]:
+    """Type 0x05: the tree behind a time in milliseconds; neither name nor origin is part of it."""
+    head = parse_tree_head(text)
+    return signature[8:], b"\x00\x01" + signature[:8] + head.size.to_bytes(8, "big") + head.root
+
+
+def cosigned_text(time: int, text: bytes) -> bytes:
+    """The message of an Ed25519 cosignature of `time`, in Unix seconds."""
+    return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def signed_subtree(name: str, stamp: bytes, text: bytes) -> bytes:
+    """The message of an ML-DSA-44 signature: the whole tree; `stamp` is the time, in 8 bytes."""
+    head = parse_tree_head(text)
+    label = b"subtree/v1\n\0" + _counted(name) + stamp + _counted(head.origin)
+    return label + bytes(8) + head.size.to_bytes(8, "big") + head.root
+
+
+def signature_time(signature: bytes) -> int:
+    """The time within a signature of type 0x04 or 0x06, in Unix seconds."""
+    if (time := int.from_bytes(signature[:8], "big")) > MAX_NUMBER:
+        raise Malformed("a time beyond 2^63 - 1")
+    return time
+
+
+def _counted(name: str) -> bytes:
+    return bytes([len(encoded := name.encode())]) + encoded

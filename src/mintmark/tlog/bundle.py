@@ -1,7 +1,6 @@
 """Entry bundles: (uint16 big-endian length, entry)*, at most 256 of them to a bundle (C2SP tlog-tiles).
 
-A batch of any length has the same form. Items travel in it too, beside the entries that they belong to. Only here is it
-known how long an entry may be.
+A batch of any length has the same form, and so have items, which travel beside their entries.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from mintmark.tlog.kernel import WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_ENTRY = 65_535  # bytes; what a uint16 can count
+MAX_ENTRY_BYTES = 65_535  # the largest uint16
 
 
 def join(entries: Iterable[bytes]) -> bytes:
     """Entries, each behind its length.
 
     Raises:
-        Malformed: an entry longer than `MAX_ENTRY`.
+        Malformed: an entry longer than `MAX_ENTRY_BYTES`.
     """
     try:
         return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
     except OverflowError:
-        raise Malformed(f"an entry is longer than {MAX_ENTRY:,} bytes") from None
+        raise Malformed(f"an entry is longer than {MAX_ENTRY_BYTES:,} bytes") from None
 
 
 def cut(bundle: bytes, count: int | None = None) -> list[bytes]:
-    """The entries again; exactly `count` of them, where it is given.
+    """The entries of a bundle; exactly `count` of them, where it is given.
 
     Raises:
         Malformed: the bytes end within an entry, or hold another number of entries.
@@ -44,7 +43,7 @@ def cut(bundle: bytes, count: int | None = None) -> list[bytes]:
 
 
 def count_entries(bundle: bytes) -> int:
-    """How many there are. Raises Malformed where the bytes end within one."""
+    """The number of entries. Raises Malformed where the bytes end within one."""
     return kernel.skip(bundle, 0, len(bundle))[1]
 
 
@@ -55,7 +54,7 @@ def check(bundle: bytes, count: int) -> None:
 
 
 def digest(entries: bytes, items: bytes) -> bytes:
-    """What a batch is checked against when it is appended: SHA-256(SHA-256(entries) || SHA-256(items))."""
+    """The digest that a client sends with a batch: SHA-256(SHA-256(entries) || SHA-256(items))."""
     return sha256(sha256(entries).digest() + sha256(items).digest()).digest()
 
 
@@ -74,7 +73,7 @@ def take(bundle: bytes, count: int) -> bytes:
 def split_bundle(joined: bytes, first: int) -> list[tuple[int, bytes]]:
     """Cuts a joined batch that is appended at index `first` where bundles end: (bundle index, bytes), in order.
 
-    Where `first` is within a bundle, the first piece is what goes behind the entries that the bundle already has.
+    Where `first` is within a bundle, the first piece goes behind the entries that the bundle already has.
 
     Raises:
         Malformed: the bytes end within an entry.

@@ -1,7 +1,7 @@
 """Checkpoints: tree heads as signed notes (C2SP tlog-checkpoint).
 
-A log is known by its origin, as configured together with its keys. What the note says of itself is compared with that:
-the signatures of some key types do not cover the origin.
+A log is known by its origin, which is configured together with its keys. The origin in a note is compared with that
+one: the signatures of some key types do not cover it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed, Misconfigured, ProofError
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import COSIGNATURE, format_note, open_note, sign_note
-from mintmark.tlog.treehead import TreeHead, format_text, parse_text
+from mintmark.tlog.text import TreeHead, format_tree_head, parse_tree_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mintmark.tlog.note import Signer, Verifier
 
-__all__ = ["Checkpoint", "open_checkpoint", "parse_text", "sign_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "parse_tree_head", "sign_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed tree head: `size` entries, `root` (32 bytes), and the note that says so.
+    """A signed tree head: `size` entries, `root` (32 bytes), and its note.
 
-    The note has the signatures that were verified or made here and no others, so it can be stored and published.
+    The note has only signatures that were verified or made here, so it can be stored and published.
     """
 
     origin: str
@@ -44,7 +44,7 @@ def sign_checkpoint(origin: str, size: int, root: bytes, signers: Sequence[Signe
     """
     if not signers or any(signer.kind == COSIGNATURE for signer in signers):
         raise Misconfigured(f"{origin} needs keys to sign with, Ed25519 or ML-DSA-44; make one with mintmark keygen")
-    text = format_text(TreeHead(origin, size, root))
+    text = format_tree_head(TreeHead(origin, size, root))
     return Checkpoint(origin, size, root, format_note(text, [sign_note(text, signer) for signer in signers]))
 
 
@@ -58,7 +58,7 @@ def open_checkpoint(note: bytes, origin: str, verifiers: Iterable[Verifier]) -> 
         Misconfigured: two of these keys have the same name and key ID.
     """
     opened = open_note(note, [verifier for verifier in verifiers if verifier.kind != COSIGNATURE])
-    head = parse_text(opened.text)
+    head = parse_tree_head(opened.text)
     if head.origin != origin:
         raise Malformed(f"a checkpoint of {head.origin!r} where one of {origin!r} belongs")
     if head.size == 0 and head.root != EMPTY_ROOT:

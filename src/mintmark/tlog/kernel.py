@@ -52,7 +52,7 @@ def cut(bundle: bytes) -> list[bytes]:
 
 
 def skip(bundle: bytes, at: int, most: int) -> tuple[int, int]:
-    """Where the next `most` entries from `at` on end, or all that are left; and how many they are.
+    """The end of the next `most` entries from `at` on, or of all that are left; and their number.
 
     Raises:
         Malformed: the bundle ends before `at`, or within an entry of them.
@@ -100,10 +100,10 @@ def fold_tiles(hashes: bytes) -> bytes:
 
 
 def native(module: str) -> ModuleType | None:
-    """The native twin to be used: MINTMARK_KERNEL=python takes none, =native insists; unset takes what is built.
+    """The native twin of a module, if it is built. MINTMARK_KERNEL=python takes none; =native insists on it.
 
     Raises:
-        Misconfigured: another choice, or a twin that is insisted on and was not built.
+        Misconfigured: MINTMARK_KERNEL has another value, or is native and the twin was not built.
     """
     choice = os.environ.get("MINTMARK_KERNEL", "")
     if choice not in ("", "python", "native"):

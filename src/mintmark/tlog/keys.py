@@ -1,4 +1,4 @@
-"""Keys of signed notes: their texts, and what signs and verifies by them (C2SP signed-note, tlog-cosignature).
+"""Keys of signed notes: their texts, signers and verifiers (C2SP signed-note, tlog-cosignature).
 
     0x01  Ed25519 over the note's text                     a log's key
     0x02  ECDSA over the note's text, DER                  verified only
@@ -21,10 +21,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from mintmark.errors import Malformed
-from mintmark.tlog import algorithms, signed
+from mintmark.tlog import algorithms
 from mintmark.tlog import text as texts
-from mintmark.tlog.origin import short_name
-from mintmark.tlog.treehead import MAX_NAME
+from mintmark.tlog.origin import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
 ED25519, ECDSA, COSIGNATURE, RFC6962, MLDSA44 = 0x01, 0x02, 0x04, 0x05, 0x06
 
 _SIGNED = {
-    ED25519: signed.text_message,
-    ECDSA: signed.text_message,
-    COSIGNATURE: signed.cosignature_message,
-    RFC6962: signed.rfc6962_message,
-    MLDSA44: signed.tree_message,
+    ED25519: algorithms.text_message,
+    ECDSA: algorithms.text_message,
+    COSIGNATURE: algorithms.cosignature_message,
+    RFC6962: algorithms.rfc6962_message,
+    MLDSA44: algorithms.subtree_message,
 }
 _LOADERS = {
     ED25519: algorithms.load_ed25519,
@@ -54,17 +53,17 @@ _PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44P
     MLDSA44: mldsa.MLDSA44PrivateKey.from_seed_bytes,
 }
 
-KEPT = 2  # signatures of a key that verified, and need not be verified again
-SEED = 32  # bytes, of Ed25519 and of ML-DSA-44 alike
+MAX_CACHED_SIGNATURES = 2  # of a key, that verified and need not be verified again
+SEED_BYTES = 32  # of Ed25519 and of ML-DSA-44 alike
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # what such a text begins with
 
 
 class Signer(Protocol):
-    """Who can sign: a key in a file (`SecretKey`), or one that never leaves a KMS or an HSM."""
+    """A key that signs: in a file (`SecretKey`), or one that never leaves a KMS or an HSM."""
 
     @property
     def name(self) -> str:
-        """Whose key it is: a log's origin, or a cosigner's name."""
+        """The name of its owner: a log's origin, or a cosigner's name."""
 
     @property
     def kind(self) -> int:
@@ -93,7 +92,7 @@ class Verifier:
     _check: Check = field(repr=False, compare=False)
 
     def verifies(self, text: bytes, signature: bytes) -> bool:
-        """Whether `signature` (a signature line's, behind the key ID) is of this key and this note text."""
+        """True if `signature` (of a signature line, behind the key ID) is by this key, of this note text."""
         try:
             bare, message = _SIGNED[self.kind](self.name, text, signature)
             self._check(bare, message)
@@ -114,12 +113,12 @@ class SecretKey:
     _sign: Callable[[bytes], bytes] = field(repr=False, compare=False)
 
     def sign(self, message: bytes) -> bytes:
-        """As of every Signer."""
+        """The bare signature of a message."""
         return self._sign(message)
 
 
 def sign_text(signer: Signer, text: bytes, time: int = 0) -> bytes:
-    """What stands behind the key ID in the signer's line: its signature of a note's text, at `time` (Unix seconds).
+    """The bytes behind the key ID in the signer's line: its signature of a note's text, at `time` (Unix seconds).
 
     An Ed25519 key of type 0x01 leaves the time out. A log's ML-DSA signature has time 0.
 
@@ -129,15 +128,16 @@ def sign_text(signer: Signer, text: bytes, time: int = 0) -> bytes:
     if signer.kind == ED25519:
         return signer.sign(text)
     stamp = time.to_bytes(8, "big")
-    message = signed.cosigned(time, text) if signer.kind == COSIGNATURE else signed.tree(signer.name, stamp, text)
-    return stamp + signer.sign(message)
+    if signer.kind == COSIGNATURE:
+        return stamp + signer.sign(algorithms.cosigned_text(time, text))
+    return stamp + signer.sign(algorithms.signed_subtree(signer.name, stamp, text))
 
 
 def parse_vkey(text: str) -> Verifier:
     """The public key of `<name>+<key ID>+<base64 of type and key>`.
 
     Raises:
-        Malformed: anything else; a type we do not know; a key ID that is not this key's; a key that is none.
+        Malformed: anything else; an unknown type; a key ID that is not this key's; bytes that are no key.
     """
     name, key_id, kind, material = _parse_key(text)
     if kind not in _LOADERS:
@@ -146,17 +146,17 @@ def parse_vkey(text: str) -> Verifier:
     if _key_id(name, kind, material) != key_id:
         raise Malformed(f"the key ID {key_id.hex()} of {name} is not this key's: the text was changed")
     # The same note is opened where it is offered, accepted and shown. Only what verifies is kept.
-    return Verifier(name, kind, key_id, text, lru_cache(maxsize=KEPT)(check))
+    return Verifier(name, kind, key_id, text, lru_cache(maxsize=MAX_CACHED_SIGNATURES)(check))
 
 
 def public_key(vkey: str) -> bytes:
-    """The key in a vkey, whatever it is named and used for."""
+    """The bytes of the key in a vkey, without its name and type."""
     return texts.parse_base64(vkey.split("+", 2)[2].encode())[1:]  # base64 has plus signs of its own
 
 
 def generate_skey(name: str, kind: int = ED25519) -> SecretKey:
     """A new key: ED25519, COSIGNATURE or MLDSA44. Raises Malformed for a name that no key can have."""
-    return _secret_key(name, kind, secrets.token_bytes(SEED))
+    return _secret_key(name, kind, secrets.token_bytes(SEED_BYTES))
 
 
 def parse_skey(text: str) -> SecretKey:
@@ -166,31 +166,12 @@ def parse_skey(text: str) -> SecretKey:
         Malformed: anything else. The message does not show the text.
     """
     name, key_id, kind, seed = _parse_key(text.removeprefix(_SECRET)) if text.startswith(_SECRET) else ("", b"", 0, b"")
-    if kind not in _PRIVATE or len(seed) != SEED:
+    if kind not in _PRIVATE or len(seed) != SEED_BYTES:
         raise Malformed("not a signer key (PRIVATE+KEY+<name>+<key ID>+<key>)")
     key = _secret_key(name, kind, seed)
     if key.key_id != key_id:
         raise Malformed(f"the key ID {key_id.hex()} of the secret key of {name} is not its own: the text was changed")
     return key
-
-
-def check_name(name: str) -> None:
-    """Raises Malformed for a name that no key can have."""
-    if "+" in name or any(char.isspace() or char < " " for char in name):
-        raise Malformed(f"{name!r} names no key: it is an origin without spaces and plus signs")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise Malformed(f"{name!r} names no key: it is not Unicode") from None
-    if not 1 <= size <= MAX_NAME:
-        raise Malformed(f"an origin, which names a key, is 1 to {MAX_NAME} bytes, not {size}")
-
-
-def check_origin(origin: str) -> None:
-    """Raises Malformed for what is no log's origin: no name of a key, or one without a last segment to be called by."""
-    check_name(origin)
-    if short_name(origin) in ("", ".", ".."):
-        raise Malformed(f"{origin!r} is no origin: its last segment is the log's name, and cannot be empty or dots")
 
 
 def _secret_key(name: str, kind: int, seed: bytes) -> SecretKey:
@@ -207,7 +188,7 @@ def _format_key(name: str, key_id: bytes, kind: int, material: bytes) -> str:
 
 
 def _parse_key(text: str) -> tuple[str, bytes, int, bytes]:
-    """Name, key ID, type and key; printed again to see that it was written as it should be."""
+    """Name, key ID, type and key; printed again to check the spelling."""
     try:
         name, hex_id, encoded = text.split("+", 2)
         key_id, key = bytes.fromhex(hex_id), texts.parse_base64(encoded.encode("ascii"))

@@ -5,7 +5,7 @@
     else               Merkle Tree Certificates draft, "Subtrees": a part of a download, authenticated alone
 
 Rules: 0 <= start < end <= size < 2^63. An empty subtree proves nothing and is refused; so there is no proof from size
-0. A proof has exactly the hashes that its question asks for. What it implies is computed first, then compared.
+0. A proof has exactly the hashes that its question asks for. Its roots are computed first, then compared.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def roots(start: int, end: int, size: int, seed: bytes, proof: Sequence[bytes]) 
 def proof_spans(start: int, end: int, size: int) -> list[Span]:
     """The spans whose roots make up the proof of a valid subtree, in the RFC's order: from the leaves to the root."""
     low, high, spans = 0, size, []
-    whole = True  # [start, end) is one node of the tree, so whoever checks can know its root
+    whole = True  # [start, end) is one node of the tree, so the checker can know its root
     while (start, end) != (low, high):
         middle = low + split(high - low)
         if end <= middle:
@@ -104,7 +104,7 @@ def split(size: int) -> int:
 
 
 def valid_subtree(start: int, end: int) -> bool:
-    """Whether [start, end) is a subtree: not empty, `start` a multiple of the smallest power of two >= its length."""
+    """True if [start, end) is a subtree: not empty, `start` a multiple of the smallest power of two >= its length."""
     return 0 <= start < end <= MAX_SIZE and start % (1 << (end - start - 1).bit_length()) == 0
 
 

@@ -5,12 +5,12 @@
     — <name> <base64 of key ID and signature>
 
 Rules:
-  - A key is known by its name and key ID together. Lines of other keys say nothing, and are left out of what was
-    verified.
-  - A known key's signature that does not verify spoils the whole note; it is not "one more unknown".
-  - What was signed stays the bytes that it was: a note is taken apart, never spelled anew.
+  - A key is known by its name and key ID together. Lines of other keys mean nothing, and are left out of an opened
+    note.
+  - A known key's signature that does not verify spoils the whole note; it is not one more unknown signature.
+  - Signed bytes stay as they are: a note is taken apart, never printed anew.
 
-The keys themselves are in `keys`; their names can be had here.
+The keys themselves are in `keys`; their names can be imported from here.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from mintmark.tlog.keys import (
     SecretKey,
     Signer,
     Verifier,
-    check_name,
     generate_skey,
     parse_skey,
     parse_vkey,
     sign_text,
 )
+from mintmark.tlog.origin import check_name
 from mintmark.tlog.text import format_base64, parse_base64
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ __all__ = [
     "format_note", "generate_skey", "open_note", "parse_note", "parse_skey", "parse_vkey", "sign_note",
 ]  # fmt: skip
 
-MAX_NOTE = 1_000_000  # bytes
-MAX_SIGNATURES = 100  # lines
+MAX_NOTE_BYTES = 1_000_000
+MAX_SIGNATURES = 100  # in a note
 _DASH = "— ".encode()
 
 
 class Signature(NamedTuple):
-    """A signature line: whose, by which key (4 bytes), and the bytes behind the key ID."""
+    """A signature line: the signer's name, the key ID (4 bytes), and the bytes behind it."""
 
     name: str
     key_id: bytes
@@ -55,7 +55,7 @@ class Signature(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A text, which ends with a newline, and signatures of it. As `open_note` gives it, verified ones only."""
+    """A text, which ends with a newline, and the signatures of it that were verified."""
 
     text: bytes
     verified: tuple[Signature, ...]
@@ -67,10 +67,10 @@ def sign_note(text: bytes, signer: Signer, time: int = 0) -> Signature:
 
 
 def format_note(text: bytes, signatures: Iterable[Signature]) -> bytes:
-    """The note.
+    """The bytes of a note.
 
     Raises:
-        Malformed: a text that no note can have, or signatures that are none, too many or too long.
+        Malformed: a text that no note can have, no signature, too many or too long ones.
     """
     lines = [
         _DASH + line.name.encode() + b" " + format_base64(line.key_id + line.signature) + b"\n" for line in signatures
@@ -87,8 +87,8 @@ def parse_note(note: bytes) -> tuple[bytes, tuple[Signature, ...]]:
     Raises:
         Malformed: anything that `format_note` would not have made.
     """
-    if len(note) > MAX_NOTE:
-        raise Malformed(f"a note of {len(note):,} bytes; at most {MAX_NOTE:,} are read")
+    if len(note) > MAX_NOTE_BYTES:
+        raise Malformed(f"a note of {len(note):,} bytes; at most {MAX_NOTE_BYTES:,} are read")
     _check_characters(note)
     end = note.rfind(b"\n\n") + 1
     lines = note[end + 1 :].split(b"\n")

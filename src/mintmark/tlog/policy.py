@@ -1,12 +1,12 @@
-"""Policies: which logs and which witnesses a checkpoint needs before it is believed (C2SP tlog-policy).
+"""Policies: the logs and witnesses that must sign a checkpoint before it is believed (C2SP tlog-policy).
 
     log <vkey> [<url>]
     witness <name> <vkey> [<url>]
     group <name> all|any|<k> <member>...
     quorum <name>|none
 
-A checkpoint satisfies a policy when one of the logs signed it under its own name, and the quorum cosigned it. URLs are
-for those who talk to logs and witnesses; nobody does here.
+A checkpoint satisfies a policy when one of the logs signed it under its own name, and the quorum cosigned it. The URLs
+are of no use here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from mintmark.tlog import cosignature
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.keys import public_key
 from mintmark.tlog.note import COSIGNATURE, format_note, open_note, parse_note, parse_vkey
-from mintmark.tlog.text import parse_decimal
-from mintmark.tlog.treehead import parse_text
+from mintmark.tlog.text import parse_decimal, parse_tree_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +47,7 @@ class Policy:
 
 
 def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, int]]:
-    """The checkpoint, and when each witness cosigned it: name -> Unix seconds.
+    """The checkpoint, and the times at which witnesses cosigned it: name -> Unix seconds.
 
     The checkpoint's note has the signatures of the log and of the witnesses.
 
@@ -58,7 +57,7 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
         NotAvailableYet: the log signed it, and the quorum has not cosigned it so far.
         ProofError: as `open_checkpoint` does.
     """
-    origin = parse_text(parse_note(note)[0]).origin
+    origin = parse_tree_head(parse_note(note)[0]).origin
     logs = [log for log in policy.logs if log.name == origin]
     head = open_checkpoint(note, origin, logs)
     opened = open_note(note, [*logs, *policy.witnesses.values()])
@@ -135,7 +134,7 @@ class _Reader:
 
     def _witness(self, vkey: str) -> Verifier:
         witness = _new_key(vkey, self.policy.witnesses.values())
-        if witness.kind not in cosignature.KINDS:
+        if witness.kind not in cosignature.COSIGNATURE_KINDS:
             raise Malformed(f"the key of {witness.name} is a log's; it makes no cosignatures")
         return witness
 

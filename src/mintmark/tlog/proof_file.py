@@ -1,7 +1,7 @@
-"""Proofs in a file: that an entry is in a log, for anyone who has the log's key (C2SP tlog-proof).
+"""Proof files: an entry is in a log, to be checked with the log's key alone (C2SP tlog-proof).
 
 c2sp.org/tlog-proof@v1
-extra <base64>                  if there is any; nothing vouches for it
+extra <base64>                  optional; the checkpoint does not cover it
 index <decimal>
 <hash in base64>                none to 63, the leaf's sibling first
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
 
-MAX_HASHES = 63  # of a proof in a tree of less than 2^63 entries
+MAX_PROOF_HASHES = 63  # in a tree of less than 2^63 entries
 _HEADER = b"c2sp.org/tlog-proof@v1"
 
 
 class ProofFile(NamedTuple):
-    """What such a file says: the entry's index, the hashes of its inclusion proof, and a checkpoint's note."""
+    """The content of a proof file: the entry's index, the hashes of its inclusion proof, and a checkpoint's note."""
 
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a proof
     hashes: Sequence[bytes]
@@ -37,14 +37,14 @@ class ProofFile(NamedTuple):
 
 
 def format_proof(proof: ProofFile) -> bytes:
-    """The file's bytes."""
+    """The bytes of a proof file."""
     extra = [] if proof.extra is None else [b"extra " + format_base64(proof.extra)]
     hashes = [format_base64(digest) for digest in proof.hashes]
     return b"\n".join([_HEADER, *extra, b"index %d" % proof.index, *hashes, b"", proof.checkpoint])
 
 
 def parse_proof(data: bytes) -> ProofFile:
-    """What the file says. The checkpoint is cut off, not looked at; nothing is verified.
+    """The content of a proof file. The checkpoint is not parsed; nothing is verified.
 
     Raises:
         Malformed: anything that `format_proof` would not have made.
@@ -57,8 +57,8 @@ def parse_proof(data: bytes) -> ProofFile:
     if not lines or not lines[0].startswith(b"index "):
         raise Malformed("a proof names the entry's index")
     index, *hashes = lines
-    if len(hashes) > MAX_HASHES:
-        raise Malformed(f"{len(hashes)} hashes of proof; no proof has more than {MAX_HASHES}")
+    if len(hashes) > MAX_PROOF_HASHES:
+        raise Malformed(f"{len(hashes)} hashes of proof; no proof has more than {MAX_PROOF_HASHES}")
     return ProofFile(parse_decimal(index[6:]), tuple(map(parse_hash, hashes)), checkpoint, extra)
 
 

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def inclusion_spans(index: int, size: int) -> list[Span]:
-    """What proves that the entry at `index` is part of the tree of `size`; raises Malformed outside of it."""
+    """The proof that the entry at `index` is part of the tree of `size`. Raises Malformed outside of it."""
     return subtree_spans(index, index + 1, size)
 
 
 def consistency_spans(old_size: int, size: int) -> list[Span]:
-    """The proof that the tree of `size` begins with that of `old_size`: from 0, nothing. Raises Malformed beyond it."""
+    """The proof that the tree of `size` begins with that of `old_size`: none from 0. Raises Malformed beyond it."""
     return subtree_spans(0, old_size, size) if old_size else []
 
 
 def subtree_spans(start: int, end: int, size: int) -> list[Span]:
-    """What proves that the subtree [start, end) is part of the tree of `size`; raises Malformed if it is none."""
+    """The proof that the subtree [start, end) is part of the tree of `size`. Raises Malformed if it is none."""
     if not (valid_subtree(start, end) and end <= size <= MAX_SIZE):
         raise Malformed(f"[{start}, {end}) is no subtree of a tree of {size}")
     return proof_spans(start, end, size)
@@ -74,7 +74,7 @@ def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _address(level: int, index: int) -> tuple[Key, int, int]:
-    """Where a tile holds the hashes below a perfect subtree: the tile, the first of them, and their count."""
+    """The place of the hashes below a perfect subtree: their tile, the first of them in it, and their number."""
     count = 1 << level % 8
     first = index * count
     return (level // 8, first // WIDTH), first % WIDTH, count

@@ -1,7 +1,13 @@
-"""The two spellings that every text format here shares, parsed strictly: decimal numbers and base64.
+"""Texts, parsed strictly: decimal numbers, base64 (RFC 4648 section 4), and the text of a checkpoint.
 
-Both are parsed by re-printing: what does not print back to the same bytes is Malformed (C2SP tlog-checkpoint, RFC 4648
-section 4).
+A checkpoint's text is three lines (C2SP tlog-checkpoint):
+
+    <origin>
+    <size>
+    <root in base64>
+
+Extension lines, which the specification allows after these, are refused: an ML-DSA signature does not cover them. All
+are parsed by re-printing: a text that does not print back to the same bytes is Malformed.
 """
 
 from __future__ import annotations
@@ -9,12 +15,56 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from typing import NamedTuple
 
 from mintmark.errors import Malformed
 from mintmark.tlog.kernel import HASH
 
 MAX_NUMBER = 2**63 - 1
+MAX_NAME_BYTES = 255  # of an origin, or of a key's name
 _DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
+
+
+class TreeHead(NamedTuple):
+    """A log's tree: `size` entries with this root (32 bytes)."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def format_tree_head(head: TreeHead) -> bytes:
+    """The text of a tree head, which is signed.
+
+    Raises:
+        Malformed: an origin, a size or a root that no log can have.
+    """
+    text = b"%s\n%d\n%s\n" % (head.origin.encode(errors="replace"), head.size, format_base64(head.root))
+    if parse_tree_head(text) != head:
+        raise Malformed(f"{head.origin!r} is not an origin")
+    return text
+
+
+def parse_tree_head(text: bytes) -> TreeHead:
+    """The tree head in a text.
+
+    Raises:
+        Malformed: anything that `format_tree_head` would not have made.
+    """
+    lines = text.split(b"\n")
+    if len(lines) != 4 or lines.pop():
+        raise Malformed("a checkpoint's text is three lines: origin, size, root (extension lines are not accepted)")
+    origin, size, root = lines
+    return TreeHead(_parse_origin(origin), parse_decimal(size), parse_hash(root))
+
+
+def _parse_origin(line: bytes) -> str:
+    if not 1 <= len(line) <= MAX_NAME_BYTES or min(line) < 0x20:
+        raise Malformed(f"an origin is 1 to {MAX_NAME_BYTES} bytes without control characters")
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("an origin is UTF-8") from error
 
 
 def parse_decimal(text: bytes) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int]  # (level, index): a tile whatever its width
 
-MAX_LEVEL = 63
+MAX_TILE_LEVEL = 63
 
 _PATH = re.compile(r"tile/(entries|items|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 
@@ -39,18 +39,18 @@ class Tile(NamedTuple):
 
 
 def tile_width(level: int, index: int, size: int) -> int:
-    """How many hashes (level, index) holds in a tree of `size`: 0 to 256."""
+    """The number of hashes that tile (level, index) holds in a tree of `size`: 0 to 256."""
     return max(0, min(WIDTH, (size >> 8 * level) - WIDTH * index))
 
 
 def edge_keys(size: int) -> list[Key]:
-    """The unfinished tiles of a tree of `size`, lowest level first: the tree can be continued from these alone."""
+    """The unfinished tiles of a tree of `size`, lowest level first. They are all that is needed to append to it."""
     keys = [(level, size >> 8 * (level + 1)) for level in range(levels(size))]
     return [key for key in keys if tile_width(*key, size)]
 
 
 def levels(size: int) -> int:
-    """How many levels of tiles a tree of `size` has: its digits in base 256."""
+    """The number of levels of tiles in a tree of `size`: its digits in base 256."""
     return (size.bit_length() + 7) // 8
 
 
@@ -58,10 +58,10 @@ def path(tile: Tile) -> str:
     """`tile/<level>/<index>[.p/<width>]`.
 
     Raises:
-        Malformed: no such tile can be.
+        Malformed: there is no such tile.
     """
-    if not 0 <= tile.level <= MAX_LEVEL:
-        raise Malformed(f"tile level {tile.level}: it is 0 to {MAX_LEVEL}")
+    if not 0 <= tile.level <= MAX_TILE_LEVEL:
+        raise Malformed(f"tile level {tile.level}: it is 0 to {MAX_TILE_LEVEL}")
     return f"tile/{tile.level}/{_position(tile.index, tile.width)}"
 
 
@@ -81,7 +81,7 @@ def entries_path(index: int, width: int = WIDTH) -> str:
     """`tile/entries/<index>[.p/<width>]`, of an entry bundle.
 
     Raises:
-        Malformed: no such bundle can be.
+        Malformed: there is no such bundle.
     """
     return f"tile/entries/{_position(index, width)}"
 
@@ -99,7 +99,7 @@ def items_path(index: int, width: int = WIDTH) -> str:
     """`tile/items/<index>[.p/<width>]`, of the bundle of items that is parallel to an entry bundle.
 
     Raises:
-        Malformed: no such bundle can be.
+        Malformed: there is no such bundle.
     """
     return f"tile/items/{_position(index, width)}"
 
@@ -130,7 +130,7 @@ def _position(index: int, width: int) -> str:
 
 
 def _parse(text: str) -> tuple[str, int, int]:
-    """What stands between the slashes; the caller prints it again to see that it was written as it should be."""
+    """Kind, index and width of a path; the caller prints them again to check the spelling."""
     if not (match := _PATH.fullmatch(text)):
         raise Malformed(f"not the path of a tile or of entries: {text!r}")
     kind, index, width = match.groups()

@@ -4,10 +4,10 @@
     Chunk ──────── chunk ───> VerifiedChunk    part of the accepted tree, and what comes next after what we have
 
 Rules:
-  - What a source sends is hostile: a note as bytes, a `Chunk`. What comes out of here can be believed.
+  - A source is hostile: its notes are bytes, its chunks are `Chunk`. A `Checkpoint` and a `VerifiedChunk` are proven.
   - A `VerifiedChunk` is made here only, and a store takes nothing else: the type carries the trust.
-  - The edge (what was verified, entry by entry) may lag behind the head (what was signed). It never gets past it, and
-    where they meet, their roots are the same.
+  - The edge (of the verified entries) may lag behind the head (the signed tree). It never gets past it, and where they
+    meet, their roots are the same.
   - A refusal changes nothing: the next answer may come from another source.
 """
 
@@ -74,7 +74,7 @@ class VerifiedChunk:
 
 
 class LogVerifier:
-    """What is certain about one log. Its attributes are there to be read.
+    """The verified state of one log. Its attributes are public, to be read.
 
     `origin` and `verifiers`, the log's name and keys, come from our own configuration. `head` is the last checkpoint
     accepted; None before the first, which is taken on its signature alone. `edge` is that of the entries verified.

@@ -9,7 +9,7 @@ from mintmark.api.http_request import MAX_NUMBER, shorten, whole
 from mintmark.api.linking import segment, title
 from mintmark.api.routes.context import missing
 from mintmark.errors import Malformed, NotFound
-from mintmark.register.entry import MAX_KEY
+from mintmark.register.entry import MAX_KEY_BYTES
 from mintmark.store.registers import entry_pages, links, record_pages
 from mintmark.store.registers.record_pages import AFTER_KEY, PageCursor
 from mintmark.store.registers.register_store import Lookup
@@ -92,8 +92,8 @@ async def trail(c: RouteContext, key: str) -> models.Answer:
 
 async def latest(c: RouteContext, key: str) -> EntryRow:
     """The latest entry of a record that stands. Raises NotFound."""
-    if len(key.encode()) > MAX_KEY:
-        raise Malformed(f"a key is at most {MAX_KEY} bytes")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise Malformed(f"a key is at most {MAX_KEY_BYTES} bytes")
     row = await c.readers.latest.get(Lookup(c.log, c.view.size, key))
     if row is None:
         raise missing("record", key, c.view)

@@ -51,4 +51,4 @@ async def _catch_up(settings: MintSettings, name: str, source: str, salted: bool
     async with open_pool(settings.database, 2) as pool, RpcClient(source) as client:
         keys = KeyDirectory(settings.keys)
         with progress(f"catching up {origin}", None, as_json) as step:
-            return await catch_up(MintStore(pool), keys, origin, client, salted=salted, step=step)
+            return await catch_up(MintStore(pool), keys, origin, client, salted=salted, on_entries=step)

@@ -88,11 +88,11 @@ async def _describe(store: ReadStore, log: int, piece: Evidence) -> dict[str, An
 async def _tree(store: ReadStore, log: int, notes: Sequence[bytes]) -> dict[str, Any] | None:
     """What our own copy of the larger tree says about the smaller size, where it holds all of it."""
     from mintmark.tlog import prove
-    from mintmark.tlog.checkpoint import parse_text
+    from mintmark.tlog.checkpoint import parse_tree_head
     from mintmark.tlog.note import parse_note
 
     try:
-        small, large = sorted((parse_text(parse_note(note)[0]) for note in notes), key=lambda head: head.size)
+        small, large = sorted((parse_tree_head(parse_note(note)[0]) for note in notes), key=lambda head: head.size)
     except ValueError:  # not two, or not notes
         return None
     if not 0 < small.size < large.size <= (await store.head(log)).size:

@@ -97,12 +97,12 @@ def _verify(proof: bytes, entry: bytes, vkeys: tuple[str, ...], trust: Path) -> 
 def _keys(checkpoint: bytes, vkeys: tuple[str, ...], trust: Path) -> tuple[str, tuple[Verifier, ...]]:
     """The keys to check by: those given, or those that are trusted for the origin that the proof names."""
     from mintmark.config.key_files import read_vkeys
-    from mintmark.tlog.checkpoint import parse_text
+    from mintmark.tlog.checkpoint import parse_tree_head
 
     if vkeys:
         given = tuple(verifier for key in vkeys for verifier in key_argument(key))
         return given[0].name, given
-    origin = parse_text(checkpoint.partition(b"\n\n")[0] + b"\n").origin
+    origin = parse_tree_head(checkpoint.partition(b"\n\n")[0] + b"\n").origin
     files = {file.stem: file for file in trust.glob("*.vkey")}
     if not files:
         raise Misconfigured(f"no keys are in {trust}; give the log's key with --vkey")

@@ -77,7 +77,7 @@ def up(
 
 
 def _check_domain(domain: str) -> None:
-    from mintmark.tlog.keys import check_origin
+    from mintmark.tlog.origin import check_origin
 
     try:
         check_origin(f"{domain}/register")

@@ -1,13 +1,14 @@
-"""A mint on a real Postgres, reached over gRPC by a real client."""
+"""A mint on a real Postgres, reached over gRPC by a real client: the fixtures `site` and `mint`."""
 
 from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.auth.tokens import RIGHTS, format_token
 from mintmark.mint.server import running_mint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from mintmark.rpc.client import AppendAnswer
     from mintmark.tlog.note import Verifier
+    from tests.support.postgres import TestPostgres
 
 THINGS, LIGHTHOUSE, SALTED = "mint.example/things", "mint.example/lighthouse", "mint.example/salted"
 TOKEN, WEAK = "all rights", "append only"
@@ -50,10 +52,10 @@ class Site:
         return await check_log(self.database, origin, self.verifiers(origin))
 
     @asynccontextmanager
-    async def running(self, token: str = TOKEN, database: str = "") -> AsyncIterator[RpcClient]:
-        """A client of a mint that runs for the time of the block."""
+    async def running(self, token: str = TOKEN, database: str = "", **settings: Any) -> AsyncIterator[RpcClient]:
+        """A client of a mint that runs for the time of the block; `settings` as of `running_mint`."""
         async with (
-            running_mint(database or self.database, "127.0.0.1:0", self.keys, self.tokens) as mint,
+            running_mint(database or self.database, "127.0.0.1:0", self.keys, self.tokens, **settings) as mint,
             RpcClient(mint.address, token=token) as client,
         ):
             yield client
@@ -88,3 +90,27 @@ async def create(client: RpcClient) -> None:
 async def put(client: RpcClient, entries: Sequence[bytes], id: bytes = b"") -> AppendAnswer:
     """Appends to the opaque log."""
     return await client.append(THINGS, id or secrets.token_bytes(16), bundle.join(entries))
+
+
+async def stored(client: RpcClient, origin: str) -> tuple[list[bytes], list[bytes]]:
+    """All entries and items, as the same server gives them out."""
+    size = (await head(client, origin))[0]
+    entries, items = [], []
+    if size:
+        async for chunk in client.entries(origin, 0, size, size):
+            entries += [entry for part in chunk.entries for entry in bundle.cut(part)]
+            items += [item for part in chunk.items for item in bundle.cut(part)]
+    return entries, items
+
+
+async def head(client: RpcClient, origin: str) -> tuple[int, bytes]:
+    """The size and the root, in base64, that a server shows."""
+    text = (await client.checkpoint(origin)).split(b"\n")
+    return int(text[1]), text[2]
+
+
+def copied(postgres: TestPostgres, database: str) -> str:
+    """A copy of a database that nobody is connected to."""
+    name = str(conninfo_to_dict(database)["dbname"])
+    postgres.execute(f"create database {name}_copy template {name}")
+    return make_conninfo(database, dbname=f"{name}_copy")

@@ -52,10 +52,6 @@ class Rules:
         known = {kind: clock for kind, clock in clocks.items() if clock is not None}
         return cls(Schema.load(definitions), dict(definitions), known, salted)
 
-    def changed(self, since: Rules) -> dict[str, bytes]:
-        """The definitions that are not what they were: what a batch has to store."""
-        return {key: item for key, item in self.definitions.items() if since.definitions.get(key) != item}
-
     def admit(
         self, entry: Entry, item: bytes | None, *, now: str, size: int, legacy: bool = False
     ) -> tuple[Rules, list[str]]:

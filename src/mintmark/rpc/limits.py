@@ -11,7 +11,6 @@ READ_AHEAD = 4 * 2**20  # bytes of bundles in one query
 READ_AHEAD_ALL = 32 * 2**20  # bytes that all streams of a server share: many slow readers get little each
 CHUNK_BUNDLES = 16  # bundles in a message at most
 TILES = 1024  # tiles in one GetTiles call
-HASHES = 63  # of any proof: sizes are below 2**63
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", MESSAGE),

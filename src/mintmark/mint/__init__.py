@@ -1,1 +1,1 @@
-"""The mint: checks, orders, signs and commits appends to verifiable logs (DESIGN section 4)."""
+"""The mint: checks, orders, signs and commits appends to verifiable logs."""

@@ -1,4 +1,4 @@
-"""The sequencer of one log: takes all that waits, gives it its place, commits it, answers (DESIGN section 4).
+"""The sequencer of one log: takes all that waits, gives it its place, commits it, answers.
 
     take ── admit ── integrate ── sign ── commit ──> answer
       ^                                     |

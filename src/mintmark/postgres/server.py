@@ -1,4 +1,4 @@
-"""A real Postgres of our own: a foreground child, on a unix socket (DESIGN section 6, "Embedded default").
+"""A real Postgres of our own: a foreground child, on a unix socket.
 
     DIRECTORY/data        the cluster; made as data.new and renamed when it is whole and on disk
     DIRECTORY/lock        held by the server itself and all of its processes (`server_lock`)

@@ -1,4 +1,4 @@
-"""Reading a log: heads, tiles, bundles, edges. The same for the mint's database and a read database (DESIGN section 6).
+"""Reading a log: heads, tiles, bundles, edges. The same for the mint's database and a read database.
 
 Every method is one query. Rows only ever grow wider, so a reader that took a head first finds all that it covers,
 whatever commits meanwhile; rows may hold more than the head, and whoever reads cuts them to the size it speaks for.

@@ -1,4 +1,4 @@
-"""A mint's database as the mint sees it: what a log goes on from, and the one transaction that does it (DESIGN 6).
+"""A mint's database as the mint sees it: what a log goes on from, and the one transaction that does it.
 
 Crash order: nothing is written but in `commit`, which is one statement, a transaction of its own. It moves the head
 first, from the value that the caller started from, and whatever stops it stops all of it. A lost race, a request id

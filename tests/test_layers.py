@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 
 from mintmark.cli.main import COMMANDS
-from tests.support.source_tree import FILES, IMPORTS, LIBRARIES, OUR_IMPORTS, constants, is_number, module, room
+from tests.support.source_tree import FILES, IMPORTS, LIBRARIES, OUR_IMPORTS, TEXTS, constants, is_number, module, room
 
 # From bottom to top: a room imports only rooms that stand before it.
 ORDER = (
@@ -69,6 +69,8 @@ UNTELLING = {
     *("PATIENCE", "SELDOM"),
 }
 
+SHORT_FILE_LINES, MAX_SHORT_FILES = 60, 20  # few doors that lead to little
+
 # What does not hold yet. Nothing is added here.
 KNOWN = {
     "upward": {
@@ -92,6 +94,7 @@ KNOWN = {
         "client/tombstone_check.py -> mintmark.cli.read.prove",
     },
     "classes": {"Target"},
+    "short files": set(range(30)),  # as many more than MAX_SHORT_FILES
     "constants in": {
         "api", "auth", "cli", "client", "fsck", "mint", "mirror", "postgres", "publish", "rpc", "sources", "store",
         "tlog",
@@ -161,6 +164,12 @@ def test_a_command_is_imported_through_the_table_only() -> None:
 def test_every_command_stands_in_the_table() -> None:
     tables = {f"mintmark.cli.{where.partition(':')[0]}" for where, _ in COMMANDS.values()}
     assert {module(file) for file in FILES if "click.command" in ast.unparse(FILES[file])} == tables
+
+
+def test_few_files_are_short() -> None:
+    files = {file: len(text.splitlines()) for file, text in TEXTS.items() if "__" not in file}
+    short = [file for file, lines in files.items() if lines < SHORT_FILE_LINES]
+    assert len(short) <= MAX_SHORT_FILES + len(KNOWN["short files"]), short
 
 
 def test_a_class_name_stands_for_one_thing() -> None:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parents[2] / "src" / "mintmark"
 
-# Path below src/mintmark -> syntax tree. Generated stubs are left out.
-FILES = {
-    file.relative_to(SOURCE).as_posix(): ast.parse(file.read_text())
+# By path below src/mintmark; generated stubs are left out.
+TEXTS = {
+    file.relative_to(SOURCE).as_posix(): file.read_text()
     for file in sorted(SOURCE.rglob("*.py"))
     if "mintmark_pb" not in file.parts
 }
+FILES = {file: ast.parse(text) for file, text in TEXTS.items()}
 
 
 def module(file: str) -> str:

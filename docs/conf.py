@@ -18,7 +18,6 @@ ROOMS = {"client": "The client", "tlog": "Transparency logs", "register": "Regis
 
 project, author, release = "Mintmark", "the Mintmark authors", __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
-exclude_patterns = ["build"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # the signature has them

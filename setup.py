@@ -1,6 +1,6 @@
-"""The optional native kernels; everything else stands in pyproject.toml.
+"""The native kernels, which are optional: without a compiler or libcrypto's headers they are left out.
 
-Without a compiler or libcrypto's headers they are left out.
+Everything else about the package stands in pyproject.toml.
 """
 
 from setuptools import Extension, setup

@@ -1,10 +1,11 @@
-"""What every test may ask for: databases on a real Postgres, stores on them, and an oracle that checks a log in one.
+"""Shared by every test: databases on a real Postgres, stores on them, and an oracle that checks a log in one.
 
 Each worker of a parallel run has a server of its own; each test, databases of its own, copied from migrated templates.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,16 +21,48 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 
+TESTS = Path(__file__).parent
+
+# The fast tier: pure tests and unit tests. A test there that needs a database or a process is left out.
+FAST = [
+    Path(path)
+    for path in (
+        *("auth", "config", "docs", "formats", "register", "rpc", "tlog", "test_aio.py", "test_layers.py"),
+        *("cli/test_faults.py", "cli/test_main.py"),
+    )
+]
+
+
+def is_fast(path: Path) -> bool:
+    """True for what belongs to the fast tier, and for the directories on the way there."""
+    below = path.relative_to(TESTS)
+    return any(below == fast or fast in below.parents or below in fast.parents for fast in FAST)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Does not read other tests where only the fast tier is asked for: reading all takes longer than running it."""
+    fast_only = config.getoption("markexpr") == "fast" and collection_path.is_relative_to(TESTS)
+    return True if fast_only and not is_fast(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of the fast tier."""
+    for item in items:
+        heavy = any(item.get_closest_marker(name) for name in ("e2e", "browser", "interop"))
+        if is_fast(item.path) and not heavy and "postgres" not in getattr(item, "fixturenames", ()):
+            item.add_marker("fast")
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestPostgres]:
-    """The server of this session."""
+    """A Postgres server for all tests of this process."""
     with TestPostgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
 @pytest.fixture
 def new_database(postgres: TestPostgres) -> Iterator[Callable[[str | None], str]]:
-    """Makes databases of a kind ("mint", "read", None: empty) and gives their connection strings."""
+    """A function from a kind of database ("mint", "read", None: empty) to the connection string of a new one."""
     names: list[str] = []
 
     def create(kind: str | None) -> str:
@@ -69,5 +102,5 @@ async def log_store(mint_db: str) -> AsyncIterator[LogStore]:
 
 @pytest.fixture
 def check_log() -> Callable[..., object]:
-    """Gives the oracle; await it with a connection string, an origin and the verifiers of its head."""
+    """The oracle; await it with a connection string, an origin and the verifiers of its head."""
     return oracle.check_log

@@ -57,7 +57,7 @@ async def mirror(database: str, *worlds: World) -> None:
 
 @pytest.fixture(scope="session")
 def published() -> dict[str, World]:
-    """The registers of /shared as worlds, by name."""
+    """The published registers as worlds, by name."""
     files = sorted(SHARED.glob("*.rsf"))
     if not files:
         pytest.skip(UNPUBLISHED)

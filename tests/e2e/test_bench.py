@@ -1,4 +1,4 @@
-"""`scripts/bench` runs, and compares what was measured in the same rounds."""
+"""`scripts/bench` runs, and compares measurements of the same rounds."""
 
 import json
 import os

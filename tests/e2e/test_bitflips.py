@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.bitflips import COLUMNS, OPAQUE, REGISTER, Copies, flips
+from tests.support.bitflips import OPAQUE, REGISTER, Copies, flips
+from tests.support.flipped_bits import COLUMNS
 from tests.support.minting import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FLIPS = 20
+FLIP_COUNT = 20
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -26,6 +27,6 @@ async def test_any_flipped_bit_is_found_and_mended(
     await copies.fill()
     await copies.unconstrain()
     async with flips(copies, kind, random.Random(kind)) as run:
-        for _ in range(FLIPS):
-            await run.one()
-    assert (run.found, run.mended, run.missed) == (FLIPS, FLIPS, [])
+        for _ in range(FLIP_COUNT):
+            await run.flip_and_mend()
+    assert (run.found, run.mended, run.missed) == (FLIP_COUNT, FLIP_COUNT, [])

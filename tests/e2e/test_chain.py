@@ -1,4 +1,4 @@
-"""mint, mirror, mirror, audit: copies chain, the middle one may be killed, the origin is verifiable to the end."""
+"""mint, mirror, mirror, audit: each copies the one before; the last is verified by the key of the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.support.up import Up
 
 pytestmark = pytest.mark.e2e
-PATIENCE = 60.0  # seconds
+TIMEOUT_SECONDS = 60.0
 ORIGIN = "registers.localhost/things"
 
 
@@ -81,7 +81,7 @@ class Mirror:
 
 
 def append(origin: Up, count: int) -> int:
-    """Appends lines, each an entry; the size after."""
+    """Appends lines, an entry each; returns the size afterwards."""
     lines = "".join(f"{os.urandom(12).hex()}\n" for _ in range(count))
     done = origin.run("append", "things", "--json", input=lines)
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def append(origin: Up, count: int) -> int:
 
 
 def note_of(address: str, origin: str) -> bytes:
-    """The present note, as it travels."""
+    """The newest checkpoint's note, byte for byte."""
 
     async def ask() -> bytes:
         async with RpcClient(address) as client:
@@ -100,7 +100,7 @@ def note_of(address: str, origin: str) -> bytes:
 
 def reaches(mirror: Mirror, vkey: str, size: int) -> None:
     """Waits until a mirror serves this size."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < end:
         said = mintmark("checkpoint", "things", "--json", "--grpc", mirror.address, "--vkey", vkey)
         if said.returncode == 0 and json.loads(said.stdout)["size"] == size:

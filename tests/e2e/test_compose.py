@@ -1,6 +1,6 @@
-"""docker-compose.yml, run without Docker: the same commands with the same settings, hosts become ports of this machine.
+"""docker-compose.yml, run without Docker: the same commands with the same settings; hosts become ports of this machine.
 
-What only an engine can show (images, volumes, networks) is not shown here.
+Images, volumes and networks are not tested here: only Docker can show them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class Compose:
-    """The services as processes. `here` says what a host, a path or a connection string of the file is here."""
+    """The services as processes. `here` translates a host, a path or a connection string of the file."""
 
     def __init__(self, directory: Path, databases: dict[str, str]) -> None:
         self.ports = {"7070": free_port(), "8080": free_port()}
@@ -79,10 +79,10 @@ def test_the_services_of_the_file_make_a_deployment(
             compose.start(service, stack)
         compose.once("samples")
         url = f"http://127.0.0.1:{compose.ports['8080']}/country/records/FR.json"
-        assert json.loads(patiently(url))["FR"]["item"][0]["name"] == "France"
+        assert json.loads(until_answered(url))["FR"]["item"][0]["name"] == "France"
 
 
-def patiently(url: str) -> bytes:
+def until_answered(url: str) -> bytes:
     for _ in range(100):
         try:
             with urllib.request.urlopen(url) as response:

@@ -1,9 +1,10 @@
-"""A mint on a fork of the data, under one origin and key, is seen by mirror and audit, and nothing of it gets in."""
+"""A mint serves a fork of the data under the same origin and key: mirror and audit see it, and store nothing of it."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def honest(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.fixture
 def forked(tmp_path: Path, honest: Up) -> Iterator[Up]:
-    """The same keys and origin, other data. A mint beside whose key its mark stands would refuse to sign it."""
+    """The same keys and origin, other data. The high-water marks are left out: with them the mint would not sign."""
     for part in ("mint/keys", "trust"):
         shutil.copytree(honest.directory / part, tmp_path / "forked" / part, ignore=shutil.ignore_patterns("*.mark"))
     with up(tmp_path / "forked", "--register", FORKED) as running:
@@ -48,8 +49,6 @@ def rows(database: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def read_database(running: Up) -> str:
-    import tomllib
-
     return str(tomllib.loads((running.directory / "mintmark.toml").read_text())["mirror"]["database"])
 
 

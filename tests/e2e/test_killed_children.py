@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REGISTERS = Path(__file__).parents[2].parent / "shared" / "registers"
 FILE = REGISTERS / "statistical-geography.rsf"
-PATIENCE = 90.0  # seconds
+TIMEOUT_SECONDS = 90.0
 
 pytestmark = [
     pytest.mark.e2e,
@@ -47,13 +47,13 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 
 def kill(deployment: Up, victim: str) -> None:
-    """Kill -9 of the first child whose command line has this in it."""
+    """Sends SIGKILL to the first child whose command line contains `victim`."""
     pid = next(pid for pid, line in descendants(deployment.process.pid) if victim in line)
     os.kill(pid, signal.SIGKILL)
 
 
 def settled(deployment: Up, size: int) -> bool:
-    """Whether the copies have reached this size, and nothing is wrong with them."""
+    """True if the copies have reached this size, and nothing is wrong with them."""
     said = deployment.run("status", "--json")
     logs = json.loads(said.stdout)["logs"] if said.returncode == 0 else []
     return [(log["head"], log["state"]) for log in logs] == [(size, "current")]
@@ -73,9 +73,9 @@ def test_a_killed_child_loses_nothing(running: Up, victim: str, tmp_path: Path) 
     command = [sys.executable, "-P", "-m", "mintmark", "import", FILE.stem, str(FILE), "--legacy", "--dir"]
     codes = []
     try:
-        while not codes or codes[-1] != 0:  # what was cut off is run again
+        while not codes or codes[-1] != 0:  # an import that was cut off is run again
             codes.append(
-                subprocess.run([*command, running.directory], capture_output=True, timeout=PATIENCE).returncode
+                subprocess.run([*command, running.directory], capture_output=True, timeout=TIMEOUT_SECONDS).returncode
             )
             assert codes[-1] in (0, 4), codes
             assert len(codes) < 30
@@ -83,7 +83,7 @@ def test_a_killed_child_loses_nothing(running: Up, victim: str, tmp_path: Path) 
         ended.set()
         killer.join()
     golden = json.loads((REGISTERS / "golden-roots.json").read_bytes())[FILE.name]
-    size, end = golden["user_entries"] + golden["system_entries"], time.monotonic() + PATIENCE
+    size, end = golden["user_entries"] + golden["system_entries"], time.monotonic() + TIMEOUT_SECONDS
     while not settled(running, size):
         assert time.monotonic() < end, running.run("status").stdout
         time.sleep(0.5)

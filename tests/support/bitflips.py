@@ -1,14 +1,14 @@
-"""The bit flip campaign: a random bit of a random column is flipped, found by fsck, and mended from a source.
+"""The bit flip campaign: a random bit of a random column is flipped; fsck has to find it and mend it from a source.
 
 A mint and its mirror hold a register (with updates, tombstones, erasures) and an opaque log of three levels of tiles.
-The mirror is mended from the mint, the mint's database from the mirror. After each flip `fsck` has to name the table,
-and after the repair every row of every table has to be what it was, byte for byte.
+The mirror is mended from the mint, the mint's database from the mirror. After each flip `fsck` has to name the table.
+After the repair every row of every table has to be as before, byte for byte.
 
-What nothing else says cannot be found by anybody, and is left out: times of day, what a source was called and said of
-itself, a worker's lease and heartbeat, the random id of a request, the digest of a request to a register (of what its
-client sent, which may be another spelling). Checks and foreign keys are dropped, for a disk does not ask them.
+Columns that hold a fact alone cannot be checked, and are left out: times of day, the name of a source and its last
+trouble, a worker's lease and heartbeat, the random id of a request, and the digest of a request to a register (its
+client may have spelt the items differently). Checks and foreign keys are dropped: a disk does not obey them.
 
-    python -m tests.e2e.bitflips [--flips N] [--seed S]      figures as JSON
+    python -m tests.support.bitflips [--flips N] [--seed S]      figures as JSON
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import parse_skey
+from tests.support.flipped_bits import COLUMNS, flipped_value
 from tests.support.lighthouse import DEFINITIONS, entry, system
 from tests.support.minting import Keys
 from tests.support.places import served
@@ -62,40 +63,14 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]
 
 OPAQUE, REGISTER = "flips.example/things", "flips.example/lighthouse"
-TREE = {"tile": ("level", "index", "width", "hashes"), "bundle": ("index", "width", "entries", "items")}
-COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "read": {
-        "log": ("origin", "name", "kind", "salted"),
-        "head": ("size", "root", "note"),
-        **TREE,
-        "progress": ("size", "note", "pending"),
-        "checkpoint": ("size", "note"),
-        "evidence": ("notes",),
-        "entry": (
-            *("log", "index", "leaf_hash", "type", "key", "timestamp"),
-            *("item_hash", "item", "superseded_by", "number", "live"),
-        ),
-        "missing": ("index", "by"),
-        "v1_tile": ("level", "index", "width", "hashes"),
-    },
-    "mint": {
-        "log": ("origin", "name", "kind", "salted"),
-        "head": ("size", "root", "note"),
-        **TREE,
-        "definition": ("key", "index", "item"),
-        "clock": ("type", "timestamp"),
-        "request": ("first", "count", "digest"),
-    },
-}
 CONSTRAINTS = (
     "select conrelid::regclass::text, conname from pg_constraint where contype in ('c', 'f') and conrelid <> 0"
 )
-WIDTHS = {"int2": 16, "int4": 32, "int8": 64}
 
 
 @dataclass
 class Copies:
-    """A mint's database and its mirror's, of the same two logs."""
+    """A mint's database and its mirror's, with the same two logs."""
 
     databases: Mapping[str, str]
     keys: Keys
@@ -106,7 +81,7 @@ class Copies:
         return {origin: self.keys.verifiers(origin) for origin in (OPAQUE, REGISTER)}
 
     async def fill(self) -> None:
-        """Appends to both logs, mirroring as they grow, so that there are several checkpoints."""
+        """Appends to both logs, and mirrors them several times on the way: each time leaves a checkpoint."""
         async with self.keys.minting(self.databases["mint"]) as mint, open_pool(self.databases["read"], 4) as pool:
             store = ReadStore(pool)
             await mint.create(OPAQUE, "opaque")
@@ -130,7 +105,7 @@ class Copies:
             assert await follower.step(mint, await mint.checkpoint(origin), kind)
 
     async def _contradict(self, store: ReadStore) -> None:
-        """Evidence, that somebody decided about."""
+        """Stores evidence of a contradiction, after which somebody resumed the log."""
         signer = parse_skey((self.keys.directory / "things.key").read_text().strip())
         notes = [sign_checkpoint(OPAQUE, 5, os.urandom(32), [signer]).note for _ in range(2)]
         log = await store.log(OPAQUE)
@@ -138,7 +113,7 @@ class Copies:
         await store.evidence.resume(log.id)
 
     async def unconstrain(self) -> None:
-        """Drops what would refuse a flip that a disk does not refuse."""
+        """Drops the constraints that would refuse a flip; a disk refuses none."""
         for database in self.databases.values():
             async with await psycopg.AsyncConnection.connect(database, autocommit=True) as conn:
                 for table, name in await (await conn.execute(CONSTRAINTS)).fetchall():
@@ -180,8 +155,8 @@ class Flips:
     columns: Counter[str] = field(default_factory=Counter)
     missed: list[str] = field(default_factory=list)
 
-    async def one(self) -> None:
-        """Flips a bit, looks for it, mends it; what was missed is noted, and put back."""
+    async def flip_and_mend(self) -> None:
+        """Flips one bit, checks, and mends it. A flip that the check did not find is noted in `missed`."""
         before = await self._rows()
         table, column, what = await self._flip()
         self.columns[f"{table}.{column}"] += 1
@@ -205,7 +180,7 @@ class Flips:
         return found
 
     async def _repair(self, origins: set[str]) -> list[Damage]:
-        """Mends these logs; what is left of their damages."""
+        """Mends these logs; returns the damages that are left."""
         async with reading(self.pool) as store:
             logs = await keyed_logs(store, self.trust)
         left = [
@@ -217,7 +192,7 @@ class Flips:
         return left + await repair_strays(self.pool)
 
     async def _rows(self) -> dict[str, Row | None]:
-        """All rows of each table, as a sum of their hashes."""
+        """For each table, the number of its rows and the sum of their hashes."""
         found = {}
         async with self.pool.connection() as conn:
             for table in COLUMNS[self.kind]:
@@ -226,7 +201,7 @@ class Flips:
         return found
 
     async def _flip(self) -> tuple[str, str, str]:
-        """One bit, in a table and column that are as likely as any other."""
+        """Flips one bit: any table is as likely as any other. Returns table, column, description."""
         async with self.pool.connection() as conn:
             while True:
                 table = self.chance.choice(list(COLUMNS[self.kind]))
@@ -235,7 +210,7 @@ class Flips:
                     return table, column, what
 
     async def _flip_in(self, conn: psycopg.AsyncConnection[Any], table: str, column: str) -> str | None:
-        """Flips a bit of a random row, of either log; None where there is none, or where no such row can be stored."""
+        """Flips a bit in a random row of either log; None where no such row can be stored."""
         mine = "id" if table == "log" else "log"
         where = f"{column} is not null"
         if (table, column) == ("request", "digest"):
@@ -246,12 +221,12 @@ class Flips:
         places = await (await conn.execute(f"select ctid from ({query}) as t".encode(), (log,))).fetchall()
         place = self.chance.choice(places)[0]
         type_, value, text = await self._value(conn, table, column, place)
-        if (flipped := _flipped(type_, value, self.chance)) is None:
+        if (flipped := flipped_value(type_, value, self.chance)) is None:
             return None
         try:
             update = f"update {table} set {column} = %s::{type_} where ctid = %s"
             await conn.execute(update.encode(), (flipped, place))
-        except psycopg.Error:  # no such row can be: a key that is taken, a number too large
+        except psycopg.Error:  # the key is taken, or the number too large
             return None
         return f"{table}.{column} of {text[:100]}: {value!r:.80} -> {flipped!r:.80}"
 
@@ -265,34 +240,9 @@ class Flips:
         return row[0], row[1], row[2]
 
 
-def _flipped(type_: str, value: Any, chance: random.Random) -> Any:
-    """The value with one bit flipped; None where that gives none of the type."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        bits = {"smallint": 16, "integer": 32, "bigint": 64}[type_]
-        flipped = value ^ 1 << chance.randrange(bits)
-        return flipped - (flipped >> bits - 1 << bits)
-    if isinstance(value, list):
-        at = chance.randrange(len(value))
-        return [*value[:at], _flipped("bytea", value[at], chance), *value[at + 1 :]]
-    data = bytearray(value.encode() if isinstance(value, str) else value)
-    if not data:
-        return None
-    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    if not isinstance(value, str):
-        return bytes(data)
-    try:
-        text = data.decode()
-        same = type_ == "jsonb" and json.loads(text) == json.loads(value)
-    except ValueError:
-        return None
-    return None if "\0" in text or same else text
-
-
 @asynccontextmanager
 async def flips(copies: Copies, kind: str, chance: random.Random) -> AsyncIterator[Flips]:
-    """Flips in the database of a kind, which is mended from the other."""
+    """Flips in one of the two databases, which is mended from the other."""
     async with open_pool(copies.databases[kind], 4) as pool, open_pool(copies.databases["read"], 4) as read:
         if kind == "read":
             async with copies.keys.minting(copies.databases["mint"]) as source:
@@ -303,7 +253,7 @@ async def flips(copies: Copies, kind: str, chance: random.Random) -> AsyncIterat
 
 
 async def campaign(directory: Path, count: int, seed: int) -> dict[str, object]:
-    """So many flips in either database."""
+    """One run, of `count` flips in each database."""
     server = EmbeddedServer(directory / "postgres")
     await server.start(COLUMNS)
     try:
@@ -322,7 +272,7 @@ async def _run(copies: Copies, kind: str, count: int, seed: int) -> dict[str, ob
     began = time.monotonic()
     async with flips(copies, kind, random.Random(f"{seed} {kind}")) as run:
         for number in range(1, count + 1):
-            await run.one()
+            await run.flip_and_mend()
             if number % 100 == 0:
                 click.echo(f"{kind}: {number} flips, {run.found} found, {run.mended} mended", err=True)
     figures = {"flips": count, "found": run.found, "mended": run.mended, "missed": run.missed}

@@ -1,7 +1,7 @@
-"""Everything that a database says of a log, computed again from its bundles and compared: the oracle after a test.
+"""The oracle after a test: computes all rows of a log again from its bundles, and compares.
 
-Written against the specification and the schema, plainly and in memory, with no use of the code that wrote the rows. It
-works on either kind of database.
+It is written from the specification and the schema, plainly and in memory, and uses none of the code that wrote the
+rows. It works on either kind of database.
 
     bundles ── leaf hashes ── tiles ── root == head.root, signed          rows, superseded_by, counts, v1 tiles
 """
@@ -26,7 +26,7 @@ Tiles = dict[tuple[int, int], bytes]
 
 
 async def check_log(conninfo: str, origin: str, verifiers: Sequence[Verifier] = ()) -> int:
-    """Asserts that all rows of a log agree, and that its head was signed by one of the verifiers; the head's size."""
+    """Asserts that all rows of a log agree, and that a verifier's key signed its head; returns the head's size."""
     async with await psycopg.AsyncConnection.connect(conninfo) as conn:
         ((log, kind),) = await _fetch(conn, "select id, kind from log where origin = %s", origin)
         mirrored = await _fetch(conn, "select 1 from pg_tables where tablename = 'progress'")
@@ -75,7 +75,7 @@ async def _check_checkpoints(
 
 
 async def _bundles(conn: psycopg.AsyncConnection[Any], log: int, kind: str) -> tuple[list[bytes], list[bytes]]:
-    """Entries and items; every bundle but the last is full."""
+    """Entries and items. Every bundle but the last is full."""
     rows = await _fetch(conn, "select index, width, entries, items from bundle where log = %s order by index", log)
     assert [row[0] for row in rows] == list(range(len(rows)))
     assert all(width == 256 for _, width, _, _ in rows[:-1])
@@ -118,7 +118,7 @@ def _root(hashes: list[bytes]) -> bytes:
 
 
 def _tree(hashes: list[bytes]) -> Tiles:
-    """Every tile (C2SP tlog-tiles); only full ones have a hash one level up."""
+    """Every tile (C2SP tlog-tiles); only a full one has a hash one level up."""
     tiles, level = {}, 0
     while hashes:
         rows = [hashes[at : at + 256] for at in range(0, len(hashes), 256)]
@@ -155,9 +155,9 @@ def _project(
     latest: dict[tuple[str, str], int] = {}
     standing: set[str] = set()
     for index, (entry, item) in enumerate(zip(entries, items, strict=True)):
-        said = json.loads(entry)
-        digest = bytes.fromhex(said["item-hash"][8:]) if "item-hash" in said else None
-        kind, key = said["type"], said["key"]
+        fields = json.loads(entry)
+        digest = bytes.fromhex(fields["item-hash"][8:]) if "item-hash" in fields else None
+        kind, key = fields["type"], fields["key"]
         if item:
             assert sha256(item).digest() == digest
         else:
@@ -166,20 +166,21 @@ def _project(
             rows[before][7] = index
         latest[kind, key] = index
         if kind == "user":
-            v1.append(sha256(b"\0" + _v1(len(v1) + 1, said)).digest())
+            v1.append(sha256(b"\0" + _v1(len(v1) + 1, fields)).digest())
             (standing.add if digest else standing.discard)(key)
         elif key.startswith("erase:") and int(key[6:]) < index:
             assert missing[int(key[6:])] is not None
             assert not items[int(key[6:])]
         parsed = json.loads(item) if item else None
-        rows.append([index, leaves[index], kind, key, said["timestamp"], digest, parsed, None, len(v1), len(standing)])
+        time, number = fields["timestamp"], len(v1)
+        rows.append([index, leaves[index], kind, key, time, digest, parsed, None, number, len(standing)])
     return [tuple(row) for row in rows], v1
 
 
-def _v1(number: int, said: dict[str, str]) -> bytes:
-    """The entry in the JSON of the v1 API, as text."""
+def _v1(number: int, fields: dict[str, str]) -> bytes:
+    """An entry as JSON of the v1 API, in UTF-8."""
     form = {
-        "index-entry-number": str(number), "entry-number": str(number), "entry-timestamp": said["timestamp"],
-        "key": said["key"], "item-hash": [said["item-hash"]] if "item-hash" in said else [],
+        "index-entry-number": str(number), "entry-number": str(number), "entry-timestamp": fields["timestamp"],
+        "key": fields["key"], "item-hash": [fields["item-hash"]] if "item-hash" in fields else [],
     }  # fmt: skip
     return json.dumps(form, separators=(",", ":"), ensure_ascii=False).encode()

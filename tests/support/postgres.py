@@ -1,4 +1,4 @@
-"""A real Postgres for the tests: the embedded one, a server a test session, a database a test."""
+"""A real Postgres for the tests: the embedded server once a session, a database for each test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = ("mint", "read")
 
 
 class TestPostgres:
-    """One server, on an event loop of its own: a test's loop ends with the test."""
+    """One server, on an event loop of its own, for a test's loop ends with the test."""
 
     __test__ = False
 
@@ -45,7 +45,7 @@ class TestPostgres:
         self._loop.close()
 
     def create(self, kind: str | None) -> str:
-        """A fresh database; its name. With a kind, one that has that schema."""
+        """Makes a database, empty or with the schema of a kind; returns its name."""
         name = f"{kind or 'empty'}_{next(self._number)}"
         self.execute(f"create database {name} template {f'template_{kind}' if kind else 'template0'} owner {USER}")
         return name
@@ -54,7 +54,7 @@ class TestPostgres:
         self.execute(f"drop database if exists {name} with (force)")
 
     def execute(self, statement: str) -> None:
-        """As the cluster's superuser."""
+        """Runs a statement as the superuser."""
         with psycopg.connect(self.server.conninfo("postgres", ADMIN), autocommit=True) as conn:
             conn.execute(statement)
 

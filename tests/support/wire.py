@@ -1,4 +1,4 @@
-"""The wire between a client and Postgres, which can be cut at any request: before it is sent, or after it was answered.
+"""The wire between a client and Postgres. It can be cut at any request: before it is sent, or after it was answered.
 
 client ──> request n ─╳                 failed
 client ──> request n ──> Postgres ─╳──  failed, but done

@@ -1,4 +1,4 @@
-"""Exit codes: one table from our errors, the same in every command (DESIGN section 8)."""
+"""Exit codes: one table from our errors, the same in every command."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Mirrors: fetch, verify, write. Several at once, no leader; all state is in the read database (DESIGN section 7)."""
+"""Mirrors: fetch, verify, write. Several at once, no leader; all state is in the read database."""

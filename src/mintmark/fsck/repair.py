@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mintmark.fsck.check import Checked
     from mintmark.fsck.damage import Damage
     from mintmark.fsck.logs import Keyed
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.connection.pool import Pool
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
@@ -45,7 +45,7 @@ class Mended(NamedTuple):
     after: Checked
 
 
-async def repair(pool: Pool, keyed: Keyed, source: RpcClient) -> Mended:
+async def repair(pool: Pool, keyed: Keyed, source: GrpcSource) -> Mended:
     """Mends a log from a source that is not trusted.
 
     Raises:
@@ -78,7 +78,7 @@ async def repair_strays(pool: Pool) -> list[Damage]:
         return await check_strays(store)
 
 
-async def _check_head(source: RpcClient, head: Checkpoint, found: Checked, verifiers: Sequence[Verifier]) -> None:
+async def _check_head(source: GrpcSource, head: Checkpoint, found: Checked, verifiers: Sequence[Verifier]) -> None:
     """The source's head is one that ours grew to, or that ours is."""
     if found.lied:
         raise Fork(f"the rows of {head.origin} are whole, and are not what it signed", *_notes(found))
@@ -100,7 +100,7 @@ def _notes(found: Checked) -> list[bytes]:
 
 
 async def _mend(
-    store: FsckStore, found: Checked, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
+    store: FsckStore, found: Checked, source: GrpcSource, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> None:
     """One round."""
     async with aclosing(restored(store, found, source, head, verifiers)) as bundles:

@@ -16,7 +16,8 @@ import orjson
 from mintmark.errors import MintmarkError
 from mintmark.fsck.columns import columns, differing, split, text
 from mintmark.fsck.tree import tile_counts
-from mintmark.register.reduce import BatchProjection, RunningCounts
+from mintmark.register.kernel import copy_rows
+from mintmark.register.reduce import RunningCounts, count_standing, key_of, project, stands
 from mintmark.store.fsck import fsck_store as sql
 from mintmark.store.fsck import repair_sql
 from mintmark.tlog import kernel, tile
@@ -66,9 +67,7 @@ class RowsCheck:
                 raise MintmarkError(f"entry {start - 1} of {log.origin} is damaged; run fsck without --since")
             number, live = rows[0]
             tiles = await store.tiles("v1_tile", log.id, tile.edge_keys(number))
-            counts = RunningCounts(
-                number, live, Edge.load(number, {key: stored.hashes for key, stored in tiles.items()})
-            )
+            counts = RunningCounts(live, Edge.load(number, {key: stored.hashes for key, stored in tiles.items()}))
         return cls(store, log, counts, found)
 
     @property
@@ -90,16 +89,18 @@ class RowsCheck:
 
     async def rows(self, rows: Sequence[Row], unknown: Collection[int] = ()) -> None:
         """Compares the rows of a register, which follow those before; items at `unknown` indices are not known."""
-        projected = BatchProjection(self.log.id, self.counts, [row._replace(item=None) for row in rows])
+        projected = project(self.counts.v1, [row._replace(item=None) for row in rows])
         start, end = rows[0].index, rows[-1].index + 1
         prior = await self._prior(projected.first_keys, start)
-        expected = projected.finish([(*truth.key, truth.stood) for truth in prior])
+        stood = {truth.key[1] for truth in prior if truth.stood and truth.key[0] == "user"}
+        live = count_standing(rows, stood, self.counts.live)
+        expected = copy_rows(self.log.id, projected.rows, projected.following, projected.number, live)
         stored = await self.store.entries(self.log.id, start, end)
         if stored != expected:
             self._compare(split(expected), split(stored), range(start, end), rows)
         await self._items([row for row in rows if row.index not in unknown], start, end)
         await self._v1_tiles({key: hashes for key, hashes in projected.v1_tiles.items() if len(hashes) == WIDTH * HASH})
-        self.counts = projected.after
+        self.counts = RunningCounts(live[-1], projected.v1)
 
     async def finish(self, size: int) -> None:
         """What can be said at the end only: unfinished v1 tiles, rows beyond the end, and what supersedes nothing."""
@@ -202,5 +203,4 @@ def _truth(index: int, opened: Row | None) -> Truth | None:
     """What stands in for a damaged row."""
     if opened is None or opened.entry is None:
         return None
-    entry = opened.entry
-    return Truth((entry.type, entry.key), index, entry.item_hash is not None)
+    return Truth(key_of(opened.entry), index, stands(opened.entry))

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
+from mintmark.formats import FORMATS
 from mintmark.mint.commit import MintState, check_stored, erase_items
 from mintmark.mint.high_water_mark import read_mark, write_mark
-from mintmark.register.chunk import is_of_kind, open_chunk
-from mintmark.register.entry import erased_index
+from mintmark.register.reduce import Definition, ItemGaps, fold_clocks, fold_definitions, fold_erasures
 from mintmark.store.log.model import Head
-from mintmark.store.mint.mint_store import Definition, MintCommit
+from mintmark.store.mint.mint_store import MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.register.entry import Row
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.log.model import Log
     from mintmark.store.mint.mint_store import MintStore, Writer
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Bundle, VerifiedChunk
-
-REGISTER = 2  # as on the wire
 
 
 @dataclass
@@ -48,15 +45,14 @@ class _Held:
     log: Log
     state: MintState
     clocks: dict[str, str]
-    missing: set[int] = field(default_factory=set)  # items that the mirror did not send
-    erased: set[int] = field(default_factory=set)
+    gaps: ItemGaps = field(default_factory=ItemGaps)  # items that the mirror did not send
 
 
 async def catch_up(
     store: MintStore,
     keys: KeyDirectory,
     origin: str,
-    source: RpcClient,
+    source: GrpcSource,
     *,
     salted: bool = False,
     step: Callable[[int], None] = lambda _: None,
@@ -87,7 +83,7 @@ async def catch_up(
     return head
 
 
-async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) -> None:
+async def _check_grown(source: GrpcSource, mark: Checkpoint, head: Checkpoint) -> None:
     """The mirror's head is the mark's tree, or has grown from it."""
     if head.size < mark.size:
         reason = f"{source.address} holds {head.size} entries, and {head.origin} has signed {mark.size}"
@@ -102,7 +98,7 @@ async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) ->
         raise Fork(f"{head.origin} has signed two histories: {error}", mark.note, head.note) from error
 
 
-async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: RpcClient, salted: bool) -> _Held:
+async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: GrpcSource, salted: bool) -> _Held:
     """What is here of a log, or the log made anew, with a note that the last commit replaces."""
     known = {log.origin: log for log in await store.logs()}
     if (log := known.get(head.origin)) is not None:
@@ -111,9 +107,7 @@ async def _find(store: MintStore, writer: Writer, head: Checkpoint, source: RpcC
         return _Held(log, state, clocks)
     kinds = {log.origin: log.kind for log in await source.logs()}
     empty = Head(0, EMPTY_ROOT, head.note)
-    made = await writer.create(
-        head.origin, "register" if kinds.get(head.origin) == REGISTER else "opaque", salted, empty
-    )
+    made = await writer.create(head.origin, kinds.get(head.origin, "opaque"), salted, empty)
     if made is None:
         raise Misconfigured(f"another log here has the name of {head.origin}")
     return _Held(made, MintState(empty, Edge(), None, None), {})
@@ -123,7 +117,7 @@ async def _follow(
     writer: Writer,
     held: _Held,
     head: Checkpoint,
-    source: RpcClient,
+    source: GrpcSource,
     verifiers: Sequence[Verifier],
     step: Callable[[int], None],
 ) -> None:
@@ -141,7 +135,7 @@ async def _follow(
         raise NotAvailableYet(
             f"{source.address} ended its answer at entry {trusted.edge.size} of {head.size}; run it again"
         )
-    if lost := held.missing - held.erased:
+    if lost := held.gaps.unexplained():
         raise ProofError(f"{source.address} withholds the item of entry {min(lost)}, which no entry erases", head.note)
 
 
@@ -150,13 +144,16 @@ async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes)
     before = held.state
     if before.head.size == 0:
         _check_kind(held.log, chunk, note)
-    rows = open_chunk(chunk) if held.log.kind == "register" else []
-    definitions = _read(held, rows)
-    erased = [index for row in rows if (index := _erases(row)) is not None]
-    held.erased.update(erased)
+    rows = FORMATS[held.log.kind].open_chunk(chunk)
+    definitions: dict[str, Definition] = {}
+    erased: dict[int, int] = {}
+    fold_definitions(definitions, rows)
+    fold_erasures(erased, rows)
+    fold_clocks(held.clocks, rows)
+    held.gaps.fold(rows)
     older = {index // WIDTH for index in erased} - {row.index for row in chunk.bundles}
     items = await writer.items(held.log.id, older) if older else {}
-    bundles, items = erase_items(_after(before.tail, chunk.bundles), items, erased)
+    bundles, items = erase_items(_after(before.tail, chunk.bundles), items, list(erased))
     head = Head(chunk.end, chunk.edge.root(), note)
     second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
     await writer.commit(
@@ -167,24 +164,8 @@ async def _write(writer: Writer, held: _Held, chunk: VerifiedChunk, note: bytes)
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:
     """Which kind of log this is only the mirror has said; the first entry proves it."""
-    if not is_of_kind(first, log.kind):
+    if not FORMATS[log.kind].begins_with(first.bundles[0].entries):
         raise ProofError(f"the mirror shows {log.origin} as of kind {log.kind}; its entries are not", note)
-
-
-def _read(held: _Held, rows: Sequence[Row]) -> dict[str, Definition]:
-    """The definitions among these rows; notes their times, and the items that are missing."""
-    definitions = {}
-    held.missing.update(row.index for row in rows if row.missing)
-    for row in rows:
-        if row.entry is not None:
-            held.clocks[row.entry.type] = max(row.entry.timestamp, held.clocks.get(row.entry.type, ""))
-            if row.entry.type == "system" and row.item is not None and _erases(row) is None:
-                definitions[row.entry.key] = Definition(row.index, row.item)
-    return definitions
-
-
-def _erases(row: Row) -> int | None:
-    return erased_index(row.entry.key) if row.entry and row.entry.type == "system" else None
 
 
 def _after(tail: Bundle | None, bundles: Sequence[Bundle]) -> list[Bundle]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import ProofError
 from mintmark.mint.validation import Admission, Admitted, admit_entries, admit_opaque, at_entry, erased_already
+from mintmark.register.reduce import Definition
 from mintmark.register.rules import Rules
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import AppendReceipt as Row
-from mintmark.store.mint.mint_store import Definition, MintCommit
+from mintmark.store.mint.mint_store import MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import open_checkpoint, sign_checkpoint
 from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.errors import Forbidden, Malformed, MintmarkError, Rejected
 from mintmark.mint.append_request import JoinedEntries
 from mintmark.register import canonical
-from mintmark.register.entry import Entry, begins_register, erased_index, format_entry, parse_entry
+from mintmark.register.entry import Entry, begins_register, format_entry, parse_entry
 from mintmark.register.item import SALT, item_hash, salt
+from mintmark.register.reduce import defined_key, erased_by
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import leaf_hashes
 
@@ -122,10 +123,9 @@ def _admit(batch: _Batch, index: int, entry: Entry, item: bytes) -> None:
     batch.rules, warnings = batch.rules.admit(entry, item or None, now=batch.now, size=position, legacy=legacy)
     batch.warnings += (f"entry {index}: {warning}" for warning in warnings)
     if entry.type == "system":
-        erased = erased_index(entry.key)
-        if erased is None:
-            batch.defined[entry.key] = position
-        else:
+        if (key := defined_key(entry)) is not None:
+            batch.defined[key] = position
+        elif (erased := erased_by(position, entry)) is not None:
             _check_erasure(batch, erased)
             batch.erased[erased] = index
 

@@ -6,10 +6,8 @@ MESSAGE = 40 * 2**20  # bytes of an answer; a bundle of maximal entries and one 
 BATCH = 16 * 2**20  # bytes of an append
 REQUEST = 2**20  # bytes of any other request
 FIELDS = 65_536  # in a message; the most are a batch's 32,768 items
-CHUNK = 2**20  # bytes that a GetEntries message aims at; see docs/performance.md
 READ_AHEAD = 4 * 2**20  # bytes of bundles in one query
 READ_AHEAD_ALL = 32 * 2**20  # bytes that all streams of a server share: many slow readers get little each
-CHUNK_BUNDLES = 16  # bundles in a message at most
 TILES = 1024  # tiles in one GetTiles call
 HASHES = 63  # of any proof: sizes are below 2**63
 

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from mintmark.store.log.model import Log
-from mintmark.store.mirror import projection
+from mintmark.store.mirror import commit
 from mintmark.tlog.kernel import HASH
 from mintmark.tlog.trust import Bundle
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from psycopg.rows import TupleRow
 
+    from mintmark.register.reduce import RegisterRows
     from mintmark.store.connection.pool import Connection, Pool
     from mintmark.store.fsck.repair_sql import Fix
     from mintmark.store.log.model import TileKey
-    from mintmark.store.mirror.model import ProjectedRows
 
 FROZEN = "set transaction isolation level repeatable read, read only"
 SNAPSHOT = "select pg_export_snapshot()"
@@ -209,12 +209,12 @@ class FsckStore:
         end = start + len(hashes) // HASH
         async with self.connection() as conn:
             await conn.execute(CLEAR_LEAVES, (log, start, end))
-            await projection.copy_leaves(conn, log, [(start, hashes)])
+            await commit.copy_leaves(conn, log, [(start, hashes)])
 
-    async def put_rows(self, log: int, rows: ProjectedRows) -> None:
-        """Writes rows of a register, which follow those that are there."""
+    async def put_rows(self, log: int, rows: RegisterRows, live: int) -> int:
+        """Writes rows of a register, which follow those that are there, where `live` stand; how many stand then."""
         async with self.connection() as conn:
-            await projection.register_rows(conn, log, rows)
+            return await commit.put_register_rows(conn, log, rows, live)
 
     async def logs(self) -> list[Log]:
         """Every log, by name."""

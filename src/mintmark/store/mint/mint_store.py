@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors as pg
 
 from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotFound, Rejected, Unavailable
+from mintmark.register.reduce import Definition
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.log.model import Head, Log
 from mintmark.tlog import bundle, tile
@@ -61,13 +62,6 @@ class AppendReceipt(NamedTuple):
     digest: bytes
     first: int
     count: int  # type: ignore[assignment]  # instead of tuple.count, which says nothing about a request
-
-
-class Definition(NamedTuple):
-    """The latest system entry of a key: where it stands, and its item."""
-
-    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a definition
-    item: bytes
 
 
 @dataclass(frozen=True, slots=True)

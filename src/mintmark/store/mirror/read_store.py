@@ -20,8 +20,9 @@ from mintmark.tlog.origin import short_name
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Mapping
 
+    from mintmark.formats import LogKind
     from mintmark.store.log.model import TileKey
-    from mintmark.store.mirror.model import Batch
+    from mintmark.store.mirror.model import Batch, Committed
 
 FOLLOW = """
     with made as (insert into log (origin, name, kind) values (%(origin)s, %(name)s, %(kind)s)
@@ -91,7 +92,7 @@ STATUS = """
 class ReadStore(LogStore):
     """Reads and writes one read database. Raises Unavailable where it cannot be reached."""
 
-    async def follow(self, origin: str, kind: str) -> Progress:
+    async def follow(self, origin: str, kind: LogKind) -> Progress:
         """The progress of a log, begun if it is new. Raises Misconfigured where another origin has its name.
 
         `kind` is what a source says; that of a log with entries is what these are.
@@ -119,19 +120,19 @@ class ReadStore(LogStore):
             await cursor.execute(PROGRESS, (origin,))
             return await cursor.fetchone()
 
-    async def commit_batch(self, batch: Batch, before: Awaitable[object] | None = None) -> bool:
+    async def commit_batch(self, batch: Batch, before: Awaitable[Committed] | None = None) -> Committed:
         """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.
 
-        True when the head moved. It does not move over an item that was withheld and that no erasure explains. Raises
-        Conflict, with nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
+        The head does not move over an item that was withheld and that no erasure explains. Raises Conflict, with
+        nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
 
-        `before` is the transaction that writes the batch before: what is new in this one is sent meanwhile.
+        `before` is the commit of the batch before, where it is on its way: new rows of this one are sent meanwhile.
         """
         async with self.pool.connection() as conn:
-            shown = await commit_batch(conn, batch, before)
-        if shown:
+            committed = await commit_batch(conn, batch, before)
+        if committed.shown:
             self.notices.tell(batch.log)
-        return shown
+        return committed
 
     async def unexplained(self, log: int) -> int | None:
         """The first item that a source withheld and no erasure entry explains."""

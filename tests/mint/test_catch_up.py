@@ -13,7 +13,6 @@ from mintmark.errors import Fork, MintmarkError, NotAvailableYet, ProofError, Un
 from mintmark.mint.catch_up import catch_up
 from mintmark.mint.keys import KeyDirectory
 from mintmark.register.entry import format_entry
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.formats import LogKind
+    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from tests.mint.conftest import Site
     from tests.support.postgres import TestPostgres

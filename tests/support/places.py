@@ -1,4 +1,4 @@
-"""What many incidents happen to: a log being mirrored, and a copy being served."""
+"""Mirrors for the tests: a log that is being mirrored, and a copy that is being served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source of one log that can lie in every way: what a mirror must refuse, said as a value.
+"""A source of one log that can lie in every way. A lie is a value, and a mirror must refuse it.
 
 `World` is an honest log in memory, made of the project's own core. `Lie` names what goes wrong on the way out. The
 same world can be a source itself or be served over gRPC (`serve`).
@@ -34,7 +34,7 @@ ORIGIN = "world.example/things"
 
 
 class Lie(Enum):
-    """What goes wrong. The value is the name of the error that must come of it."""
+    """A fault of a source. Its value is the name of the error that must come of it, and a word."""
 
     NOTHING = ""
     FLIP_ENTRY = "ProofError entry"

@@ -17,7 +17,6 @@ from mintmark.api.server import opened
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.register.entry import format_entry
 from mintmark.register.rsf import read_rsf
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.store.registers.register_store import ReadLimits
@@ -41,7 +40,7 @@ ELSEWHERE = {"company": "https://company.elsewhere.example/records/"}
 def world(name: str, rows: Iterable[tuple[Entry, bytes | None]] = ()) -> World:
     """An honest register log of these entries and items."""
     origin = f"{DOMAIN}/{name}"
-    made = World(origin, pb.KIND_REGISTER, generate_skey(origin))
+    made = World(origin, "register", generate_skey(origin))
     if rows := list(rows):
         made.append([format_entry(entry) for entry, _ in rows], [item or b"" for _, item in rows])
     return made

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.register.item import parse_hash
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -147,7 +146,7 @@ async def test_a_proof_has_the_smallest_signed_head_that_covers_it(read_db: str)
 
 
 async def test_a_log_of_another_kind_is_served_as_a_log(read_db: str) -> None:
-    log = World("registers.test/blobs", pb.KIND_OPAQUE, world("blobs").signer)
+    log = World("registers.test/blobs", "opaque", world("blobs").signer)
     log.append([b"one", b"\xff\x00", b""])
     from mintmark.mirror.catch_up import CatchUp
     from mintmark.store.connection.pool import open_pool

@@ -12,7 +12,6 @@ import pytest
 from mintmark.cli import exits
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey
 from tests.cli.conftest import spawn
 from tests.support.world import Lie, World, serve
@@ -36,7 +35,7 @@ def opaque() -> World:
 
 
 def register() -> World:
-    world = World(kind=pb.KIND_REGISTER)
+    world = World(kind="register")
     for size in SIZES:
         added = range(world.size, world.size + size)
         items = [b'{"name":"%d","things":"k%d"}' % (index, index % 50) for index in added]

@@ -12,13 +12,13 @@ from mintmark.fsck.check import check_log
 from mintmark.fsck.rebuild import rebuild
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.fsck.transactions import reading
 from tests.support.fsck import checked, damage, mended
 from tests.support.places import TABLES, LiveWorld, add_records, mirror, register, rows
 from tests.support.world import Lie, World
 
 if TYPE_CHECKING:
+    from mintmark.formats import LogKind
     from mintmark.store.mirror.read_store import ReadStore
 
 # A withheld item is told in a test of its own; the others are not told where a bundle is asked for.
@@ -119,9 +119,9 @@ async def test_one_damage_is_one_finding_and_is_mended(read_store: ReadStore, wh
     assert after == before
 
 
-@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
-async def test_all_at_once_is_mended(read_store: ReadStore, kind: int) -> None:
-    world = things() if kind == pb.KIND_REGISTER else opaque(70_000)
+@pytest.mark.parametrize("kind", ["opaque", "register"])
+async def test_all_at_once_is_mended(read_store: ReadStore, kind: LogKind) -> None:
+    world = things() if kind == "register" else opaque(70_000)
     await mirror(read_store, world)
     before = await rows(read_store)
     await damage(
@@ -303,9 +303,9 @@ async def test_many_wrong_rows_are_made_again(read_store: ReadStore) -> None:
     assert await rows(read_store) == before
 
 
-@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
-async def test_rebuild_makes_the_same_rows(read_store: ReadStore, kind: int) -> None:
-    world = things() if kind == pb.KIND_REGISTER else opaque(30_000)
+@pytest.mark.parametrize("kind", ["opaque", "register"])
+async def test_rebuild_makes_the_same_rows(read_store: ReadStore, kind: LogKind) -> None:
+    world = things() if kind == "register" else opaque(30_000)
     await mirror(read_store, world)
     before = await rows(read_store)
     log = await read_store.log(world.origin)

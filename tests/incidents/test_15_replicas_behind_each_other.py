@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import Fork, NotAvailableYet
-from mintmark.mirror.log_task import LogTask
 from tests.support.places import follower, mirror, rows, run_once, worker
 from tests.support.world import Lie, World
 
@@ -62,7 +61,7 @@ async def test_replicas_that_take_turns_only_ever_move_the_mirror_forward(read_s
     replicas = {source.address: source for source in (world, behind(world), behind(world, 1))}
     told: list[tuple[str, str, str]] = []
     one = worker(read_store, list(replicas.values()), world, on_event=lambda *event: told.append(event))
-    followed = LogTask(one, world.origin, world.verifiers)
+    followed = one.log_task(world.origin)
     seen = []
     for address in ("behind-1:1", "behind-2:1", "behind-1:1", "fresh:1", "behind-2:1", "behind-1:1", "fresh:1"):
         followed.lost(address)
@@ -84,7 +83,7 @@ async def test_a_run_goes_to_the_newest_of_what_replicas_show(read_store: ReadSt
 async def test_one_source_that_goes_back_within_a_stream_is_an_alarm(read_store: ReadStore) -> None:
     world = log()
     world.lie = Lie.ROLL_BACK
-    followed = LogTask(worker(read_store, [world], world), world.origin, world.verifiers)
+    followed = worker(read_store, [world], world).log_task(world.origin)
     for note in world.shown():
         followed.offer(world.address, note, "opaque")
         await followed.attempt()

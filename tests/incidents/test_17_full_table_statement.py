@@ -16,7 +16,6 @@ import pytest
 from mintmark.api.app import App
 from mintmark.register.entry import Entry, EntryType, format_entry
 from mintmark.register.item import format_hash, item_hash
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.store.registers.register_store import RegisterStore
@@ -45,7 +44,7 @@ READ = """
 
 def things(size: int) -> World:
     """A register of so many records, each of which was changed once."""
-    world = World(ORIGIN, pb.KIND_REGISTER)
+    world = World(ORIGIN, "register")
     rows: list[tuple[EntryType, str, bytes]] = [("system", key, item) for key, item in DEFINITIONS]
     for number in range(size):
         key = str(number % (size // 2))

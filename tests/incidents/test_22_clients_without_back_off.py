@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mintmark.aio import Backoff
 from mintmark.client import upload
 from mintmark.errors import Busy, Unavailable
-from mintmark.mirror.worker import BACKOFF_FIRST, BACKOFF_MAX
+from mintmark.mirror.worker import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS
 from mintmark.rpc.client import RpcClient
 from tests.incidents.test_20_one_tenants_limit import limited, spend
 from tests.support.minting import ORIGIN, Keys, append
@@ -101,7 +101,7 @@ async def test_a_mirror_obeys_its_source(read_store: ReadStore) -> None:
 
 def waited(failures: int) -> float:
     """The last of so many waits in a row."""
-    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+    backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
     return [backoff.next() for _ in range(failures)][-1]
 
 

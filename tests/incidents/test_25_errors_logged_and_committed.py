@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from mintmark.mirror.batches import COMMIT_ENTRIES
 
 from mintmark.errors import MintmarkError
-from mintmark.mirror.batches import COMMIT_ENTRIES
 from tests.support.places import follower, mirror, rows, worker
 from tests.support.world import World
 

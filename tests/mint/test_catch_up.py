@@ -13,8 +13,8 @@ from mintmark.errors import Fork, MintmarkError, NotAvailableYet, ProofError, Un
 from mintmark.mint.catch_up import catch_up
 from mintmark.mint.keys import KeyDirectory
 from mintmark.register.entry import format_entry
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
 from tests.cli.conftest import spawn
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mintmark.formats import LogKind
+    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from tests.support.mint_site import Site
     from tests.support.postgres import TestPostgres
@@ -36,7 +38,7 @@ ORIGINS = (THINGS, LIGHTHOUSE, SALTED)
 ERASURE = b'{"authority":"A","reason":"R"}'
 
 
-async def caught_up(site: Site, database: str, source: RpcClient, origin: str, *, salted: bool = False) -> Checkpoint:
+async def caught_up(site: Site, database: str, source: GrpcSource, origin: str, *, salted: bool = False) -> Checkpoint:
     async with open_pool(database, 2) as pool:
         return await catch_up(MintStore(pool), KeyDirectory(site.keys), origin, source, salted=salted)
 
@@ -133,8 +135,8 @@ async def test_a_mirror_that_holds_less_than_was_signed_is_not_enough(
 
 @pytest.mark.parametrize("lie", [lie for lie in Lie if lie not in (Lie.NOTHING, Lie.ROLL_BACK, Lie.STALE, Lie.FORK)])
 async def test_whatever_a_mirror_lies_nothing_is_written(site: Site, lie: Lie, tmp_path: Path) -> None:
-    kind = pb.KIND_REGISTER if lie in (Lie.FLIP_ITEM, Lie.WITHHOLD_ITEM) else pb.KIND_OPAQUE
-    origin = LIGHTHOUSE if kind == pb.KIND_REGISTER else THINGS
+    kind = "register" if lie in (Lie.FLIP_ITEM, Lie.WITHHOLD_ITEM) else "opaque"
+    origin = LIGHTHOUSE if kind == "register" else THINGS
     world = World(origin, kind, site.signers[origin])
     async with site.running() as client:
         await create(client)
@@ -143,9 +145,9 @@ async def test_whatever_a_mirror_lies_nothing_is_written(site: Site, lie: Lie, t
         entries, items = await stored(client, origin)
         world.append(entries, items)
     more = [b"more %d" % number for number in range(900)]
-    world.append(more if kind == pb.KIND_OPAQUE else entries[DEFINED:], items[DEFINED:])
+    world.append(more if kind == "opaque" else entries[DEFINED:], items[DEFINED:])
     world.lie, before = lie, await rows(site.database)
-    async with serve(world) as address, RpcClient(address) as source:
+    async with serve(world) as address, GrpcSource(address) as source:
         with pytest.raises((Untrusted, MintmarkError)):
             await caught_up(site, site.database, source, origin)
         assert await rows(site.database) == before
@@ -160,15 +162,15 @@ def lights_with_definitions() -> list[object]:
     return [*ROWS[:DEFINED], *lights(0, 291)]
 
 
-@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
-async def test_a_mirror_cannot_say_what_kind_of_log_it_is(site: Site, kind: int) -> None:
+@pytest.mark.parametrize("kind", ["opaque", "register"])
+async def test_a_mirror_cannot_say_what_kind_of_log_it_is(site: Site, kind: LogKind) -> None:
     """A register made anew as an opaque log would take whatever is appended to it."""
-    origin = LIGHTHOUSE if kind == pb.KIND_REGISTER else THINGS
+    origin = LIGHTHOUSE if kind == "register" else THINGS
     world = World(origin, kind, site.signers[origin])
     entries, items = zip(*((format_entry(entry), item) for entry, item in ROWS), strict=True)
-    world.append(*((entries, items) if kind == pb.KIND_REGISTER else ([b"one", b"two"],)))
-    world.kind = 3 - kind
-    async with serve(world) as address, RpcClient(address) as client:
+    world.append(*((entries, items) if kind == "register" else ([b"one", b"two"],)))
+    world.kind = "opaque" if kind == "register" else "register"
+    async with serve(world) as address, GrpcSource(address) as client:
         with pytest.raises(ProofError, match="its entries are not"):
             await caught_up(site, site.database, client, origin)
         assert not any(await rows(site.database))
@@ -181,10 +183,10 @@ async def test_another_history_by_the_same_key_is_told_with_both_notes(site: Sit
         await create(client)
         await put(client, [b"one"] * 10)
     mark = (site.keys / "things.mark").read_bytes()
-    world = World(THINGS, pb.KIND_OPAQUE, site.signers[THINGS])
+    world = World(THINGS, "opaque", site.signers[THINGS])
     for count in (10, 20):
         world.append([b"another"] * count)
-        async with serve(world) as address, RpcClient(address) as source:
+        async with serve(world) as address, GrpcSource(address) as source:
             with pytest.raises(Fork) as fork:
                 await caught_up(site, new_database("mint"), source, THINGS)  # type: ignore[operator]  # the fixture's
         assert fork.value.notes == (mark, world.notes[-1])

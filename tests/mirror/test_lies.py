@@ -10,18 +10,17 @@ import pytest
 
 from mintmark.errors import MintmarkError
 from mintmark.mirror.catch_up import CatchUp
-from mintmark.mirror.log_task import LogTask
 from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.client import RpcClient
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.sources.grpc import GrpcSource
 from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from mintmark.formats import LogKind
     from mintmark.store.mirror.read_store import ReadStore
 
 LIES = [lie for lie in Lie if lie not in (Lie.NOTHING, Lie.ROLL_BACK, Lie.FORK)]
@@ -29,7 +28,7 @@ REGISTER_ONLY = {Lie.FLIP_ITEM, Lie.WITHHOLD_ITEM}
 HONEST, MORE = 700, 900
 
 
-def world(kind: int) -> World:
+def world(kind: LogKind) -> World:
     """A log of 700 entries, then of 1,600."""
     made = World(kind=kind)
     for count in (HONEST, MORE):
@@ -37,8 +36,8 @@ def world(kind: int) -> World:
     return made
 
 
-def batch(kind: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
-    if kind == pb.KIND_OPAQUE:
+def batch(kind: LogKind, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
+    if kind == "opaque":
         return [os.urandom(40) for _ in range(count)], []
     items = [b'{"thing":"%d"}' % i for i in range(first, first + count)]
     entries = [Entry(str(first + i), "2026-01-01T00:00:00Z", "user", item_hash(item)) for i, item in enumerate(items)]
@@ -46,11 +45,11 @@ def batch(kind: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
 
 
 @asynccontextmanager
-async def reached(kind: str, source: World) -> AsyncIterator[World | RpcClient]:
-    if kind == "direct":
+async def reached(way: str, source: World) -> AsyncIterator[World | GrpcSource]:
+    if way == "direct":
         yield source
     else:
-        async with serve(source) as address, RpcClient(address) as client:
+        async with serve(source) as address, GrpcSource(address) as client:
             yield client
 
 
@@ -63,25 +62,26 @@ async def rows(store: ReadStore) -> dict[str, list[object]]:
     return found
 
 
-@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
+@pytest.mark.parametrize("kind", ["opaque", "register"])
 @pytest.mark.parametrize("way", ["direct", "grpc"])
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name.lower())
-async def test_a_lie_ends_in_its_error_and_writes_nothing(read_store: ReadStore, lie: Lie, way: str, kind: int) -> None:
-    if lie in REGISTER_ONLY and kind == pb.KIND_OPAQUE:
+async def test_a_lie_ends_in_its_error_and_writes_nothing(
+    read_store: ReadStore, lie: Lie, way: str, kind: LogKind
+) -> None:
+    if lie in REGISTER_ONLY and kind == "opaque":
         pytest.skip("an opaque log has no items")
     source = world(kind)
-    name = "register" if kind == pb.KIND_REGISTER else "opaque"
     follower = CatchUp(read_store, source.origin, source.verifiers)
-    assert await follower.step(source, source.notes[0], name)
+    assert await follower.step(source, source.notes[0], kind)
     before = await rows(read_store)
     if lie is Lie.STALE:
-        assert await follower.step(source, source.notes[1], name)
+        assert await follower.step(source, source.notes[1], kind)
         before = await rows(read_store)
         source.notes.insert(0, source.notes[0])
     source.lie = lie
     async with reached(way, source) as asked:
         with pytest.raises(MintmarkError) as caught:
-            await follower.step(asked, await asked.checkpoint(source.origin), name)
+            await follower.step(asked, await asked.checkpoint(source.origin), kind)
     assert type(caught.value).__name__ == lie.value.split()[0]
     after = await rows(read_store)
     if lie is Lie.WITHHOLD_ITEM:  # authentic entries are kept, and not shown
@@ -91,13 +91,13 @@ async def test_a_lie_ends_in_its_error_and_writes_nothing(read_store: ReadStore,
         assert after == before
     source.lie = Lie.NOTHING
     if lie is not Lie.WITHHOLD_ITEM:
-        assert await follower.step(source, source.notes[-1], name)
+        assert await follower.step(source, source.notes[-1], kind)
         assert (await read_store.head(1)).root == source.edge.root()
 
 
 @pytest.mark.parametrize("way", ["direct", "grpc"])
 async def test_a_fork_stops_the_log_and_both_notes_are_kept(read_store: ReadStore, way: str) -> None:
-    honest = world(pb.KIND_OPAQUE)
+    honest = world("opaque")
     forked = honest.fork(HONEST - 50, [os.urandom(40) for _ in range(MORE)])
     follower = CatchUp(read_store, honest.origin, honest.verifiers)
     assert await follower.step(honest, honest.notes[-1], "opaque")
@@ -113,10 +113,10 @@ async def test_a_fork_stops_the_log_and_both_notes_are_kept(read_store: ReadStor
 
 
 async def test_a_source_that_goes_back_within_one_stream_is_refused(read_store: ReadStore) -> None:
-    source = world(pb.KIND_OPAQUE)
+    source = world("opaque")
     mirror = worker(read_store, [source], source)
     source.lie = Lie.ROLL_BACK
-    log = LogTask(mirror, source.origin, source.verifiers)
+    log = mirror.log_task(source.origin)
     for note in source.shown():
         log.offer(source.address, note, "opaque")
         await log.attempt()

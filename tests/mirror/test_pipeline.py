@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import Conflict, Unavailable
-from mintmark.mirror.batches import COMMIT_ENTRIES
 from mintmark.mirror.catch_up import CatchUp
+from mintmark.mirror.pipeline import BATCH_ENTRIES
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support.oracle import check_log
@@ -102,7 +102,7 @@ async def test_a_log_that_is_stopped_midway_holds_whole_batches_and_no_more(
         )
     size = (await read_store.progress(world.origin)).size
     assert size < ENTRIES
-    assert size % COMMIT_ENTRIES == 0
+    assert size % BATCH_ENTRIES == 0
     assert await last_rows(read_store) == {size}
 
 
@@ -143,7 +143,7 @@ async def test_what_a_source_sent_before_it_broke_off_is_kept(read_store: ReadSt
     follower = CatchUp(read_store, world.origin, world.verifiers)
     with pytest.raises(Unavailable):
         await follower.step(Breaking(world, most), world.notes[-1], "opaque")
-    assert (await read_store.progress(world.origin)).size == most // COMMIT_ENTRIES * COMMIT_ENTRIES
+    assert (await read_store.progress(world.origin)).size == most // BATCH_ENTRIES * BATCH_ENTRIES
 
 
 async def test_a_step_that_is_cancelled_leaves_no_transaction_open(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.mirror.run_once import once
-from mintmark.rpc.client import RpcClient
+from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from tests.cli.conftest import spawn
@@ -81,7 +81,7 @@ async def large(count: int) -> AsyncIterator[tuple[World, str]]:
 async def test_cron_and_lambda_end_where_the_daemon_does(new_database: Callable[[str], str], tmp_path: Path) -> None:
     daemon, cron, container = (new_database("read") for _ in range(3))
     async with large(ENTRIES) as (world, address):
-        async with open_pool(daemon, 4) as pool, RpcClient(address) as client:
+        async with open_pool(daemon, 4) as pool, GrpcSource(address) as client:
             store = ReadStore(pool)
             async with working(worker(store, [client], world)):
                 await until_shown(store, world, seconds=120)
@@ -129,8 +129,7 @@ async def test_a_run_passes_over_sources_that_fail(read_store: ReadStore) -> Non
 async def test_a_run_gives_its_leases_back(read_store: ReadStore) -> None:
     world = register(count=300)
     for name in ("one", "two"):
-        mirror = worker(read_store, [world], world)
-        mirror.name = name
+        mirror = worker(read_store, [world], world, name=name)
         add_records(world, 10)
         (reached,) = await once(mirror, 2)
         assert reached.done

@@ -6,26 +6,27 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
 from mintmark.errors import Busy, Conflict, MintmarkError, Unavailable
-from mintmark.mirror.log_task import LogTask
 from mintmark.mirror.run_once import once
-from mintmark.mirror.worker import KINDS, Worker
-from mintmark.rpc.client import RpcClient
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.sources import guarded
+from mintmark.mirror.worker import Worker
+from mintmark.sources.grpc import GrpcSource
+from mintmark.sources.source import Announcement, ListedLog
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog.note import generate_skey, parse_vkey
-from tests.support.places import LiveWorld, add_records, register, until_shown, worker
-from tests.support.world import Announced, Lie, Listed, World, started
+from tests.support import places
+from tests.support.places import LiveWorld, add_records, register, until_shown
+from tests.support.world import Lie, World, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from mintmark.formats import LogKind
     from mintmark.store.mirror.model import Progress
     from mintmark.tlog.trust import Chunk
 
@@ -35,7 +36,7 @@ class Counted(LiveWorld):
 
     asked = 0
 
-    async def logs(self) -> list[Listed]:
+    async def logs(self) -> list[ListedLog]:
         self.asked += 1
         return await super().logs()
 
@@ -43,7 +44,7 @@ class Counted(LiveWorld):
 class Streamless(LiveWorld):
     """A source of which no stream can be had."""
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         raise Unavailable("a proxy that knows no streams")
         yield
 
@@ -51,10 +52,10 @@ class Streamless(LiveWorld):
 class Down(LiveWorld):
     """A source that answers nothing."""
 
-    async def logs(self) -> list[Listed]:
+    async def logs(self) -> list[ListedLog]:
         raise Unavailable("down")
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         raise Unavailable("down")
         yield
 
@@ -83,7 +84,7 @@ class Refusing(LiveWorld):
 class Broken(LiveWorld):
     """A source whose client has a defect."""
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         raise KeyError("a defect")
         yield
 
@@ -91,12 +92,14 @@ class Broken(LiveWorld):
 class Flooding(LiveWorld):
     """A source that sends names that nobody asked for, kinds that are none, and the same head again and again."""
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         while True:
             for number in range(1000):
-                yield Announced(f"flood.example/{os.urandom(8).hex()}", b"junk", number % 5)
-                yield Announced(self.origin, self.notes[-1], 99)
-                yield Announced(self.origin, self.notes[-1], self.kind)
+                yield Announcement(
+                    f"flood.example/{os.urandom(8).hex()}", b"junk", ("junk", "opaque", "register")[number % 3]
+                )
+                yield Announcement(self.origin, self.notes[-1], "junk")
+                yield Announcement(self.origin, self.notes[-1], self.kind)
             await asyncio.sleep(0)
 
 
@@ -119,9 +122,7 @@ async def working(mirror: Worker) -> AsyncIterator[Worker]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarded, "PATIENCE", 0.5)
+worker = partial(places.worker, answer_seconds=0.5)
 
 
 async def test_heads_are_pushed_and_nobody_polls(read_store: ReadStore) -> None:
@@ -302,7 +303,7 @@ async def test_a_source_that_speaks_no_protocol_ends_nothing(read_store: ReadSto
     honest = register(count=300)
     async with (
         garbage() as address,
-        RpcClient(address) as client,
+        GrpcSource(address) as client,
         working(worker(read_store, [client, honest], honest)),
     ):
         await until_shown(read_store, honest)
@@ -353,7 +354,7 @@ class Looking(ReadStore):
 
     looks = 0
 
-    async def follow(self, origin: str, kind: str) -> Progress:
+    async def follow(self, origin: str, kind: LogKind) -> Progress:
         self.looks += origin.endswith("one")
         return await super().follow(origin, kind)
 
@@ -437,7 +438,7 @@ async def test_junk_signatures_below_a_head_are_nothing_new(read_store: ReadStor
     """A head that a source repeats with junk below it is the same head: no step, no second row."""
     source = register(count=300)
     mirror = worker(read_store, [source], source)
-    log = LogTask(mirror, source.origin, source.verifiers)
+    log = mirror.log_task(source.origin)
     junk = source.notes[-1] + "— somebody AAAAAAAA\n".encode()
     for note in (source.notes[-1], junk):
         log.offer(source.address, note, "register")
@@ -446,14 +447,14 @@ async def test_junk_signatures_below_a_head_are_nothing_new(read_store: ReadStor
     assert head.note == source.notes[-1]
 
 
-@pytest.mark.parametrize("kind", [pb.KIND_OPAQUE, pb.KIND_REGISTER], ids=["opaque", "register"])
+@pytest.mark.parametrize("kind", ["opaque", "register"])
 @pytest.mark.parametrize("empty", [False, True])
-async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, kind: int, empty: bool) -> None:
+async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, kind: LogKind, empty: bool) -> None:
     """Nothing signs the kind; the first entry proves it, whoever was heard first."""
     honest = register(count=0)
     honest.kind = kind
     liar = same_log(LiveWorld, honest, "liar:1")
-    liar.kind = 3 - kind
+    liar.kind = "opaque" if kind == "register" else "register"
     if not empty:
         grow(honest, liar)
     async with working(worker(read_store, [liar, honest], honest)):
@@ -462,7 +463,7 @@ async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, k
             grow(honest, liar)
         await until_shown(read_store, honest)
     (status,) = await read_store.status.status()
-    assert (status.kind, status.source, status.head) == (KINDS[kind], honest.address, 300)
+    assert (status.kind, status.source, status.head) == (kind, honest.address, 300)
     (kept,) = await read_store.evidence.evidence(1)
     assert (kept.kind, kept.source) == ("ProofError", "liar:1")
 
@@ -470,7 +471,7 @@ async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, k
 def grow(*sources: World) -> None:
     """The first 300 entries of a log of the first one's kind, on each source."""
     for source in sources:
-        if sources[0].kind == pb.KIND_REGISTER:
+        if sources[0].kind == "register":
             add_records(source, 300)
         else:
             source.append([b"entry %d" % number for number in range(300)])
@@ -480,7 +481,7 @@ async def test_a_source_that_calls_the_log_another_kind_is_not_asked(read_store:
     honest = register(count=300)
     async with working(worker(read_store, [honest], honest)) as mirror:
         await until_shown(read_store, honest)
-        liar = replace(honest, kind=pb.KIND_OPAQUE, address="liar:1")
+        liar = replace(honest, kind="opaque", address="liar:1")
         mirror.follow(mirror.trust, [liar, honest])
         add_records(honest, 5)
         await until_shown(read_store, honest)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import BadSignature, Conflict, Fork, MintmarkError, NotAvailableYet, ProofError, Unavailable
-from mintmark.publish.object_store import CHECKPOINT, PublishedLog, open_store
+from mintmark.publish.object_store import CHECKPOINT_PATH, PublishedLog, open_store
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mirror.read_store import ReadStore
@@ -23,7 +22,7 @@ from mintmark.tlog.tile import Tile, entries_path, items_path, path
 from tests.cli.conftest import spawn
 from tests.support.minting import Keys
 from tests.support.places import add_records, mirror, mirror_config, register
-from tests.support.static import files, publish, shelf
+from tests.support.static import files, publish, published_log
 from tests.support.world import World
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ BIG = 2 * 65_536 + 700
 
 def opaque(count: int, origin: str = "world.example/thing") -> World:
     """An opaque log's world."""
-    world = World(origin, pb.KIND_OPAQUE, generate_skey(origin))
+    world = World(origin, "opaque", generate_skey(origin))
     world.append([b"entry %d" % number for number in range(count)])
     return world
 
@@ -49,7 +48,7 @@ def erase(world: World, index: int) -> None:
 
 def expected(world: World) -> dict[str, bytes]:
     """Every file that the present head of a log implies, by tlog-tiles."""
-    found = {CHECKPOINT: world.notes[-1]}
+    found = {CHECKPOINT_PATH: world.notes[-1]}
     for at in range(0, world.size, 256):
         width = min(256, world.size - at)
         found[entries_path(at // 256, width)] = bundle.join(world.entries_[at : at + width])
@@ -76,7 +75,7 @@ async def test_every_file_that_the_head_implies_and_no_other(
 ) -> None:
     world = make(count)
     await mirror(read_store, world)
-    done = await publish(read_store, world, shelf(tmp_path, world))
+    done = await publish(read_store, world, published_log(tmp_path, world))
     found = files(tmp_path / "thing" / "log")
     assert found == expected(world)
     assert (done.head.size, done.before, done.files) == (count, 0, len(found))
@@ -89,18 +88,18 @@ async def test_only_what_is_new_is_written_and_partial_tiles_go_once_they_are_fu
     world = register(count=300)
     place = tmp_path / "thing" / "log"
     await mirror(read_store, world)
-    await publish(read_store, world, shelf(tmp_path, world))
-    assert (await publish(read_store, world, shelf(tmp_path, world))).files == 0
+    await publish(read_store, world, published_log(tmp_path, world))
+    assert (await publish(read_store, world, published_log(tmp_path, world))).files == 0
     old = expected(world)
     add_records(world, 100)
     await mirror(read_store, world)
-    done = await publish(read_store, world, shelf(tmp_path, world))
+    done = await publish(read_store, world, published_log(tmp_path, world))
     assert (done.before, done.head.size) == (300, 400)
     assert done.files == 5  # checkpoint, entries, items, two partial tiles
     assert files(place) == old | expected(world)  # a partial tile stays while the full one is not there
     add_records(world, 300)
     await mirror(read_store, world)
-    await publish(read_store, world, shelf(tmp_path, world))
+    await publish(read_store, world, published_log(tmp_path, world))
     kept = {"tile/1/000.p/1": old["tile/1/000.p/1"]}
     assert files(place) == kept | expected(world)
 
@@ -117,8 +116,8 @@ async def test_a_run_that_was_cut_off_anywhere_leaves_a_place_that_the_next_comp
         cut.left = left
         with pytest.raises(Unavailable, match="network is gone"):
             await publish(read_store, world, cut)
-        assert not (to / "thing" / "log" / CHECKPOINT).exists()
-        await publish(read_store, world, shelf(to, world))
+        assert not (to / "thing" / "log" / CHECKPOINT_PATH).exists()
+        await publish(read_store, world, published_log(to, world))
         assert files(to / "thing" / "log") == expected(world)
 
 
@@ -132,7 +131,7 @@ async def test_a_long_run_goes_on_behind_the_last_tile_that_says_what_is_there(
     with pytest.raises(Unavailable):
         await publish(read_store, world, cut)
     assert (tmp_path / "thing/log/tile/1/000").exists()
-    done = await publish(read_store, world, shelf(tmp_path, world))
+    done = await publish(read_store, world, published_log(tmp_path, world))
     assert files(tmp_path / "thing" / "log") == expected(world)
     assert done.files == len(expected(world)) - (2 * 256 + 1)
 
@@ -141,13 +140,13 @@ async def test_an_erased_item_is_in_no_published_file(read_store: ReadStore, tmp
     world = register(count=600)
     place = tmp_path / "thing" / "log"
     await mirror(read_store, world)
-    await publish(read_store, world, shelf(tmp_path, world))
+    await publish(read_store, world, published_log(tmp_path, world))
     gone = [world.items[3], world.items[599]]
     assert sum(item in data for item in gone for data in files(place).values()) == 2
     erase(world, 3)
     erase(world, 599)
     await mirror(read_store, world)
-    done = await publish(read_store, world, shelf(tmp_path, world))
+    done = await publish(read_store, world, published_log(tmp_path, world))
     assert done.erased == 2
     assert not any(item in data for item in gone for data in files(place).values())
     assert expected(world).items() <= files(place).items()
@@ -159,12 +158,12 @@ async def test_a_smaller_log_replaces_nothing(new_database: Callable[[str], str]
         await mirror(ReadStore(behind), world)
         add_records(world, 300)
         await mirror(ReadStore(ahead), world)
-        await publish(ReadStore(ahead), world, shelf(tmp_path, world))
+        await publish(ReadStore(ahead), world, published_log(tmp_path, world))
         before = files(tmp_path)
         with pytest.raises(
             NotAvailableYet, match=r"1000 entries of world.example/thing are published, and this database has 700"
         ):
-            await publish(ReadStore(behind), world, shelf(tmp_path, world))
+            await publish(ReadStore(behind), world, published_log(tmp_path, world))
         assert files(tmp_path) == before
         assert await ReadStore(behind).evidence.evidence(1) == []
 
@@ -182,10 +181,10 @@ async def test_a_fork_replaces_nothing_and_both_notes_are_kept(
     async with open_pool(new_database("read"), 4) as one, open_pool(new_database("read"), 4) as two:
         await mirror(ReadStore(one), world)
         await mirror(ReadStore(two), other)
-        await publish(ReadStore(two), other, shelf(tmp_path, other))
+        await publish(ReadStore(two), other, published_log(tmp_path, other))
         before = files(tmp_path)
         with pytest.raises(Fork) as caught:
-            await publish(ReadStore(one), world, shelf(tmp_path, world))
+            await publish(ReadStore(one), world, published_log(tmp_path, world))
         assert set(caught.value.notes) == {world.notes[-1], other.notes[-1]}
         assert files(tmp_path) == before
         (kept,) = await ReadStore(one).evidence.evidence(1)
@@ -198,7 +197,7 @@ async def test_a_fork_replaces_nothing_and_both_notes_are_kept(
 async def test_what_the_log_did_not_sign_is_not_replaced(read_store: ReadStore, tmp_path: Path) -> None:
     world = register(count=300)
     await mirror(read_store, world)
-    place = tmp_path / "thing" / "log" / CHECKPOINT
+    place = tmp_path / "thing" / "log" / CHECKPOINT_PATH
     place.parent.mkdir(parents=True)
     for note, error in {
         sign_checkpoint(world.origin, 300, world.edge.root(), [generate_skey(world.origin)]).note: BadSignature,
@@ -207,7 +206,7 @@ async def test_what_the_log_did_not_sign_is_not_replaced(read_store: ReadStore, 
     }.items():
         place.write_bytes(note)
         with pytest.raises(error):
-            await publish(read_store, world, shelf(tmp_path, world))
+            await publish(read_store, world, published_log(tmp_path, world))
         assert files(tmp_path) == {"thing/log/checkpoint": note}
 
 
@@ -227,28 +226,28 @@ async def test_damaged_rows_get_no_checkpoint(read_store: ReadStore, tmp_path: P
     async with read_store.pool.connection() as conn:
         await conn.execute(damage.encode())
     with pytest.raises(ProofError, match="run mintmark fsck"):
-        await publish(read_store, world, shelf(tmp_path, world))
-    assert not (tmp_path / "thing" / "log" / CHECKPOINT).exists()
+        await publish(read_store, world, published_log(tmp_path, world))
+    assert not (tmp_path / "thing" / "log" / CHECKPOINT_PATH).exists()
     assert await read_store.evidence.evidence(1) == []
 
 
 async def test_damage_of_ours_is_not_held_against_what_is_published(read_store: ReadStore, tmp_path: Path) -> None:
     world = register(count=300)
     await mirror(read_store, world)
-    await publish(read_store, world, shelf(tmp_path, world))
+    await publish(read_store, world, published_log(tmp_path, world))
     add_records(world, 500)
     await mirror(read_store, world)
     async with read_store.pool.connection() as conn:
         flipped = b"update tile set hashes = set_byte(hashes, 9, get_byte(hashes, 9) # 1) where level = 0 and index < 2"
         await conn.execute(flipped)
     with pytest.raises(ProofError, match="run mintmark fsck"):
-        await publish(read_store, world, shelf(tmp_path, world))
+        await publish(read_store, world, published_log(tmp_path, world))
     assert files(tmp_path / "thing" / "log")["checkpoint"] == world.notes[0]
     assert await read_store.evidence.evidence(1) == []
     stranger = register(count=1)
     stranger.signer = generate_skey(world.origin)
     with pytest.raises(MintmarkError, match="or its key was changed"):
-        await publish(read_store, stranger, shelf(tmp_path, world))
+        await publish(read_store, stranger, published_log(tmp_path, world))
     assert await read_store.evidence.evidence(1) == []
 
 
@@ -260,11 +259,11 @@ async def test_of_two_publishers_the_slower_one_is_told(url: str, tmp_path: Path
     await one.put_checkpoint(b"first", None)
     with pytest.raises(Conflict):
         await two.put_checkpoint(b"also first", None)
-    seen = await two.get(CHECKPOINT)
-    await one.put_checkpoint(b"second", await one.get(CHECKPOINT))
+    seen = await two.get(CHECKPOINT_PATH)
+    await one.put_checkpoint(b"second", await one.get(CHECKPOINT_PATH))
     with pytest.raises(Conflict):
         await two.put_checkpoint(b"third", seen)
-    assert (await two.get(CHECKPOINT)).data == b"second"
+    assert (await two.get(CHECKPOINT_PATH)).data == b"second"
 
 
 async def test_what_may_be_cached_says_so(read_store: ReadStore) -> None:
@@ -338,4 +337,4 @@ async def test_an_unwritable_place_is_named(read_store: ReadStore, tmp_path: Pat
     await mirror(read_store, world)
     (tmp_path / "thing").write_text("a file where a directory belongs")
     with pytest.raises(MintmarkError, match=r"the object store failed at file://.*/thing/log/"):
-        await publish(read_store, world, shelf(tmp_path, world))
+        await publish(read_store, world, published_log(tmp_path, world))

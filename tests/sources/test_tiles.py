@@ -12,11 +12,10 @@ import pytest
 from mintmark.api.server import opened
 from mintmark.config.settings import load_mirror
 from mintmark.errors import Busy, Malformed, Misconfigured, NotAvailableYet, NotFound, Unavailable
-from mintmark.mirror import log_task
-from mintmark.rpc.client import RpcClient
-from mintmark.sources import tiles
+from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.http_files import HttpFiles
-from mintmark.sources.tiles import TilesSource, open_source
+from mintmark.sources.open import open_source
+from mintmark.sources.tiles import POLL_INTERVAL_SECONDS, TilesSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import bundle
@@ -37,13 +36,14 @@ from tests.support.places import (
     until_shown,
     worker,
 )
-from tests.support.static import Answer, StaticServer, files, publish, serving, shelf
+from tests.support.static import Answer, StaticServer, files, publish, published_log, serving
 from tests.support.world import flip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from mintmark.formats import LogKind
     from tests.support.world import World
 
 BIG = 65_536 + 5 * 256 + 7
@@ -52,8 +52,10 @@ FIRST = {"tile/items/000", "tile/entries/000"}  # looked at to tell a register f
 
 
 @asynccontextmanager
-async def source(server: StaticServer, name: str = "thing") -> AsyncIterator[TilesSource]:
-    made = TilesSource(f"{server.url}{name}/log/")
+async def source(
+    server: StaticServer, name: str = "thing", poll_interval: float = POLL_INTERVAL_SECONDS
+) -> AsyncIterator[TilesSource]:
+    made = TilesSource(f"{server.url}{name}/log/", poll_interval)
     try:
         yield made
     finally:
@@ -71,7 +73,7 @@ async def published(database: str, directory: Path, *worlds: World) -> None:
     async with store(database) as first:
         for world in worlds:
             await mirror(first, world)
-            await publish(first, world, shelf(directory, world))
+            await publish(first, world, published_log(directory, world))
 
 
 @pytest.mark.parametrize("world", [register(count=700), opaque(700), opaque(BIG)], ids=["register", "opaque", "big"])
@@ -146,14 +148,11 @@ async def test_the_read_api_is_a_source(new_database: Callable[[str], str], tmp_
     assert {**await digest(two), "checkpoint": ""} == {**same, "checkpoint": ""}  # it saw one head less
 
 
-async def test_a_daemon_follows_what_is_published(
-    new_database: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiles, "EVERY", 0.1)
+async def test_a_daemon_follows_what_is_published(new_database: Callable[[str], str], tmp_path: Path) -> None:
     world, one = register(count=700), new_database("read")
     await published(one, tmp_path, world)
     with serving(tmp_path) as server:
-        async with source(server) as static, store(new_database("read")) as second:
+        async with source(server, poll_interval=0.1) as static, store(new_database("read")) as second:
             async with working(worker(second, [static], world)):
                 await until_shown(second, world)
                 for step in (100, 500):
@@ -184,7 +183,8 @@ def places(first: int, size: int) -> list[int]:
 async def outcome(second: ReadStore, static: TilesSource, world: World) -> str:
     """The name of the error that a run ends in; empty where it has all."""
     try:
-        reached = await run_once(second, [static], world, 60)
+        # on a slow machine, a shorter step would write what it verified before the bit
+        reached = await run_once(second, [static], world, 60, step_seconds=60)
     except Unavailable:
         return "Unavailable"
     if not reached.lied:
@@ -194,13 +194,8 @@ async def outcome(second: ReadStore, static: TilesSource, world: World) -> str:
 
 
 @pytest.mark.parametrize("kind", ["register", "opaque"])
-async def test_a_flipped_bit_writes_no_row(
-    new_database: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+async def test_a_flipped_bit_writes_no_row(new_database: Callable[[str], str], tmp_path: Path, kind: LogKind) -> None:
     """In any file that is needed, at many places. A tile that no proof needs is not asked for."""
-    monkeypatch.setattr(
-        log_task, "SLICE", 60.0
-    )  # on a slow machine, a step would write what it verified before the bit
     world = register(count=300) if kind == "register" else opaque(300)
     one, two, three = (new_database("read") for _ in range(3))
     async with store(two) as second, store(three) as third:
@@ -255,11 +250,8 @@ async def test_a_published_fork_is_refused_and_both_notes_are_kept(
         assert set(kept.notes) == {world.notes[-1], other.notes[-1]}
 
 
-async def test_a_node_that_is_behind_is_no_contradiction(
-    new_database: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_that_is_behind_is_no_contradiction(new_database: Callable[[str], str], tmp_path: Path) -> None:
     """Each second answer for the checkpoint is an older one, as from the nodes of a CDN."""
-    monkeypatch.setattr(tiles, "EVERY", 0.02)
     world, one = register(count=300), new_database("read")
     add_records(world, 500)
     await published(one, tmp_path, world)
@@ -272,7 +264,7 @@ async def test_a_node_that_is_behind_is_no_contradiction(
 
     with serving(tmp_path) as server:
         server.behave = behave
-        async with source(server) as static, store(new_database("read")) as second:
+        async with source(server, poll_interval=0.02) as static, store(new_database("read")) as second:
             async with working(worker(second, [static], world)):
                 await until_shown(second, world)
                 seen = asked
@@ -338,13 +330,13 @@ async def test_a_log_of_another_kind_or_name_is_told(tmp_path: Path) -> None:
     write(tmp_path, empty)
     with serving(tmp_path) as server:
         async with source(server) as static:
-            assert [(log.origin, log.kind) for log in await static.logs()] == [(world.origin, 2)]
+            assert [(log.origin, log.kind) for log in await static.logs()] == [(world.origin, "register")]
             with pytest.raises(NotFound, match=r"is world.example/thing, not world.example/plain"):
                 await static.checkpoint(plain.origin)
             with pytest.raises(NotFound, match="its key is not trusted"):
                 await anext(static.watch([plain.origin]))
         async with source(server, "plain") as static:
-            assert [(log.origin, log.kind) for log in await static.logs()] == [(plain.origin, 1)]
+            assert [(log.origin, log.kind) for log in await static.logs()] == [(plain.origin, "opaque")]
         async with source(server, "empty") as static:
             assert await static.logs() == []
             with pytest.raises(NotAvailableYet, match="no entries yet"):
@@ -470,7 +462,7 @@ def test_one_url_with_a_name_in_it_is_a_source_for_each_log(tmp_path: Path) -> N
 
 
 async def test_an_address_says_how_it_is_asked() -> None:
-    for address, kind in {"127.0.0.1:7070": RpcClient, "http://127.0.0.1:1/log": TilesSource}.items():
+    for address, kind in {"127.0.0.1:7070": GrpcSource, "http://127.0.0.1:1/log": TilesSource}.items():
         made = open_source(address)
         assert isinstance(made, kind)
         await made.close()

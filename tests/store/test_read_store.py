@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from mintmark.errors import Conflict, MintmarkError, Misconfigured, NotAvailableYet, Unavailable
+from mintmark.register.reduce import project
 from mintmark.store.connection.pool import open_pool
-from mintmark.store.mirror import projection
-from mintmark.store.mirror.commit import FEW
+from mintmark.store.mirror import commit
+from mintmark.store.mirror.commit import MAX_INSERT_ENTRIES
+from mintmark.store.mirror.model import Committed
 from mintmark.store.mirror.read_store import ReadStore
 from tests.support.logs import Written, erasures, users
 from tests.support.oracle import check_log
@@ -67,7 +69,7 @@ async def everything(store: ReadStore) -> list[object]:
 
 
 @pytest.mark.parametrize("deliver", [False, True], ids=["failed", "failed-but-done"])
-@pytest.mark.parametrize("count", [300, FEW + 1])
+@pytest.mark.parametrize("count", [300, MAX_INSERT_ENTRIES + 1])
 async def test_a_connection_cut_at_any_request_leaves_all_of_a_batch_or_nothing(
     log: Written, read_db: str, count: int, deliver: bool
 ) -> None:
@@ -85,8 +87,7 @@ async def test_a_connection_cut_at_any_request_leaves_all_of_a_batch_or_nothing(
             wire.arm(request, deliver=deliver)
             if not await survives(store, log, batch, before, read_db):
                 break
-            if batch.rows is not None:
-                log.counts = batch.rows.after
+            await log.go_on(batch)
             assert await checked(log, read_db) == log.world.size
         else:
             pytest.fail("a batch has fewer requests than this")
@@ -102,7 +103,7 @@ async def survives(store: ReadStore, log: Written, batch: object, before: int, c
         assert size in (before, log.world.size)
         assert await checked(log, conninfo) == size
         if size == before:
-            assert await store.commit_batch(batch)
+            assert (await store.commit_batch(batch)).shown
         else:
             with pytest.raises(Conflict):
                 await store.commit_batch(batch)
@@ -114,9 +115,9 @@ async def test_of_two_workers_at_once_one_writes_and_the_other_is_told(log: Writ
     for start in range(0, 2000, 250):
         batch = await log.grow(users(start, start + 250))
         done = await asyncio.gather(*(log.store.commit_batch(batch) for _ in range(3)), return_exceptions=True)
-        assert [done.count(True), sum(isinstance(result, Conflict) for result in done)] == [1, 2]
-        if batch.rows is not None:
-            log.counts = batch.rows.after
+        shown = [result.shown for result in done if isinstance(result, Committed)]
+        assert (shown, sum(isinstance(result, Conflict) for result in done)) == ([True], 2)
+        await log.go_on(batch)
         assert await checked(log, read_db) == start + 250
 
 
@@ -128,7 +129,7 @@ async def test_a_log_that_was_stopped_takes_nothing_more_until_it_is_resumed(log
         await log.store.commit_batch(batch)
     assert await checked(log, read_db) == 10
     await log.store.evidence.resume(batch.log)
-    assert await log.store.commit_batch(batch)
+    assert (await log.store.commit_batch(batch)).shown
     assert await checked(log, read_db) == 20
 
 
@@ -172,25 +173,23 @@ async def test_a_log_that_was_forgotten_meanwhile_is_a_conflict(log: Written) ->
 @pytest.mark.parametrize("start", [0, 2**15 - 10, 2**31 - 10, 2**32 - 10, 2**63 - 101])
 async def test_a_few_leaves_count_on_at_any_size(read_store: ReadStore, start: int) -> None:
     async with read_store.pool.connection() as conn:
-        await projection.put_few_leaves(conn, 1, [(start, bytes(range(100)) * 32)])
+        await commit.insert_leaves(conn, 1, [(start, bytes(range(100)) * 32)])
         rows = await (await conn.execute("select index, leaf_hash from entry order by index")).fetchall()
     assert rows == [(start + at, (bytes(range(100)) * 32)[32 * at : 32 * at + 32]) for at in range(100)]
 
 
 async def test_the_head_waits_for_the_end_of_what_was_signed(log: Written, read_db: str) -> None:
     batch = await log.grow(users(0, 600))
-    assert not await log.store.commit_batch(replace(batch, head=None))
+    assert not (await log.store.commit_batch(replace(batch, head=None))).shown
+    await log.go_on(batch)
     with pytest.raises(NotAvailableYet):
         await log.store.head(batch.log)
     assert (await log.store.progress(log.origin)).shown == -1
-    assert await log.store.commit_batch(
-        replace(batch, old_size=600, chunks=[], rows=None if batch.rows is None else empty(batch))
+    rest = replace(
+        batch, old_size=600, chunks=[], rows=None if batch.rows is None else project(log.v1, []), live=log.live
     )
+    assert (await log.store.commit_batch(rest)).shown
     assert await checked(log, read_db) == 600
-
-
-def empty(batch: object) -> object:
-    return type(batch.rows)(batch.log, batch.rows.after, [])
 
 
 async def test_an_item_is_erased_from_bundles_and_rows_and_its_proof_stays(read_store: ReadStore, read_db: str) -> None:

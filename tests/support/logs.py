@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mintmark.register.chunk import open_chunk
+from mintmark.formats.register import open_chunk
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.register.reduce import BatchProjection, RunningCounts
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.register.reduce import project
 from mintmark.store.log.model import Head
 from mintmark.store.mirror.model import Batch
 from mintmark.tlog.checkpoint import open_checkpoint
+from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import LogVerifier
 from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mintmark.formats import LogKind
     from mintmark.store.mirror.read_store import ReadStore
-    from mintmark.tlog.edge import Edge
 
-KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
 Record = tuple[str, str, dict[str, str] | None]  # type, key, item
 
 
@@ -31,13 +30,14 @@ class Written:
     """A log that is being written into a read database, by the one who verified it."""
 
     store: ReadStore
-    kind: str
+    kind: LogKind
     origin: str = "store.example/things"
     world: World = field(init=False)
-    counts: RunningCounts = field(default_factory=RunningCounts)
+    live: int = 0
+    v1: Edge = field(default_factory=Edge)
 
     def __post_init__(self) -> None:
-        self.world = World(kind=KINDS[self.kind], origin=self.origin)
+        self.world = World(kind=self.kind, origin=self.origin)
 
     async def grow(self, records: Sequence[Record]) -> Batch:
         """Appends to the log, and verifies what was appended: the batch to integrate."""
@@ -56,15 +56,20 @@ class Written:
         chunks = [trusted.chunk(chunk) async for chunk in received]
         rows = None
         if self.kind == "register":
-            rows = BatchProjection(log, self.counts, [row for chunk in chunks for row in open_chunk(chunk)])
+            rows = project(self.v1, [row for chunk in chunks for row in open_chunk(chunk)])
         shown = Head(head.size, head.root, head.note)
-        return Batch(log, before, chunks, rows, head.note, head.size, "test", shown)
+        return Batch(log, before, chunks, rows, self.live, head.note, head.size, "test", shown)
 
     async def write(self, records: Sequence[Record]) -> None:
         batch = await self.grow(records)
-        assert await self.store.commit_batch(batch)
+        assert (await self.store.commit_batch(batch)).shown
+        await self.go_on(batch)
+
+    async def go_on(self, batch: Batch) -> None:
+        """Counts on from a batch that was committed."""
         if batch.rows is not None:
-            self.counts = batch.rows.after  # type: ignore[attr-defined]
+            self.v1 = batch.rows.v1
+            _, self.live = await self.store.projected(batch.log, batch.size)
 
 
 def appended(kind: str, records: Sequence[Record]) -> tuple[list[bytes], list[bytes]]:

@@ -1,4 +1,4 @@
-"""What many incidents happen to: a log being mirrored, and a copy being served."""
+"""Mirrors for the tests: a log that is being mirrored, and a copy that is being served."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from mintmark.mirror.catch_up import CatchUp
+from mintmark.mirror.log_task import STEP_SECONDS
 from mintmark.mirror.run_once import once
-from mintmark.mirror.worker import KINDS, Worker
+from mintmark.mirror.worker import Worker
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.rpc.client import RpcClient
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS
 from mintmark.rpc.service import LogService
+from mintmark.sources.guarded import ANSWER_SECONDS
+from mintmark.sources.source import Announcement
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.tlog.note import generate_skey
-from tests.support.world import Announced, World, started
+from tests.support.world import World, started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -39,11 +41,11 @@ TABLES = ("log", "head", "tile", "bundle", "progress", "checkpoint", "entry", "m
 class LiveWorld(World):
     """A world whose stream stays open, and shows each head as it is signed."""
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         shown = b""
         while True:
             if shown != (shown := self.shown()[-1]):
-                yield Announced(self.origin, shown, self.kind)
+                yield Announcement(self.origin, shown, self.kind)
             await asyncio.sleep(0.02)
 
 
@@ -60,7 +62,7 @@ def add_records(world: World, count: int, keys: int = 50) -> None:
 
 def register(origin: str = "world.example/thing", count: int = 300) -> LiveWorld:
     """A register's world."""
-    world = LiveWorld(origin, pb.KIND_REGISTER, generate_skey(origin), address=f"{origin}:1")
+    world = LiveWorld(origin, "register", generate_skey(origin), address=f"{origin}:1")
     add_records(world, count)
     return world
 
@@ -84,22 +86,30 @@ def follower(store: ReadStore, world: World) -> CatchUp:
 
 async def mirror(store: ReadStore, world: World, source: Source | None = None) -> None:
     """Follows the world to its newest head, from itself or from another source."""
-    assert await follower(store, world).step(source or world, world.notes[-1], KINDS[world.kind])
+    assert await follower(store, world).step(source or world, world.notes[-1], world.kind)
 
 
 def worker(
     store: ReadStore,
     sources: Sequence[Source],
     *worlds: World,
+    name: str = "one",
     on_event: Callable[[str, str, str], None] = lambda *_: None,
+    answer_seconds: float = ANSWER_SECONDS,
+    step_seconds: float = STEP_SECONDS,
 ) -> Worker:
     """A worker that follows these worlds' logs."""
-    return Worker("one", store, sources, {world.origin: world.verifiers for world in worlds}, on_event=on_event)
+    trust = {world.origin: world.verifiers for world in worlds}
+    return Worker(
+        name, store, sources, trust, on_event=on_event, answer_seconds=answer_seconds, step_seconds=step_seconds
+    )
 
 
-async def run_once(store: ReadStore, sources: Sequence[Source], world: World, seconds: float = 5) -> LogResult:
-    """What a run that ends says of this world's log."""
-    (reached,) = await once(worker(store, sources, world), seconds)
+async def run_once(
+    store: ReadStore, sources: Sequence[Source], world: World, seconds: float = 5, step_seconds: float = STEP_SECONDS
+) -> LogResult:
+    """The result that a run which ends has for this world's log."""
+    (reached,) = await once(worker(store, sources, world, step_seconds=step_seconds), seconds)
     return reached
 
 

@@ -10,7 +10,6 @@ from mintmark.register import canonical
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.register.rsf import read_rsf
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.tlog.note import generate_skey
 from tests.support.lighthouse import define_field, define_register, entry, system, user
 from tests.support.world import World
@@ -98,7 +97,7 @@ def worlds() -> dict[str, World]:
 
 def _world(name: str, entries: list[Entry], items: list[bytes]) -> World:
     origin = f"{DOMAIN}/{name}"
-    world = World(origin, pb.KIND_REGISTER, generate_skey(origin))
+    world = World(origin, "register", generate_skey(origin))
     assert all(item == b"" or item_hash(item) == made.item_hash for made, item in zip(entries, items, strict=True))
     world.append([format_entry(made) for made in entries], items)
     return world

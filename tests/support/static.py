@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What the server says instead of the file."""
+    """An answer instead of the file."""
 
     status: int
     body: bytes = b""
@@ -74,7 +74,7 @@ def serving(directory: Path) -> Iterator[StaticServer]:
             thread.join()
 
 
-def shelf(directory: Path, world: World) -> PublishedLog:
+def published_log(directory: Path, world: World) -> PublishedLog:
     """Where the world's log is published in a directory."""
     url = directory.as_uri()
     return PublishedLog(open_store(url), url, world.origin.rpartition("/")[2])

@@ -1,7 +1,7 @@
-"""A source of one log that can lie in every way: what a mirror must refuse, said as a value.
+"""A source of one log that can lie in every way. A lie is a value, and a mirror must refuse it.
 
 `World` is an honest log in memory, made of the project's own core. `Lie` names what goes wrong on the way out. The
-same world can be asked directly or served over gRPC (`serve`).
+same world can be a source itself or be served over gRPC (`serve`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import grpc
 
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS
+from mintmark.rpc.transport import WIRE_KINDS
+from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog import bundle, merkle, prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.edge import Edge
@@ -26,11 +28,13 @@ from mintmark.tlog.trust import Chunk
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from mintmark.formats import LogKind
+
 ORIGIN = "world.example/things"
 
 
 class Lie(Enum):
-    """What goes wrong. The value is the name of the error that must come of it."""
+    """A fault of a source. Its value is the name of the error that must come of it, and a word."""
 
     NOTHING = ""
     FLIP_ENTRY = "ProofError entry"
@@ -56,27 +60,12 @@ class Lie(Enum):
     STALE = "NotAvailableYet stale"
 
 
-class Announced(NamedTuple):
-    """A checkpoint on a stream."""
-
-    origin: str
-    note: bytes
-    kind: int
-
-
-class Listed(NamedTuple):
-    """A log by name."""
-
-    origin: str
-    kind: int
-
-
 @dataclass
 class World:
     """One log, every size of which was signed."""
 
     origin: str = ORIGIN
-    kind: int = pb.KIND_OPAQUE
+    kind: LogKind = "opaque"
     signer: Signer = field(default_factory=lambda: generate_skey(ORIGIN))
     lie: Lie = Lie.NOTHING
     address: str = "world:1"
@@ -109,12 +98,12 @@ class World:
         other.append(entries)
         return other
 
-    async def logs(self) -> list[Listed]:
-        return [Listed(self.origin, self.kind)]
+    async def logs(self) -> list[ListedLog]:
+        return [ListedLog(self.origin, self.kind)]
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announced]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         for note in self.shown():
-            yield Announced(self.origin, note, self.kind)
+            yield Announcement(self.origin, note, self.kind)
 
     def shown(self) -> list[bytes]:
         """The heads that a stream shows, in order."""
@@ -214,14 +203,16 @@ class _Served(log_pb2_grpc.LogServicer):
 
     async def ListLogs(self, request, context):
         logs = await self._world.logs()
-        return pb.ListLogsResponse(logs=[pb.LogInfo(origin=log.origin, kind=log.kind) for log in logs])
+        return pb.ListLogsResponse(logs=[pb.LogInfo(origin=log.origin, kind=WIRE_KINDS[log.kind]) for log in logs])
 
     async def GetCheckpoint(self, request, context):
         return pb.GetCheckpointResponse(note=await self._world.checkpoint(request.origin))
 
     async def WatchCheckpoints(self, request, context):
         async for announced in self._world.watch():
-            yield pb.WatchCheckpointsResponse(**announced._asdict())
+            yield pb.WatchCheckpointsResponse(
+                origin=announced.origin, note=announced.note, kind=WIRE_KINDS[announced.kind]
+            )
 
     async def GetConsistencyProof(self, request, context):
         proof = await self._world.consistency(request.origin, request.old_size, request.size)

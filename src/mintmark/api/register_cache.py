@@ -17,8 +17,9 @@ import structlog
 from mintmark.api.http_request import MAX_NUMBER, shorten
 from mintmark.api.linking import Linker
 from mintmark.api.models import View
-from mintmark.errors import Malformed, NotAvailableYet, NotFound, Rejected, Unavailable
+from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.register.datatypes import is_timestamp
+from mintmark.register.reduce import define
 from mintmark.register.schema import Schema
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mintmark.store.log.heads import HeadListener
     from mintmark.store.log.model import Head, Log
-    from mintmark.store.registers.register_store import EntryRow, RegisterStore
+    from mintmark.store.registers.register_store import RegisterStore
 
 
 KEPT = 4_096  # views of past sizes
@@ -169,19 +170,9 @@ class Registers:
         schemas = list(known.schemas) if known else []
         schema = schemas[-1][1] if schemas else Schema()
         for row in await self.store.definitions(log.id, known.head.size if known else 0, head.size):
-            schema = _define(schema, row)
+            schema = define(schema, row.key, row.item)
             schemas.append((row.index, schema))
         self.known[log.name] = Known(log, head, await self._view(log, head.size, head.root, schema), schemas)
-
-
-def _define(schema: Schema, row: EntryRow) -> Schema:
-    """The schema after a system entry. What defines nothing is in the log all the same, and changes nothing."""
-    if row.item is None:
-        return schema
-    try:
-        return schema.define(row.key, row.item)
-    except (Malformed, Rejected):
-        return schema
 
 
 def _time(at: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, NotAvailableYet, ProofError, Unavailable
-from mintmark.rpc.edge import edge_at
+from mintmark.sources.source import edge_at
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.kernel import WIDTH

@@ -15,9 +15,9 @@ from mintmark.cli.output import echo
 from mintmark.cli.read.rows import json_lines
 from mintmark.client.download import is_register
 from mintmark.errors import Rejected
-from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import Entry, erased_index
+from mintmark.formats.register import open_chunk
 from mintmark.register.item import parse_item
+from mintmark.register.reduce import defined_key, stands
 from mintmark.register.rsf import write_rsf
 from mintmark.register.schema import Schema
 from mintmark.register.tables import write_jsonl
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from mintmark.register.definitions import Field
-    from mintmark.register.entry import Row
+    from mintmark.register.entry import Entry, Row
     from mintmark.register.item import Item
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -96,14 +96,14 @@ class _Records:
 
     def add(self, row: Row, entry: Entry) -> None:
         if entry.type == "system":
-            if row.item is not None and erased_index(entry.key) is None:
-                self.definitions[entry.key] = row.item
+            if row.item is not None and (key := defined_key(entry)) is not None:
+                self.definitions[key] = row.item
             return
         self._places.pop(entry.key, None)
         if row.item is not None:
             self._places[entry.key] = (self._file.seek(0, io.SEEK_END), len(row.item))
             self._file.write(row.item)
-        elif row.missing:
+        elif stands(entry):
             self._places[entry.key] = None
 
     def items(self, key_field: str) -> Iterator[tuple[str, Item]]:

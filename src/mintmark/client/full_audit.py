@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 from mintmark.cli.output import progress
 from mintmark.client import download
 from mintmark.errors import Misconfigured, ProofError
-from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import erased_index
+from mintmark.formats.register import open_chunk
+from mintmark.register.reduce import ItemGaps
 
 if TYPE_CHECKING:
     from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.trust import LogVerifier, VerifiedChunk
+    from mintmark.tlog.trust import LogVerifier
 
 
 class SecondTree(Protocol):
@@ -45,36 +45,16 @@ async def read_all(
     client: RpcClient, trusted: LogVerifier, head: Checkpoint, second: SecondTree | None, as_json: bool
 ) -> None:
     """Reads every entry up to the head that `trusted` has accepted. Raises ProofError, with the head, for any fault."""
-    items = _Items()
+    gaps = ItemGaps()
     with progress(f"auditing {head.origin}", head.size, as_json) as step:
         async for chunk in download.get_chunks(client, trusted, head.size):
             if download.is_register(chunk):
-                items.check(chunk)
+                gaps.fold(open_chunk(chunk))
             if second is not None:
                 for _, leaf in download.leaves(chunk):
                     second.append_entry(leaf)
             step(chunk.end - chunk.start)
-    if lost := items.lost():
+    if lost := gaps.unexplained():
         raise ProofError(f"the item of entry {min(lost)} is missing, and no entry erases it", head.note)
     if second is not None and (root := second.get_root()) != head.root:
         raise ProofError(f"pymerkle computes the root {root.hex()}, the log signed {head.root.hex()}", head.note)
-
-
-class _Items:
-    """Items that are not there, and the erasures that may explain it."""
-
-    def __init__(self) -> None:
-        self._missing: set[int] = set()
-        self._erased: set[int] = set()
-
-    def check(self, chunk: VerifiedChunk) -> None:
-        for row in open_chunk(chunk):
-            if row.missing:
-                self._missing.add(row.index)
-            elif row.entry is not None and row.entry.type == "system":
-                erased = erased_index(row.entry.key)
-                if erased is not None and erased < row.index:
-                    self._erased.add(erased)
-
-    def lost(self) -> set[int]:
-        return self._missing - self._erased

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.client import download
+from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
-from mintmark.register.chunk import open_chunk
 from mintmark.register.item import SALT, item_hash, parse_item
+from mintmark.register.reduce import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,7 +71,7 @@ class Overlap:
             record.held = _held(record.rows, list(record.last))
 
     def _meet(self, row: Row) -> None:
-        if row.entry is not None and (record := self._records.get((row.entry.type, row.entry.key))) is not None:
+        if row.entry is not None and (record := self._records.get(key_of(row.entry))) is not None:
             record.last.append(Said(_digest(row), row.entry.timestamp))
             record.count += 1
 

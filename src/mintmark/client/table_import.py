@@ -14,10 +14,11 @@ from mintmark.client import download
 from mintmark.client.import_plan import Overlap
 from mintmark.client.upload import Imported, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
+from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
-from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import Entry, erased_index
+from mintmark.register.entry import Entry
 from mintmark.register.item import item_hash
+from mintmark.register.reduce import fold_definitions
 from mintmark.register.rules import Rules
 from mintmark.register.tables import read_csv, read_jsonl, read_tsv
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.cli.options import TrustedLog
+    from mintmark.register.definitions import Definition
     from mintmark.register.schema import Schema
     from mintmark.register.tables import TableRow
     from mintmark.rpc.client import RpcClient
@@ -46,15 +48,13 @@ def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
 
 async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
     """The latest item of each system key but erasures, from a verified reading of the log."""
-    definitions: dict[str, bytes] = {}
+    definitions: dict[str, Definition] = {}
     trusted = await download.begin(client, log, head)
     async for chunk in download.get_chunks(client, trusted, head.size):
         if not download.is_register(chunk):
             raise Rejected(f"{log.origin} is not a register; append to it with mintmark append", rule="kind")
-        for row in open_chunk(chunk):
-            if row.entry and row.entry.type == "system" and row.item and erased_index(row.entry.key) is None:
-                definitions[row.entry.key] = row.item
-    return definitions
+        fold_definitions(definitions, open_chunk(chunk))
+    return {key: definition.item for key, definition in definitions.items()}
 
 
 async def append_table(

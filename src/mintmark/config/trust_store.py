@@ -12,7 +12,7 @@ from mintmark.config.key_files import read_vkeys
 from mintmark.config.settings import load_mirror
 from mintmark.errors import Misconfigured
 from mintmark.mirror.server import FollowConfig
-from mintmark.sources.tiles import expand
+from mintmark.sources.open import expand_addresses
 from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class TrustStore:
             for origin, keys in found.items()
             if matches(origin, settings.logs) and not matches(origin, settings.exclude)
         }
-        return FollowConfig(trust, expand(settings.sources, trust))
+        return FollowConfig(trust, expand_addresses(settings.sources, trust))
 
     def stamp(self) -> object:
         """Changes when `load` may give something else; an unreadable file is none yet."""

@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, ProofError
-from mintmark.register.entry import erased_index
 from mintmark.register.item import item_hash
 from mintmark.register.kernel import open_rows
+from mintmark.register.reduce import fold_erasures
 from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
@@ -55,10 +55,7 @@ class ItemsCheck:
         for opened in rows:
             if opened.missing and opened.index not in self.unknown:
                 self._empty.add(opened.index)
-            if opened.entry is not None and opened.entry.type == "system":
-                erased = erased_index(opened.entry.key)
-                if erased is not None and erased < opened.index:
-                    self.erased.setdefault(erased, opened.index)
+        fold_erasures(self.erased, rows)
         return rows
 
     def _without_wrong(self, row: Bundle, hashes: bytes) -> bytes:

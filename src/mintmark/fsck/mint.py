@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mintmark.fsck.requests import StoredRequest, laid_end_to_end
-from mintmark.register.entry import erased_index
 from mintmark.register.item import SALT
+from mintmark.register.reduce import defined_key, fold_clocks
 from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import WIDTH
@@ -66,14 +66,15 @@ class MintCheck:
 
     def rows(self, rows: Sequence[Row]) -> None:
         """Takes the next entries of a register."""
+        fold_clocks(self.clocks, rows)
         for row in rows:
             if (entry := row.entry) is None:
                 continue
-            self.clocks[entry.type] = max(entry.timestamp, self.clocks.get(entry.type, ""))
-            if entry.type == "user" and row.item is not None:
-                self._salts.add(row.item.startswith(SALTED_ITEM_PREFIX))
-            if entry.type == "system" and entry.item_hash is not None and erased_index(entry.key) is None:
-                self.definitions[entry.key] = (row.index, row.item)
+            if entry.type == "user":
+                if row.item is not None:
+                    self._salts.add(row.item.startswith(SALTED_ITEM_PREFIX))
+            elif (key := defined_key(entry)) is not None:  # of an item that is lost too, as when it was admitted
+                self.definitions[key] = (row.index, row.item)
 
     def bundles(self, rows: Sequence[Bundle]) -> None:
         """Takes the next entries of an opaque log, for the digests of their requests."""

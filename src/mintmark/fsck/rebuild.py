@@ -16,7 +16,7 @@ from mintmark.fsck.findings import Findings
 from mintmark.fsck.notes import Notes
 from mintmark.fsck.opening import Opener
 from mintmark.register.kernel import open_rows
-from mintmark.register.reduce import BatchProjection, RunningCounts
+from mintmark.register.reduce import RunningCounts, project
 from mintmark.store.fsck.transactions import rebuilding
 from mintmark.tlog.kernel import WIDTH, leaf_hashes
 
@@ -62,9 +62,8 @@ async def rebuild_rows(
             if found.damages:
                 break
             if log.kind == "register":
-                projected = BatchProjection(log.id, counts, _opened(log, read))
-                await store.put_rows(log.id, projected)
-                counts = projected.after
+                rows = project(counts.v1, _opened(log, read))
+                counts = RunningCounts(await store.put_rows(log.id, rows, counts.live), rows.v1)
             elif await reader.leaves(log.id, read.start, read.end) != read.hashes:
                 await store.put_leaves(log.id, read.start, read.hashes)
             step(read.end - read.start)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mintmark.fsck.check import CheckResult
     from mintmark.fsck.findings import Damage, KeyedLog
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.connection.pool import Pool
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
@@ -46,7 +46,7 @@ class RepairResult(NamedTuple):
     after: CheckResult
 
 
-async def repair(pool: Pool, keyed: KeyedLog, source: RpcClient) -> RepairResult:
+async def repair(pool: Pool, keyed: KeyedLog, source: GrpcSource) -> RepairResult:
     """Repairs a log from a source that is not trusted.
 
     Raises:
@@ -79,7 +79,7 @@ async def repair_strays(pool: Pool) -> list[Damage]:
         return await check_strays(store)
 
 
-async def _check_head(source: RpcClient, head: Checkpoint, found: CheckResult, verifiers: Sequence[Verifier]) -> None:
+async def _check_head(source: GrpcSource, head: Checkpoint, found: CheckResult, verifiers: Sequence[Verifier]) -> None:
     """Checks that our head is the source's, or grew to it."""
     if found.lied:
         raise Fork(f"the rows of {head.origin} are whole, and are not what it signed", *_notes(found))
@@ -101,7 +101,7 @@ def _notes(found: CheckResult) -> list[bytes]:
 
 
 async def _run_round(
-    store: FsckStore, found: CheckResult, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
+    store: FsckStore, found: CheckResult, source: GrpcSource, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> None:
     """Restores the damaged bundles, then applies the fixes."""
     async with aclosing(restore_bundles(store, found, source, head, verifiers)) as bundles:

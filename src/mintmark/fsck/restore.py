@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, ProofError, Unavailable
-from mintmark.register.chunk import open_chunk
+from mintmark.formats.register import open_chunk
 from mintmark.register.item import item_hash
-from mintmark.rpc.edge import edge_at
+from mintmark.sources.source import edge_at
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import WIDTH
 from mintmark.tlog.trust import LogVerifier
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mintmark.fsck.check import CheckResult
     from mintmark.register.entry import Row
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.fsck.fsck_store import FsckStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def restore_bundles(
-    store: FsckStore, found: CheckResult, source: RpcClient, head: Checkpoint, verifiers: Sequence[Verifier]
+    store: FsckStore, found: CheckResult, source: GrpcSource, head: Checkpoint, verifiers: Sequence[Verifier]
 ) -> AsyncGenerator[Bundle, None]:
     """The right bundles in the place of the damaged ones. Raises ProofError where the source's are wrong too."""
     for first, last in _runs(found.bundles | found.items):
@@ -46,7 +46,7 @@ async def restore_bundles(
                 yield _merged(row, beside, kept.get(row.index), found.erased) if beside else row
 
 
-async def _chunks(source: RpcClient, trusted: LogVerifier, head: Checkpoint, end: int) -> AsyncIterator[VerifiedChunk]:
+async def _chunks(source: GrpcSource, trusted: LogVerifier, head: Checkpoint, end: int) -> AsyncIterator[VerifiedChunk]:
     async with aclosing(source.entries(head.origin, trusted.edge.size, end, head.size)) as received:
         async for chunk in received:
             try:

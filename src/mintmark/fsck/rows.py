@@ -14,7 +14,7 @@ import orjson
 
 from mintmark.errors import MintmarkError
 from mintmark.fsck.tree import tile_counts
-from mintmark.register.reduce import BatchProjection, RunningCounts
+from mintmark.register.reduce import RunningCounts, count_standing, key_of, project, stands
 from mintmark.store.fsck import repairs
 from mintmark.store.mirror.copy_rows import COLUMNS, entry_rows, row_parameters, row_values, split_rows, whole_leaf_rows
 from mintmark.tlog import tile
@@ -63,9 +63,7 @@ class RowsCheck:
                 raise MintmarkError(f"entry {start - 1} of {log.origin} is damaged; run fsck without --since")
             number, live = stored
             tiles = await store.tiles("v1_tile", log.id, tile.edge_keys(number))
-            counts = RunningCounts(
-                number, live, Edge.load(number, {key: stored.hashes for key, stored in tiles.items()})
-            )
+            counts = RunningCounts(live, Edge.load(number, {key: stored.hashes for key, stored in tiles.items()}))
         return cls(store, log, counts, found)
 
     @property
@@ -83,16 +81,18 @@ class RowsCheck:
 
     async def rows(self, rows: Sequence[Row], unknown: Collection[int] = ()) -> None:
         """Compares the next rows of a register; the items at `unknown` indices are not known."""
-        projected = BatchProjection(self.log.id, self.counts, [row._replace(item=None) for row in rows])
+        projected = project(self.counts.v1, [row._replace(item=None) for row in rows])
         start, end = rows[0].index, rows[-1].index + 1
         prior = await self._prior(projected.first_keys, start)
-        expected = entry_rows(*projected.finish([(*truth.key, truth.stood) for truth in prior]))
+        stood = {truth.key[1] for truth in prior if truth.stood and truth.key[0] == "user"}
+        live = count_standing(rows, stood, self.counts.live)
+        expected = entry_rows(self.log.id, projected.rows, projected.following, projected.number, live)
         stored = await self.store.entries(self.log.id, start, end)
         if stored != expected:
             self._compare(split_rows(expected), split_rows(stored), range(start, end), rows)
         await self._items([row for row in rows if row.index not in unknown], start, end)
         await self._v1_tiles({key: hashes for key, hashes in projected.v1_tiles.items() if len(hashes) == WIDTH * HASH})
-        self.counts = projected.after
+        self.counts = RunningCounts(live[-1], projected.v1)
 
     async def finish(self, size: int) -> None:
         """Checks what only the end tells: unfinished v1 tiles, rows beyond the end, wrong values of superseded_by."""
@@ -194,8 +194,7 @@ def _truth(index: int, opened: Row | None) -> ExpectedRow | None:
     """The right values of a damaged row; None where its leaf is no entry."""
     if opened is None or opened.entry is None:
         return None
-    entry = opened.entry
-    return ExpectedRow((entry.type, entry.key), index, entry.item_hash is not None)
+    return ExpectedRow(key_of(opened.entry), index, stands(opened.entry))
 
 
 def _differences(expected: bytes, stored: bytes) -> str:

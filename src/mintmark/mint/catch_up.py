@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
+from mintmark.formats import FORMATS
 from mintmark.mint.commit import MintState, check_stored, erase_items
 from mintmark.mint.high_water_mark import read_high_water_mark, write_high_water_mark
-from mintmark.register.chunk import is_of_kind, open_chunk
-from mintmark.register.definitions import Definition
-from mintmark.register.entry import erased_index
+from mintmark.register.reduce import ItemGaps, fold_clocks, fold_definitions, fold_erasures
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import MintCommit
 from mintmark.tlog import bundle, second_path
@@ -32,14 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mintmark.mint.keys import KeyDirectory
-    from mintmark.register.entry import Row
-    from mintmark.rpc.client import RpcClient
-    from mintmark.store.log.model import Log, LogKind
+    from mintmark.register.definitions import Definition
+    from mintmark.sources.grpc import GrpcSource
+    from mintmark.store.log.model import Log
     from mintmark.store.mint.mint_store import MintStore, MintTransaction
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Bundle, VerifiedChunk
-
-KIND_REGISTER = 2  # as on the wire
 
 
 @dataclass
@@ -49,15 +46,14 @@ class _Progress:
     log: Log
     state: MintState
     clocks: dict[str, str]
-    missing: set[int] = field(default_factory=set)  # entries whose items the mirror did not send
-    erased: set[int] = field(default_factory=set)
+    gaps: ItemGaps = field(default_factory=ItemGaps)  # items that the mirror did not send
 
 
 async def catch_up(
     store: MintStore,
     keys: KeyDirectory,
     origin: str,
-    source: RpcClient,
+    source: GrpcSource,
     *,
     salted: bool = False,
     on_entries: Callable[[int], None] = lambda _: None,
@@ -87,7 +83,7 @@ async def catch_up(
     return head
 
 
-async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) -> None:
+async def _check_grown(source: GrpcSource, mark: Checkpoint, head: Checkpoint) -> None:
     """Checks that the mirror's head is the tree of the high-water mark, or has grown from it."""
     if head.size < mark.size:
         reason = f"{source.address} holds {head.size} entries, and {head.origin} has signed {mark.size}"
@@ -103,7 +99,7 @@ async def _check_grown(source: RpcClient, mark: Checkpoint, head: Checkpoint) ->
 
 
 async def _begin(
-    store: MintStore, writer: MintTransaction, head: Checkpoint, source: RpcClient, salted: bool
+    store: MintStore, writer: MintTransaction, head: Checkpoint, source: GrpcSource, salted: bool
 ) -> _Progress:
     """The log as the database holds it, or made with a note that the last commit replaces."""
     known = {log.origin: log for log in await store.logs()}
@@ -111,9 +107,8 @@ async def _begin(
         state = MintState.load(log, await store.load(log))
         return _Progress(log, state, dict(state.rules.clocks) if state.rules else {})
     kinds = {log.origin: log.kind for log in await source.logs()}
-    kind: LogKind = "register" if kinds.get(head.origin) == KIND_REGISTER else "opaque"
     empty = Head(0, EMPTY_ROOT, head.note)
-    made = await writer.create(head.origin, kind, salted, empty)
+    made = await writer.create(head.origin, kinds.get(head.origin, "opaque"), salted, empty)
     if made is None:
         raise Misconfigured(f"another log here has the name of {head.origin}")
     return _Progress(made, MintState(empty, Edge(), None, None), {})
@@ -123,7 +118,7 @@ async def _write_all(
     writer: MintTransaction,
     progress: _Progress,
     head: Checkpoint,
-    source: RpcClient,
+    source: GrpcSource,
     verifiers: Sequence[Verifier],
     on_entries: Callable[[int], None],
 ) -> None:
@@ -139,7 +134,7 @@ async def _write_all(
             on_entries(verified.end - verified.start)
     if (end := verifier.edge.size) != head.size:
         raise NotAvailableYet(f"{source.address} ended its answer at entry {end} of {head.size}; run it again")
-    if withheld := progress.missing - progress.erased:
+    if withheld := progress.gaps.unexplained():
         reason = f"{source.address} withholds the item of entry {min(withheld)}, which no entry erases"
         raise ProofError(reason, head.note)
 
@@ -149,13 +144,16 @@ async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: Veri
     log, before = progress.log, progress.state
     if before.head.size == 0:
         _check_kind(log, chunk, note)
-    rows = open_chunk(chunk) if log.kind == "register" else []
-    definitions = _read_rows(progress, rows)
-    erased = [index for row in rows if (index := _erased_by(row)) is not None]
-    progress.erased.update(erased)
+    rows = FORMATS[log.kind].open_chunk(chunk)
+    definitions: dict[str, Definition] = {}
+    erased: dict[int, int] = {}
+    fold_definitions(definitions, rows)
+    fold_erasures(erased, rows)
+    fold_clocks(progress.clocks, rows)
+    progress.gaps.fold(rows)
     older = {index // WIDTH for index in erased} - {row.index for row in chunk.bundles}
     items = await writer.items(log.id, older) if older else {}
-    bundles, items = erase_items(_grown(before.tail, chunk.bundles), items, erased)
+    bundles, items = erase_items(_grown(before.tail, chunk.bundles), items, list(erased))
     head = Head(chunk.end, chunk.edge.root(), note)
     second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
     await writer.commit(
@@ -166,24 +164,8 @@ async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: Veri
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:
     """Checks the kind of log, which only the mirror has said so far, against the first entry, which proves it."""
-    if not is_of_kind(first, log.kind):
+    if not FORMATS[log.kind].begins_with(first.bundles[0].entries):
         raise ProofError(f"the mirror shows {log.origin} as of kind {log.kind}; its entries are not", note)
-
-
-def _read_rows(progress: _Progress, rows: Sequence[Row]) -> dict[str, Definition]:
-    """The definitions among these rows; notes the clocks, and the items that are missing."""
-    definitions = {}
-    progress.missing.update(row.index for row in rows if row.missing)
-    for row in rows:
-        if row.entry is not None:
-            progress.clocks[row.entry.type] = max(row.entry.timestamp, progress.clocks.get(row.entry.type, ""))
-            if row.entry.type == "system" and row.item is not None and _erased_by(row) is None:
-                definitions[row.entry.key] = Definition(row.index, row.item)
-    return definitions
-
-
-def _erased_by(row: Row) -> int | None:
-    return erased_index(row.entry.key) if row.entry and row.entry.type == "system" else None
 
 
 def _grown(tail: Bundle | None, bundles: Sequence[Bundle]) -> list[Bundle]:

@@ -13,6 +13,7 @@ from mintmark.register.datatypes import is_timestamp
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import unary
+from mintmark.rpc.transport import LOG_KINDS
 from mintmark.tlog.bundle import MAX_ENTRY_BYTES
 from mintmark.tlog.origin import check_origin
 
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from mintmark.auth.tokens import Token, Tokens
     from mintmark.mint.logs import Logs
     from mintmark.mint.pool import AppendResult
-    from mintmark.store.log.model import LogKind
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-LOG_KINDS: dict[int, LogKind] = {pb.KIND_OPAQUE: "opaque", pb.KIND_REGISTER: "register"}
 MAX_INLINE_BYTES = 2**20  # of a request that is hashed without leaving the event loop
 MAX_DRAFT_BYTES = 8 * MAX_ENTRY_BYTES  # of an item as sent: escapes may make it longer than its canonical form
 

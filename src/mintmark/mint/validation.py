@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Forbidden, Malformed, MintmarkError, Rejected
 from mintmark.register import canonical
-from mintmark.register.entry import Entry, begins_register, erased_index, format_entry, parse_entry
+from mintmark.register.entry import Entry, begins_register, format_entry, parse_entry
 from mintmark.register.item import SALT, item_hash, salt
+from mintmark.register.reduce import erased_by
 from mintmark.tlog import bundle
 from mintmark.tlog.kernel import HASH, leaf_hashes
 
@@ -199,7 +200,7 @@ def _admit_entry(state: _Admission, index: int, entry: Entry, item: bytes) -> No
     size, legacy = state.first + index, state.request.legacy
     state.rules, warnings = state.rules.admit(entry, item or None, now=state.now, size=size, legacy=legacy)
     state.warnings += (f"entry {index}: {warning}" for warning in warnings)
-    if entry.type == "system" and (erased := erased_index(entry.key)) is not None:
+    if entry.type == "system" and (erased := erased_by(size, entry)) is not None:
         _check_erasure(state, erased)
         state.erased[erased] = index
 

@@ -1,1 +1,1 @@
-"""Mirrors: fetch, verify, write. Several at once, no leader; all state is in the read database."""
+"""Mirrors: verified copies of logs in read databases, as a daemon, as one run, or as an AWS Lambda function."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.run_once import LogResult, once
 from mintmark.mirror.worker import Worker
-from mintmark.sources.tiles import expand, open_source
+from mintmark.sources.open import expand_addresses, open_source
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from mintmark.store.connection.pool import Pool
     from mintmark.tlog.note import Verifier
 
-RESERVE = 3.0  # seconds kept for the last commit and the answer
-CONNECTIONS = 8  # two catch-ups of one source take three each
+RESERVED_SECONDS = 3.0  # for the last commit and the answer
+MAX_CONNECTIONS = 8  # two catch-ups of one source take three each
 
 
 class LambdaContext(Protocol):
-    """What Lambda hands a function."""
+    """The context that Lambda hands a function."""
 
     aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """What is left of the time limit."""
+        """The milliseconds that are left of the time limit."""
 
 
 class _Container:
-    """What lives as long as a container: an event loop, and a pool of connections in it."""
+    """The state of a container: an event loop, and a pool of connections in it."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -56,7 +56,7 @@ class _Container:
         if self._pool is None:
             database = _setting("DATABASE")
             await migrate(database, "read")
-            self._pool = open_pool(database, CONNECTIONS)
+            self._pool = open_pool(database, MAX_CONNECTIONS)
             await self._pool.open(wait=True)
         return self._pool
 
@@ -65,7 +65,7 @@ _container: _Container | None = None
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Follows the logs to the heads of now, as far as the time goes. Raises MintmarkError where one could not go on."""
+    """Follows the logs to their present heads, while there is time. Raises MintmarkError where one could not go on."""
     global _container  # a container's state, by Lambda's design
     _container = _container or _Container()
     reached = _container.loop.run_until_complete(_run(_container, event, context))
@@ -80,10 +80,10 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
 async def _run(container: _Container, event: Mapping[str, Any], context: LambdaContext) -> list[LogResult]:
     trust = _wanted(_trust(), event)
     pool = await container.pool()
-    clients = [open_source(address) for address in expand(json.loads(_setting("SOURCES")), trust)]
+    clients = [open_source(address) for address in expand_addresses(json.loads(_setting("SOURCES")), trust)]
     worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
     try:
-        return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVE)
+        return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     finally:
         for client in clients:
             await client.close()

@@ -1,9 +1,10 @@
-"""Following one log: accept a checkpoint, verify the entries up to it, write them, show the new head.
+"""Bringing one log up to a head: accept the checkpoint, verify the entries up to it, write them, show the head.
 
-    note -> LogVerifier.accept -> chunks -> LogVerifier.chunk -> batches -> ReadStore.commit_batch -> head
+    note ── LogVerifier.accept ──> head      `_accept`
+    verified batch ── project ──> Batch      `_next`, written by the pipeline
 
-The next batch is received and verified while those before it are written. All that a follower remembers between steps
-is a copy of what the database says; after any trouble it forgets it and reads again.
+The next batch is received and verified while those before it are written. All that is remembered between steps is a
+copy of what the database says; after any trouble it is forgotten and read again.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from typing import TYPE_CHECKING
 
 from mintmark.aio import prefetch
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotAvailableYet, Untrusted
-from mintmark.mirror.batches import VerifiedBatch, batches
 from mintmark.mirror.consistency import check_known
-from mintmark.mirror.pipeline import CommitPipeline
-from mintmark.register.reduce import BatchProjection, RunningCounts
+from mintmark.mirror.pipeline import CommitPipeline, VerifiedBatch, verify_batches
+from mintmark.register.reduce import RunningCounts, project
 from mintmark.store.log.model import Head
 from mintmark.store.mirror.model import Batch, Progress
 from mintmark.tlog import tile
@@ -28,9 +28,10 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import LogVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
-    from mintmark.mirror.priority import ForegroundGate
+    from mintmark.formats import LogKind
+    from mintmark.mirror.pipeline import ForegroundGate
     from mintmark.sources.source import Source
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
@@ -39,11 +40,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class _State:
-    """What the database says once all that is on its way is committed, and what has been verified beyond it."""
+    """The database as it is once all batches on their way are committed, and what has been verified beyond it.
+
+    `live` and `v1` are a register's counts; `live` is None while a commit on its way is still to say it.
+    """
 
     progress: Progress
-    trusted: LogVerifier
-    counts: RunningCounts | BatchProjection
+    verifier: LogVerifier
+    live: int | None
+    v1: Edge
 
 
 class CatchUp:
@@ -55,18 +60,27 @@ class CatchUp:
         origin: str,
         verifiers: Sequence[Verifier],
         cosigners: Sequence[Signer] = (),
-        lull: ForegroundGate | None = None,
+        gate: ForegroundGate | None = None,
     ) -> None:
         self.store, self.origin = store, origin
-        self._verifiers, self._cosigners, self._lull = verifiers, cosigners, lull
+        self._verifiers, self._cosigners, self._gate = verifiers, cosigners, gate
         self._state: _State | None = None
 
     @property
     def progress(self) -> Progress | None:
-        """How far the log is verified, as far as this follower knows; None before it has looked."""
+        """How far the log is verified, as the last step left it; None where the next step will read it."""
         return self._state.progress if self._state is not None else None
 
-    async def step(self, source: Source, note: bytes, kind: str, deadline: float = float("inf")) -> bool:
+    def trust(self, verifiers: Sequence[Verifier]) -> None:
+        """Takes other keys of the log."""
+        self._verifiers = verifiers
+        self.forget()
+
+    def forget(self) -> None:
+        """Has the next step read the database: another worker may have written to it."""
+        self._state = None
+
+    async def step(self, source: Source, note: bytes, kind: LogKind, deadline: float = float("inf")) -> bool:
         """Goes on towards `note` until it is reached or the (monotonic) deadline passes; True when it is reached.
 
         Raises Untrusted or Malformed for a source that lies, Conflict where another worker was faster,
@@ -74,58 +88,52 @@ class CatchUp:
         verified and complete.
         """
         try:
-            state = self._state or await self._load(kind)
-            self._state = state
+            state = self._state = self._state or await self._load(kind)
             head = await self._accept(state, source, note)
             return await self._catch_up(state, source, head, deadline)
         except BaseException:
-            self._state = None
+            self.forget()
             raise
 
-    async def _load(self, kind: str) -> _State:
+    async def _load(self, kind: LogKind) -> _State:
         """What the database says. The stored note is opened again: nothing is trusted because we wrote it."""
         progress = await self.store.follow(self.origin, kind)
         if progress.stopped is not None:
             raise Conflict(f"{self.origin} is stopped: {progress.stopped}")
         try:
             edge = await self.store.edge(progress.id, progress.size)
-            counts = await self._counts(progress) if progress.kind == "register" else RunningCounts()
+            counts = await self._load_counts(progress) if progress.kind == "register" else RunningCounts()
             head = open_checkpoint(progress.note, self.origin, self._verifiers) if progress.note is not None else None
-            trusted = LogVerifier(self.origin, self._verifiers, head, edge)
+            verifier = LogVerifier(self.origin, self._verifiers, head, edge)
         except (Untrusted, Malformed) as damage:  # nobody's lie but our own rows
             raise Misconfigured(
                 f"our copy of {self.origin} is damaged, or its key was changed: {damage}; run mintmark fsck"
             ) from None
-        return _State(progress, trusted, counts)
+        return _State(progress, verifier, counts.live, counts.v1)
 
-    async def _counts(self, progress: Progress) -> RunningCounts:
+    async def _load_counts(self, progress: Progress) -> RunningCounts:
         number, live = await self.store.projected(progress.id, progress.size)
         keys = tile.edge_keys(number)
-        return RunningCounts(number, live, Edge.load(number, await self.store.v1_tiles(progress.id, keys)))
+        return RunningCounts(live, Edge.load(number, await self.store.v1_tiles(progress.id, keys)))
 
     async def _accept(self, state: _State, source: Source, note: bytes) -> Checkpoint:
-        """Moves the trusted head to `note`. Raises NotAvailableYet for an older head that fits: stale, not a lie."""
+        """Moves the accepted head to `note`. Raises NotAvailableYet for an older head that fits: stale, not a lie."""
         seen = open_checkpoint(note, self.origin, self._verifiers)
-        trusted = state.trusted.head
-        if trusted is None or seen.size == trusted.size:
-            return state.trusted.accept(note, [])
-        if seen.size > trusted.size:
-            return state.trusted.accept(note, await source.consistency(self.origin, trusted.size, seen.size))
+        known = state.verifier.head
+        if known is None or seen.size == known.size:
+            return state.verifier.accept(note, [])
+        if seen.size > known.size:
+            return state.verifier.accept(note, await source.consistency(self.origin, known.size, seen.size))
         if seen.size <= state.progress.size:
             await check_known(self.store, state.progress, seen)
-        raise NotAvailableYet(f"{source.address} is behind: {seen.size} entries, {trusted.size} are known")
+        raise NotAvailableYet(f"{source.address} is behind: {seen.size} entries, {known.size} are known")
 
     async def _catch_up(self, state: _State, source: Source, head: Checkpoint, deadline: float) -> bool:
-        async with CommitPipeline(self.store) as writing:
+        async with CommitPipeline(self.store) as pipeline:
             if state.progress.size == head.size > state.progress.shown:
-                await writing.put(self._next(state, source, head, VerifiedBatch()))
-            found = batches(state.trusted, source, head, state.progress.kind, deadline)
-            await self._write(state, source, head, writing, found)
-            shown = await writing.finish()
-            if isinstance(state.counts, BatchProjection):
-                state.counts = state.counts.after  # its rows are not held
-            if shown:
-                state.progress = replace(state.progress, shown=state.progress.size, root=head.root)
+                await pipeline.put(self._next(state, source, head, VerifiedBatch()))
+            await self._write(state, source, head, pipeline, deadline)
+            await _settle(state, pipeline, head)
         if state.progress.shown < state.progress.size == head.size:
             lost = await self.store.unexplained(state.progress.id)
             raise NotAvailableYet(
@@ -134,35 +142,41 @@ class CatchUp:
         return state.progress.size == head.size
 
     async def _write(
-        self,
-        state: _State,
-        source: Source,
-        head: Checkpoint,
-        writing: CommitPipeline,
-        verified: AsyncGenerator[VerifiedBatch, None],
+        self, state: _State, source: Source, head: Checkpoint, pipeline: CommitPipeline, deadline: float
     ) -> None:
         """Writes batches while the next one is received and verified."""
-        async with aclosing(prefetch(verified)) as received:
+        batches = verify_batches(state.verifier, source, head, state.progress.kind, deadline)
+        async with aclosing(prefetch(batches)) as received:
             async for batch in received:
-                if self._lull is not None and batch.full and not await self._lull.wait():
-                    await writing.finish()  # beside short steps one transaction at a time
-                await writing.put(self._next(state, source, head, batch))
+                if self._gate is not None and batch.full and not await self._gate.wait():
+                    await _settle(state, pipeline, head)  # beside short steps one transaction at a time
+                await pipeline.put(self._next(state, source, head, batch))
 
     def _next(self, state: _State, source: Source, pending: Checkpoint, verified: VerifiedBatch) -> Batch:
         """The next batch to write; from then on `state` is what the database will say."""
-        before, chunks, rows = state.progress, verified.chunks, None
-        if before.kind == "register" and chunks:
-            rows = state.counts = BatchProjection(before.id, state.counts, verified.rows)
+        before, chunks, live = state.progress, verified.chunks, state.live
+        rows = project(state.v1, verified.rows) if before.kind == "register" and chunks else None
+        if rows is not None:
+            state.live, state.v1 = None, rows.v1
         size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
         state.progress = replace(before, size=size, note=pending.note, pending=pending.size)
-        return Batch(before.id, before.size, chunks, rows, pending.note, pending.size, source.address, head)
+        return Batch(before.id, before.size, chunks, rows, live, pending.note, pending.size, source.address, head)
 
     def _cosigned(self, pending: Checkpoint) -> bytes:
-        """The note with our cosignatures. They leave in the transaction that makes its last entry durable, never
-        before.
+        """The note with our cosignatures.
+
+        They leave in the transaction that makes its last entry durable, never before.
         """
         note, now = pending.note, int(time())
         for cosigner in self._cosigners:
             note = cosign(note, cosigner, now)
         return note
+
+
+async def _settle(state: _State, pipeline: CommitPipeline, head: Checkpoint) -> None:
+    """Waits until all batches are committed, and takes what only the commits know."""
+    if (committed := await pipeline.finish()) is not None:
+        state.live = committed.live
+        if committed.shown:
+            state.progress = replace(state.progress, shown=state.progress.size, root=head.root)

@@ -1,22 +1,20 @@
-"""A head beside the tree that was verified here: the log signed both, so the smaller must be a beginning of the
-larger.
+"""A head beside the tree that was verified here: the log signed both, so the smaller must be a beginning of the larger.
+
+A larger head comes with its proof from the source (`LogVerifier.accept`); a smaller one is compared here, with our own
+tiles.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Fork, Malformed, Misconfigured, Untrusted
+from mintmark.errors import Fork, Malformed, Misconfigured
 from mintmark.tlog import prove
-from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mintmark.store.mirror.model import Progress
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.note import Verifier
 
 
 async def check_known(store: ReadStore, progress: Progress, seen: Checkpoint) -> None:
@@ -41,14 +39,3 @@ async def _root(store: ReadStore, progress: Progress, size: int) -> bytes:
         return prove.prove(spans, await store.tiles(progress.id, prove.needed(spans)))[0]
     except Malformed as damage:
         raise Misconfigured(f"our copy of {progress.origin} is damaged: {damage}; run mintmark fsck") from None
-
-
-def contradicts_itself(lie: Exception, origin: str, verifiers: Sequence[Verifier]) -> bool:
-    """Whether the notes of an error convict the log, whoever showed them: two trees of one size, both signed by it."""
-    if not isinstance(lie, Fork) or len(lie.notes) != 2:
-        return False
-    try:
-        one, other = (open_checkpoint(note, origin, verifiers) for note in lie.notes)
-    except (Untrusted, Malformed):
-        return False
-    return one.size == other.size and one.root != other.root

@@ -1,6 +1,6 @@
 """One run that ends: what cron and AWS Lambda call. The same steps as the daemon's, until there or until the deadline.
 
-Success is not "it ended": it is that each log's verified size has reached the head that its source showed at the
+Success is not "it ended": it is that each log's verified size has reached the head that its sources showed at the
 start, with the same root.
 """
 
@@ -13,25 +13,28 @@ from typing import TYPE_CHECKING
 
 from mintmark.aio import Backoff
 from mintmark.errors import MintmarkError, Misconfigured, NotAvailableYet, Unavailable
-from mintmark.mirror.log_task import LogTask
-from mintmark.mirror.worker import BACKOFF_FIRST, BACKOFF_MAX, KINDS
+from mintmark.mirror.worker import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS
 from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
+    from mintmark.formats import LogKind
+    from mintmark.mirror.log_task import LogTask
     from mintmark.mirror.worker import Worker
     from mintmark.sources.guarded import GuardedSource
     from mintmark.tlog.checkpoint import Checkpoint
 
-AT_ONCE = 8  # logs
-NOTHING = "no log is followed: none of those that are named has a trusted key here"
-GRACE = 2.0  # seconds past the deadline that a last commit may take
+    Kinds = dict[tuple[str, str], LogKind]  # of each log that a source names, by (address, origin)
+
+MAX_CONCURRENT_LOGS = 8
+NO_LOGS = "no log is followed: none of those that are named has a trusted key here"
+COMMIT_GRACE_SECONDS = 2.0  # past the deadline that a last commit may take
 
 
 @dataclass(frozen=True, slots=True)
 class LogResult:
     """How far one log got: `size` of the `target` that its sources showed at the start.
 
-    `lied`: it is stopped, or a source contradicted it and what is left does not lead to the target.
+    `lied`: it is stopped, or a source contradicted it and the others do not lead to the target.
     """
 
     origin: str
@@ -43,7 +46,7 @@ class LogResult:
 
     @property
     def done(self) -> bool:
-        """Whether the run did for this log what it was for."""
+        """True if the run reached its target."""
         return self.error is None and self.size >= self.target
 
 
@@ -53,14 +56,14 @@ async def once(worker: Worker, seconds: float) -> list[LogResult]:
     Raises Misconfigured where there is no log to follow, which is not success; Unavailable where no source answers.
     """
     if not worker.trust:
-        raise Misconfigured(NOTHING)
-    worker.deadline = monotonic() + seconds
-    kinds = await _kinds(worker)
-    lanes = asyncio.Semaphore(AT_ONCE)
+        raise Misconfigured(NO_LOGS)
+    deadline = monotonic() + seconds
+    kinds = await _ask_kinds(worker)
+    lanes = asyncio.Semaphore(MAX_CONCURRENT_LOGS)
 
     async def run(origin: str) -> LogResult:
         async with lanes:
-            return await _reach(worker, LogTask(worker, origin, worker.trust[origin]), kinds)
+            return await _run(worker, worker.log_task(origin), kinds, deadline)
 
     try:
         return list(await asyncio.gather(*(run(origin) for origin in sorted(worker.trust))))
@@ -68,44 +71,48 @@ async def once(worker: Worker, seconds: float) -> list[LogResult]:
         await worker.release()
 
 
-async def _kinds(worker: Worker) -> dict[tuple[str, str], str]:
-    """(source, origin) -> the kind of each log that a source names."""
-    kinds: dict[tuple[str, str], str] = {}
+async def _ask_kinds(worker: Worker) -> Kinds:
+    kinds: Kinds = {}
 
-    async def ask(peer: GuardedSource) -> MintmarkError | None:
+    async def ask(source: GuardedSource) -> MintmarkError | None:
         try:
-            named = [log for log in await peer.logs() if log.kind in KINDS]
-            kinds.update({(peer.address, log.origin): KINDS[log.kind] for log in named})
+            kinds.update({(source.address, log.origin): log.kind for log in await source.logs()})
         except MintmarkError as error:
             return error
         return None
 
-    failed = await asyncio.gather(*map(ask, worker.peers.values()))
+    failed = await asyncio.gather(*map(ask, worker.sources.values()))
     if all(failed):
         raise failed[0] if failed and failed[0] is not None else Unavailable("no source is configured")
     return kinds
 
 
-async def _reach(worker: Worker, log: LogTask, kinds: dict[tuple[str, str], str]) -> LogResult:
-    target, before = await _offer(worker, log, kinds), await _size(worker, log.origin)
-    error: MintmarkError | None = NotAvailableYet(f"no source offers {log.origin}") if target is None else None
-    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
-    while target is not None:
+async def _run(worker: Worker, log: LogTask, kinds: Kinds, deadline: float) -> LogResult:
+    if (target := await _offer(worker, log, kinds)) is None:
+        return await _result(worker, log, None, NotAvailableYet(f"no source offers {log.origin}"))
+    return await _result(worker, log, target, await _reach(worker, log, deadline))
+
+
+async def _reach(worker: Worker, log: LogTask, deadline: float) -> MintmarkError | None:
+    """Steps until there is no more to do, or until the deadline; the error that the run ended with."""
+    before = await _size(worker, log.origin)
+    error: MintmarkError | None = None
+    backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
+    while True:
         try:
-            async with asyncio.timeout(max(worker.deadline - monotonic(), 0) + GRACE):
-                delay = await log.attempt()
+            async with asyncio.timeout(max(deadline - monotonic(), 0) + COMMIT_GRACE_SECONDS):
+                delay = await log.attempt(deadline)
             error = None
             backoff.reset()
         except TimeoutError:  # no error where the run got somewhere: the next one goes on from there
             if await _size(worker, log.origin) == before:
                 error = Unavailable("the time was over before anything was written; give it more")
-            break
+            return error
         except MintmarkError as trouble:
             error, delay = trouble, backoff.next()
-        if delay is None or log.stopped is not None or monotonic() + delay > worker.deadline:
-            break
+        if delay is None or log.stopped is not None or monotonic() + delay > deadline:
+            return error
         await asyncio.sleep(delay)
-    return await _reached(worker, log, target, error)
 
 
 async def _size(worker: Worker, origin: str) -> int:
@@ -116,14 +123,14 @@ async def _size(worker: Worker, origin: str) -> int:
         return 0
 
 
-async def _offer(worker: Worker, log: LogTask, kinds: dict[tuple[str, str], str]) -> Checkpoint | None:
-    """Asks every source that names the log for its head; the largest that is signed as it should be is the target."""
+async def _offer(worker: Worker, log: LogTask, kinds: Kinds) -> Checkpoint | None:
+    """Asks every source that names the log for its head; the largest that the log signed is the target."""
     heads = []
-    for address, peer in worker.peers.items():
+    for address, source in worker.sources.items():
         if (kind := kinds.get((address, log.origin))) is None:
             continue
         try:
-            note = await peer.checkpoint(log.origin)
+            note = await source.checkpoint(log.origin)
             log.offer(address, note, kind)
             heads.append(open_checkpoint(note, log.origin, log.verifiers))
         except MintmarkError:  # a liar is found, and kept as evidence, by the attempt
@@ -131,16 +138,16 @@ async def _offer(worker: Worker, log: LogTask, kinds: dict[tuple[str, str], str]
     return max(heads, key=lambda head: head.size, default=None)
 
 
-async def _reached(worker: Worker, log: LogTask, target: Checkpoint | None, error: MintmarkError | None) -> LogResult:
+async def _result(worker: Worker, log: LogTask, target: Checkpoint | None, error: MintmarkError | None) -> LogResult:
     wanted = target.size if target is not None else 0
     try:
         progress = await worker.store.progress(log.origin)
     except MintmarkError as trouble:
         return LogResult(log.origin, 0, wanted, str(error or trouble))
     reached = target is not None and progress.shown >= wanted
-    said = progress.stopped or (None if reached else log.lie or (str(error) if error else None))
+    reason = progress.stopped or (None if reached else log.lie or (str(error) if error else None))
     if target is not None and progress.shown == wanted and progress.root != target.root:
-        said = said or "the verified root is not the one that was signed"
+        reason = reason or "the verified root is not the one that was signed"
     size = progress.shown if reached else progress.size
     stopped = progress.stopped is not None
-    return LogResult(log.origin, size, wanted, said, stopped or bool(log.distrusted and not reached), stopped)
+    return LogResult(log.origin, size, wanted, reason, stopped or bool(log.distrusted and not reached), stopped)

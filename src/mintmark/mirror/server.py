@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import grpc
@@ -16,12 +17,12 @@ import structlog
 
 from mintmark.aio import reload_on_change
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.mirror.run_once import NOTHING, LogResult, once
+from mintmark.mirror.run_once import NO_LOGS, LogResult, once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
-from mintmark.sources.tiles import open_source
+from mintmark.sources.open import open_source
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
@@ -34,37 +35,37 @@ from mintmark.tlog.keys import public_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.sources.tiles import TilesSource
     from mintmark.tlog.note import Signer, Verifier
 
-CONNECTIONS = 24
-RELOAD = 2.0  # seconds between looks at the files
+MAX_CONNECTIONS = 24
+RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the files
 
 _log = structlog.get_logger("mintmark.mirror")
 _on_event = event_sink("mirror")
 
 
 class FollowConfig(NamedTuple):
-    """What to follow: origin -> verifiers, and from where: HOST:PORT or a URL, best first."""
+    """The logs to follow, origin -> verifiers, and their sources: HOST:PORT or a URL, best first."""
 
     trust: Mapping[str, Sequence[Verifier]]
     sources: Sequence[str]
 
 
 class KeySource(Protocol):
-    """Which logs to follow, by which keys, from which sources."""
+    """Gives the logs to follow, their keys and their sources."""
 
     def load(self) -> FollowConfig:
-        """As it is now. Raises Misconfigured."""
+        """The present configuration. Raises Misconfigured."""
 
     def stamp(self) -> object:
-        """Changes when `load` may give something else; cheap."""
+        """A value that changes when `load` may give another; cheap."""
 
 
 async def serve_mirror(
     database: str,
-    trusting: KeySource,
+    keys: KeySource,
     *,
     listen: str | None = None,
     cosigners: Sequence[Signer] = (),
@@ -72,56 +73,56 @@ async def serve_mirror(
 ) -> None:
     """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are tried again."""
     async with (
-        _worker(database, trusting, cosigners, name) as (worker, clients),
-        _serving(worker.store, database, listen) as feed,
+        _worker(database, keys, cosigners, name) as (worker, clients),
+        _serving(worker.store, database, listen) as heads,
         asyncio.TaskGroup() as tasks,
     ):
-        _say(worker.trust)
+        _log_followed(worker.trust)
         tasks.create_task(worker.run())
-        tasks.create_task(reload_on_change(trusting.stamp, lambda: _reload(worker, clients, trusting), RELOAD))
-        if feed is not None:
-            tasks.create_task(feed.run())
+        reload = partial(_reload, worker, clients, keys, cosigners)
+        tasks.create_task(reload_on_change(keys.stamp, reload, RELOAD_INTERVAL_SECONDS))
+        if heads is not None:
+            tasks.create_task(heads.run())
 
 
 async def mirror_once(
-    database: str, trusting: KeySource, seconds: float, *, cosigners: Sequence[Signer] = ()
+    database: str, keys: KeySource, seconds: float, *, cosigners: Sequence[Signer] = ()
 ) -> list[LogResult]:
-    """One run to the heads of now, for at most about `seconds`; how far each log got."""
-    async with _worker(database, trusting, cosigners, "") as (worker, _):
+    """One run to the present heads, for at most about `seconds`; how far each log got."""
+    async with _worker(database, keys, cosigners, "") as (worker, _):
         return await once(worker, seconds)
 
 
 class _Clients:
-    """A client for each source, as long as it is one."""
+    """A client for each address, for as long as it is configured."""
 
     def __init__(self) -> None:
-        self._open: dict[str, RpcClient | TilesSource] = {}
+        self._open: dict[str, GrpcSource | TilesSource] = {}
 
-    def of(self, sources: Sequence[str]) -> list[RpcClient | TilesSource]:
-        self._open |= {address: open_source(address) for address in sources if address not in self._open}
-        return [self._open[address] for address in dict.fromkeys(sources)]
+    def open(self, addresses: Sequence[str]) -> list[GrpcSource | TilesSource]:
+        self._open |= {address: open_source(address) for address in addresses if address not in self._open}
+        return [self._open[address] for address in dict.fromkeys(addresses)]
 
-    async def keep(self, sources: Sequence[str]) -> None:
-        for address in self._open.keys() - set(sources):
+    async def close_others(self, addresses: Sequence[str]) -> None:
+        for address in self._open.keys() - set(addresses):
             await self._open.pop(address).close()
 
 
 @asynccontextmanager
 async def _worker(
-    database: str, trusting: KeySource, cosigners: Sequence[Signer], name: str
+    database: str, keys: KeySource, cosigners: Sequence[Signer], name: str
 ) -> AsyncIterator[tuple[Worker, _Clients]]:
-    following = trusting.load()
-    check_cosigners(cosigners, following.trust)
+    config = keys.load()
+    check_cosigners(cosigners, config.trust)
     await migrate(database, "read")
     clients = _Clients()
     try:
-        async with open_pool(database, CONNECTIONS) as pool:
-            sources = clients.of(following.sources)
+        async with open_pool(database, MAX_CONNECTIONS) as pool:
+            sources, name = clients.open(config.sources), name or f"{socket.gethostname()}-{os.getpid()}"
             store = ReadStore(pool)
-            named = name or _name()
-            yield Worker(named, store, sources, following.trust, cosigners=cosigners, on_event=_on_event), clients
+            yield Worker(name, store, sources, config.trust, cosigners=cosigners, on_event=_on_event), clients
     finally:
-        await clients.keep(())
+        await clients.close_others(())
 
 
 def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Verifier]]) -> None:
@@ -135,47 +136,42 @@ def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Ve
         raise Misconfigured(f"[mirror] key is that of {origin}; a mirror cosigns with a key of its own")
 
 
-def _name() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _say(trust: Mapping[str, Sequence[Verifier]]) -> None:
-    """What is followed from now on, for whoever reads the log."""
+def _log_followed(trust: Mapping[str, Sequence[Verifier]]) -> None:
     if trust:
         _log.info("following", logs=len(trust))
     else:
-        _log.warning(NOTHING)
+        _log.warning(NO_LOGS)
 
 
-async def _reload(worker: Worker, clients: _Clients, trusting: KeySource) -> None:
-    """Keys and configuration again; what cannot be read leaves the old in force."""
+async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners: Sequence[Signer]) -> None:
+    """Reads keys and configuration again. Where they cannot be read, the old ones stay in force."""
     try:
-        following = trusting.load()
-        check_cosigners(worker.cosigners, following.trust)
+        config = keys.load()
+        check_cosigners(cosigners, config.trust)
     except MintmarkError as error:
         _log.error("configuration not reloaded", detail=str(error))
     else:
-        _say(following.trust)
-        worker.follow(following.trust, clients.of(following.sources))
-        await clients.keep(following.sources)
+        _log_followed(config.trust)
+        worker.follow(config.trust, clients.open(config.sources))
+        await clients.close_others(config.sources)
 
 
 @asynccontextmanager
 async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[HeadListener | None]:
-    """The same service as the mint's, from the copies, for the time of the block: a mirror can be mirrored.
+    """Serves our copies as the mint serves its logs, for the time of the block: a mirror can be mirrored.
 
-    Gives the feed that it serves from, which the caller runs.
+    Gives the listener that heads are announced by; the caller runs it.
     """
     if listen is None:
         yield None
         return
-    feed = HeadListener(store.pool, database)
+    heads = HeadListener(store.pool, database)
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), feed), strict_server(server))
+    log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), heads), strict_server(server))
     await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")
     await server.start()
     try:
-        yield feed
+        yield heads
     finally:
         await server.stop(grace=1)

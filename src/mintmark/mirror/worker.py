@@ -2,12 +2,12 @@
 
 Work is found, not assigned. A checkpoint that a stream brings makes its log *wanted*; the worker that takes the lease
 first does the step, the others look again when the lease has run out. So a worker that dies leaves nothing behind but
-leases of a few seconds. One that is added gets its share: who holds more than that lets a lease go when it would renew
-it. Leases only save double work: correctness is the compare-and-swap in `ReadStore.commit_batch`.
+leases of a few seconds. One that is added gets its share: a worker with more than that lets a lease go instead of
+renewing it. Leases only save double work: correctness is the compare-and-swap in `ReadStore.commit_batch`.
 
 Logs that are nearly up to date have lanes of their own, and a long catch-up yields its lane every second: it never
-delays the others by more than a batch. What goes wrong with one log or one source, a defect of ours included, is told,
-and tried again later; it ends neither the worker nor another log.
+delays the others by more than a batch. What goes wrong with one log or one source, a defect of ours included, is an
+event, and tried again later; it ends neither the worker nor another log.
 """
 
 from __future__ import annotations
@@ -20,29 +20,63 @@ from typing import TYPE_CHECKING
 
 from mintmark.aio import Backoff
 from mintmark.errors import Busy, MintmarkError, Unavailable
-from mintmark.mirror.log_task import STOPPED, LogTask
-from mintmark.mirror.priority import ForegroundGate
-from mintmark.sources.guarded import GuardedSource
+from mintmark.formats import FORMATS
+from mintmark.mirror.catch_up import CatchUp
+from mintmark.mirror.log_task import MIN_LEASE_SECONDS, STEP_SECONDS, STOPPED_SECONDS, LogTask
+from mintmark.mirror.pipeline import ForegroundGate
+from mintmark.sources.guarded import ANSWER_SECONDS, GuardedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from mintmark.sources.source import Source
+    from mintmark.mirror.log_task import EventSink
+    from mintmark.sources.source import Announcement, Source
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Signer, Verifier
 
-BACKOFF_FIRST, BACKOFF_MAX = 0.2, 10.0  # seconds
-STEADY = 10.0  # seconds of a stream after which its end is a failure like the first
-POLL = 2.0  # seconds between looks at a source that answers and gives no stream
-BEAT = 2.0  # seconds between heartbeats
-ALIVE = 3 * BEAT  # seconds after its last heartbeat that a worker is counted on
-KINDS = {1: "opaque", 2: "register"}  # as on the wire
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 10.0
+STEADY_SECONDS = 10.0  # of a stream, after which its end is a failure like the first
+POLL_INTERVAL_SECONDS = 2.0  # between looks at a source that answers and gives no stream
+HEARTBEAT_SECONDS = 2.0  # between heartbeats
+ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS  # after its last heartbeat that a worker is counted
+RETRY_LEASE_SECONDS = 0.3  # at most, from the end of another's lease to our try
+
+
+class Leases:
+    """The leases of one worker, shared evenly with the others: the `LeasePolicy` of its logs."""
+
+    def __init__(self, worker: str, store: ReadStore) -> None:
+        self._worker, self._store = worker, store
+        self._surplus = 0  # leases that others should have
+
+    async def claim(self, log: int, seconds: float) -> float:
+        """Takes or renews a lease: 0. Else, as where others should have it, the seconds after which to try again."""
+        if self._surplus > 0:
+            self._surplus -= 1
+            return MIN_LEASE_SECONDS + RETRY_LEASE_SECONDS
+        wait = await self._store.leases.claim(log, self._worker, seconds)
+        return wait + random.uniform(0, RETRY_LEASE_SECONDS) if wait else 0.0  # noqa: S311  # jitter
+
+    async def beat(self, sources: Mapping[str, GuardedSource]) -> None:
+        """Writes that this worker lives and what it hears, and counts who else does."""
+        await self._store.leases.beat(
+            self._worker, {address: source.stream_error for address, source in sources.items()}
+        )
+        mine, all_, workers = await self._store.leases.shares(self._worker, ALIVE_SECONDS)
+        self._surplus = mine - -(-all_ // max(workers, 1))
+
+    async def release(self) -> None:
+        """Gives the leases back, and waits until other workers were told of our heads."""
+        async with asyncio.timeout(1):
+            await self._store.leases.release(self._worker)
+            await self._store.notifier.flush()
 
 
 class Worker:
     """Follows the logs of `trust` (origin -> verifiers) from `sources`, in order of preference, into one read database.
 
-    `on_event(event, origin, detail)` hears of troubles and contradictions: the shell logs and counts them.
+    `on_event(event, origin, detail)` hears of troubles and contradictions: the shell logs and counts them. A source is
+    waited for `answer_seconds`; a long catch-up keeps its lane for `step_seconds`.
     """
 
     def __init__(
@@ -53,17 +87,18 @@ class Worker:
         trust: Mapping[str, Sequence[Verifier]],
         *,
         cosigners: Sequence[Signer] = (),
-        on_event: Callable[[str, str, str], None] = lambda *_: None,
+        on_event: EventSink = lambda *_: None,
+        answer_seconds: float = ANSWER_SECONDS,
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
-        self.name, self.store, self.cosigners, self.on_event = name, store, cosigners, on_event
-        self.deadline = float("inf")  # on the monotonic clock: no step goes on beyond it
-        self.trust = trust
-        self.peers = {source.address: GuardedSource(source) for source in sources}
+        self.store, self.trust = store, trust
+        self._cosigners, self._on_event = cosigners, on_event
+        self._answer_seconds, self._step_seconds = answer_seconds, step_seconds
+        self.sources = {source.address: GuardedSource(source, answer_seconds) for source in sources}
+        self._leases, self._gate = Leases(name, store), ForegroundGate()
         self._logs: dict[str, LogTask] = {}
-        self.lull = ForegroundGate()
-        self._surplus = 0  # leases that others should have
         self._tasks: asyncio.TaskGroup | None = None
-        self._watching: list[asyncio.Task[None]] = []
+        self._watches: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Works until cancelled, and gives its leases back."""
@@ -78,93 +113,91 @@ class Worker:
     async def release(self) -> None:
         """Gives the leases back, if the database can be reached: they end by themselves."""
         try:
-            async with asyncio.timeout(1):
-                await self.store.leases.release(self.name)
-                await self.store.notifier.flush()
+            await self._leases.release()
         except (MintmarkError, TimeoutError):
-            self.on_event("trouble", "", "leases were not given back; they end by themselves")
+            self._on_event("trouble", "", "leases were not given back; they end by themselves")
 
     def follow(self, trust: Mapping[str, Sequence[Verifier]], sources: Sequence[Source]) -> None:
         """Follows these logs from these sources from now on; a log that is trusted no more is left as it stands."""
-        gone = self.peers.keys() - {source.address for source in sources}
-        self.trust = trust
-        self.peers = {source.address: self.peers.get(source.address) or GuardedSource(source) for source in sources}
+        guarded = {s.address: self.sources.get(s.address) or GuardedSource(s, self._answer_seconds) for s in sources}
+        self.trust, self.sources = trust, guarded
         for origin, log in self._logs.items():
-            log.retrust(trust.get(origin, ()))
-            for address in gone:
-                log.lost(address)
+            log.follow(trust.get(origin, ()), guarded)
         self._watch_all()
 
-    def yields(self) -> bool:
-        """Whether a lease that could be renewed is better left to others. Asking uses it up."""
-        self._surplus -= 1
-        return self._surplus >= 0
+    def log_task(self, origin: str) -> LogTask:
+        """The task that follows one of the trusted logs."""
+        verifiers, store = self.trust[origin], self.store
+        catch_up = CatchUp(store, origin, verifiers, self._cosigners, self._gate)
+        return LogTask(
+            origin, verifiers, self.sources, store, self._leases, catch_up, self._gate, self._on_event,
+            self._step_seconds,
+        )  # fmt: skip
 
     def _watch_all(self) -> None:
-        """A stream for each source, for the logs that are trusted now."""
-        for task in self._watching:
+        """Opens a stream for each source, for the logs that are trusted now."""
+        for task in self._watches:
             task.cancel()
-        for log in self._logs.values():
-            log.renewed(self.peers)
-        if self._tasks is not None:
-            self._watching = [self._tasks.create_task(self._watch(peer)) for peer in self.peers.values() if self.trust]
+        sources = self.sources.values() if self.trust else ()
+        self._watches = [self._tasks.create_task(self._watch(each)) for each in sources] if self._tasks else []
 
-    async def _watch(self, peer: GuardedSource) -> None:
-        """One stream for all logs of a source; polls while a stream cannot be had."""
-        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+    async def _watch(self, source: GuardedSource) -> None:
+        """Keeps one stream open for all logs of a source; polls while a stream cannot be had."""
+        backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
         while True:
             began = monotonic()
             try:
-                await self._stream(peer)
+                await self._stream(source)
             except Exception as error:  # noqa: BLE001  # no source ends a worker
-                self._unheard(peer, error)
-            if monotonic() - began > STEADY:
+                self._lost(source, error)
+            if monotonic() - began > STEADY_SECONDS:
                 backoff.reset()
-            polled = await self._poll(peer)
-            delay = POLL * random.uniform(0.5, 1) if polled else backoff.next()  # noqa: S311  # jitter
+            answered = await self._poll(source)
+            delay = POLL_INTERVAL_SECONDS * random.uniform(0.5, 1) if answered else backoff.next()  # noqa: S311  # jitter
             await asyncio.sleep(delay)
 
-    async def _stream(self, peer: GuardedSource) -> None:
-        async with aclosing(peer.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
+    async def _stream(self, source: GuardedSource) -> None:
+        async with aclosing(source.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
             async for announced in heads:
-                peer.heard = None
-                self._offer(peer, announced.origin, announced.note, announced.kind)
+                source.stream_error = None
+                self._offer(source, announced)
                 await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
         raise Unavailable("ended its stream")
 
-    def _unheard(self, peer: GuardedSource, why: Exception) -> None:
+    def _lost(self, source: GuardedSource, error: Exception) -> None:
         """Its stream ended, or did not begin."""
-        if peer.heard is None:
+        if source.stream_error is None:
             for log in self._logs.values():
-                log.lost(peer.address)
-        peer.heard = str(why) or type(why).__name__
+                log.lost(source.address)
+        source.stream_error = str(error) or type(error).__name__
 
-    async def _poll(self, peer: GuardedSource) -> bool:
-        """Asks for the heads of the logs that a source names; whether it answered."""
+    async def _poll(self, source: GuardedSource) -> bool:
+        """Asks for the heads of the logs that a source names; True if it answered."""
         try:
-            for listed in await peer.logs():
+            for listed in await source.logs():
                 if listed.origin in self.trust:
-                    self._offer(peer, listed.origin, await peer.checkpoint(listed.origin), listed.kind)
+                    self._offer(source, listed.announce(await source.checkpoint(listed.origin)))
         except Exception as error:  # noqa: BLE001  # no source ends a worker
-            peer.heard = str(error) or type(error).__name__
+            source.stream_error = str(error) or type(error).__name__
             return False
         return True
 
-    def _offer(self, peer: GuardedSource, origin: str, note: bytes, kind: int) -> None:
-        """What nobody asked for is not kept: a source could send names without end."""
-        if origin not in self.trust or kind not in KINDS or self._tasks is None:
+    def _offer(self, source: GuardedSource, announced: Announcement) -> None:
+        """Hands a head to its log's task. Others than ours are dropped: a source could send names without end."""
+        origin = announced.origin
+        if origin not in self.trust or announced.kind not in FORMATS or self._tasks is None:
             return
         if origin not in self._logs:
-            self._logs[origin] = LogTask(self, origin, self.trust[origin])
+            self._logs[origin] = self.log_task(origin)
             self._tasks.create_task(self._follow(self._logs[origin]))
-        self._logs[origin].offer(peer.address, note, KINDS[kind])
+        self._logs[origin].offer(source.address, announced.note, announced.kind)
 
     async def _follow(self, log: LogTask) -> None:
         """Waits for moves, steps, backs off; for ever."""
-        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+        backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(STOPPED if log.distrusted else None):
+                async with asyncio.timeout(STOPPED_SECONDS if log.distrusted else None):
                     await log.moved.wait()
             log.moved.clear()
             delay: float | None = None
@@ -183,19 +216,16 @@ class Worker:
 
     async def _trouble(self, log: LogTask, error: Exception) -> None:
         reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
-        self.on_event("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
+        self._on_event("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:
             await self.store.status.trouble(log.origin, reason, log.offered)
         except MintmarkError as lost:
-            self.on_event("trouble", log.origin, str(lost))
+            self._on_event("trouble", log.origin, str(lost))
 
     async def _beat(self) -> None:
-        """Says that this worker lives, and counts who else does: leases are shared evenly."""
         while True:
             try:
-                await self.store.leases.beat(self.name, {address: peer.heard for address, peer in self.peers.items()})
-                mine, every, workers = await self.store.leases.shares(self.name, ALIVE)
-                self._surplus = mine - -(-every // max(workers, 1))
+                await self._leases.beat(self.sources)
             except Exception as error:  # noqa: BLE001  # a database that is away for a while ends no worker
-                self.on_event("trouble", "", str(error))
-            await asyncio.sleep(BEAT)
+                self._on_event("trouble", "", str(error))
+            await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Publishing logs as static files in object stores."""

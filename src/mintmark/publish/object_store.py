@@ -1,8 +1,8 @@
 """An object store as a place to publish at: files of a log below one prefix, over obstore (the `publish` extra).
 
-What was hashed never changes, and is cached for ever; a bundle of items is not: an item may be erased. The checkpoint
-is replaced only where it still is the one that was read, by the store's own compare-and-swap where it has one. A local
-directory has none, nor headers; there the files are on disk before the checkpoint names them.
+Files that are hashed never change, and are cached for ever; a bundle of items is not: an item may be erased. The
+checkpoint is replaced only where it still is the one that was read, by the store's own compare-and-swap where it has
+one. A local directory has none, nor headers; there the files are on disk before the checkpoint names them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStore
 
-AT_ONCE = 32  # requests
-LINGER = 0.2  # seconds
-CHECKPOINT = "checkpoint"
-TILE = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
-ENTRIES = {**TILE, "Content-Encoding": "gzip"}
-ITEMS = {**ENTRIES, "Cache-Control": "public, max-age=60"}
-HEAD = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=2"}
-
-HEADERS = {"tile/entries/": ENTRIES, "tile/items/": ITEMS}
-LEVEL = 6
+MAX_REQUESTS = 32  # at once
+EXIT_DELAY_SECONDS = 0.2  # of the interpreter, while obstore's threads end
+GZIP_LEVEL = 6
+CHECKPOINT_PATH = "checkpoint"
+TILE_HEADERS = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
+ENTRIES_HEADERS = {**TILE_HEADERS, "Content-Encoding": "gzip"}
+ITEMS_HEADERS = {**ENTRIES_HEADERS, "Cache-Control": "public, max-age=60"}
+CHECKPOINT_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=2"}
+BUNDLE_HEADERS = {"tile/entries/": ENTRIES_HEADERS, "tile/items/": ITEMS_HEADERS}  # by the beginning of a path
 
 
 class StoredFile(NamedTuple):
-    """A file, and what the store knows this version of it by."""
+    """A file, and the store's tag of this version of it."""
 
     data: bytes
     tag: str | None
@@ -55,7 +54,7 @@ class PublishedLog:
         self._store, self._prefix = store, f"{name}/log/"
         self.url = f"{url.rstrip('/')}/{self._prefix}"
         self._local = isinstance(store, LocalStore)
-        self._lanes = asyncio.Semaphore(AT_ONCE)
+        self._lanes = asyncio.Semaphore(MAX_REQUESTS)
         self.files = self.bytes = 0  # that were written
 
     async def get(self, path: str) -> StoredFile | None:
@@ -71,10 +70,10 @@ class PublishedLog:
                     return None
 
     async def put(self, path: str, data: bytes) -> None:
-        """Writes a tile or a bundle. Bundles are compressed: clients take gzip of whatever a log says is gzip."""
-        headers = next((of for prefix, of in HEADERS.items() if path.startswith(prefix)), TILE)
+        """Writes a tile or a bundle. Bundles are compressed: clients unpack a file that is marked as gzip."""
+        headers = next((of for prefix, of in BUNDLE_HEADERS.items() if path.startswith(prefix)), TILE_HEADERS)
         if "Content-Encoding" in headers and not self._local:
-            data = await asyncio.to_thread(gzip.compress, data, LEVEL, mtime=0)
+            data = await asyncio.to_thread(gzip.compress, data, GZIP_LEVEL, mtime=0)
         await self._put(path, data, headers, "overwrite")
 
     async def put_checkpoint(self, note: bytes, before: StoredFile | None) -> None:
@@ -84,13 +83,13 @@ class PublishedLog:
         mode: PutMode = "create" if before is None else {"e_tag": before.tag} if before.tag else "overwrite"
         if self._local:
             await asyncio.to_thread(os.sync)
-            if before is not None and (await self.get(CHECKPOINT) or before).data != before.data:
-                raise Conflict(f"{self.url}{CHECKPOINT} was replaced by another publisher")
+            if before is not None and (await self.get(CHECKPOINT_PATH) or before).data != before.data:
+                raise Conflict(f"{self.url}{CHECKPOINT_PATH} was replaced by another publisher")
             mode = "create" if before is None else "overwrite"
         try:
-            await self._put(CHECKPOINT, note, HEAD, mode)
+            await self._put(CHECKPOINT_PATH, note, CHECKPOINT_HEADERS, mode)
         except (AlreadyExistsError, PreconditionError):
-            raise Conflict(f"{self.url}{CHECKPOINT} was replaced by another publisher") from None
+            raise Conflict(f"{self.url}{CHECKPOINT_PATH} was replaced by another publisher") from None
 
     async def delete_partials(self, full: str, keep: str = "") -> None:
         """Deletes the partial files of a tile or a bundle, given the path of the full one; not the one to keep."""
@@ -114,7 +113,7 @@ class PublishedLog:
 
 
 def open_store(url: str) -> ObjectStore:
-    """The object store at a URL; credentials come from where its own tools look for them. Raises Misconfigured."""
+    """The object store at a URL; its credentials are found as its own tools find them. Raises Misconfigured."""
     try:
         from obstore.exceptions import BaseError
         from obstore.store import HTTPStore, from_url
@@ -128,10 +127,10 @@ def open_store(url: str) -> ObjectStore:
         ) from error
     except (BaseError, ValueError) as error:
         raise _no_store(url, _reason(error)) from error
-    if isinstance(store, HTTPStore):  # where only who runs the server can write
+    if isinstance(store, HTTPStore):
         raise _no_store(url, "a web server takes no files")
-    # Its threads still give back what they hold after their last answer; an interpreter that has ended by then aborts.
-    atexit.register(time.sleep, LINGER)
+    # Its threads still free memory after their last answer; an interpreter that has ended by then aborts.
+    atexit.register(time.sleep, EXIT_DELAY_SECONDS)
     return store
 
 
@@ -144,7 +143,7 @@ def _no_store(url: str, reason: str) -> Misconfigured:
 
 @contextmanager
 def _named(file: str) -> Iterator[None]:
-    """Their errors in the words of ours, but for those that say that a file is there, or is another."""
+    """Raises obstore's errors as ours, but for those that say that a file is there, or is another."""
     from obstore import exceptions as theirs
 
     try:

@@ -1,11 +1,11 @@
 """Publishing a log as static files (C2SP tlog-tiles), from a mint's database or a read database to an object store.
 
-    what is published ── accept ──> our head        a fork or a rollback ends here, with both notes
-    our rows ── LogVerifier.chunk ──> files             only what leads to the signed head is written
+    published head ── LogVerifier.accept ──> our head    a fork or a rollback ends here, with both notes
+    our rows ── LogVerifier.chunk ──> files              nothing is written that does not lead to the signed head
     bundles, items, tiles  ──>  partial tiles  ──>  checkpoint  ──>  partial tiles that are full by now are deleted
 
-Crash order: the checkpoint comes last, so that it never names what is not there, and a tile of level 1 comes after all
-below it: where one is, its 65,536 entries are. A run that was cut off goes on behind the last of those.
+Crash order: the checkpoint comes last, so that it never names a file that is not there, and a tile of level 1 comes
+after all below it: where one is, its 65,536 entries are. A run that was cut off goes on behind the last of those.
 
 An item that was erased is taken away by the run that publishes the erasure: its bundle is written again, and partial
 copies of it are deleted.
@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured, NotAvailableYet, ProofError, Unavailable, Untrusted
-from mintmark.mirror.consistency import contradicts_itself
-from mintmark.publish.object_store import CHECKPOINT
-from mintmark.register.chunk import open_chunk
-from mintmark.register.entry import erased_index
-from mintmark.rpc import chunks, limits
+from mintmark.formats import FORMATS
+from mintmark.publish.object_store import CHECKPOINT_PATH
+from mintmark.register.reduce import fold_erasures
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import prove
@@ -31,8 +29,8 @@ from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.merkle import check_consistency
-from mintmark.tlog.tile import Tile, edge_keys, entries_path, items_path, path, tile_width
-from mintmark.tlog.trust import LogVerifier
+from mintmark.tlog.tile import edge_keys, tile_width
+from mintmark.tlog.trust import LogVerifier, is_equivocation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -43,14 +41,15 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.tile import Key
-    from mintmark.tlog.trust import VerifiedChunk
+    from mintmark.tlog.trust import Bundle, VerifiedChunk
 
-STRIPE = WIDTH * WIDTH  # entries below a tile of level 1
+STRIPE_ENTRIES = WIDTH * WIDTH  # below a tile of level 1
+READ_BYTES = 4 * 2**20  # of bundles in one query
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a run did: the head that is published now, the size that was before, and how much was written."""
+    """The result of a run: the head that is published now, the size before it, and how much was written."""
 
     head: Checkpoint
     before: int
@@ -60,12 +59,16 @@ class Published:
 
 
 class Publisher:
-    """One log of one database, at one place. `step` hears of entries: of those there already, then of those written."""
+    """One log of one database, and its files at one place.
+
+    `step` hears of entries: of those that are published already, then of those written.
+    """
 
     def __init__(
-        self, store: LogStore, log: Log, verifiers: Sequence[Verifier], shelf: PublishedLog, step: Callable[[int], None]
+        self, store: LogStore, log: Log, verifiers: Sequence[Verifier], files: PublishedLog, step: Callable[[int], None]
     ) -> None:
-        self._store, self._log, self._verifiers, self._shelf, self._step = store, log, verifiers, shelf, step
+        self._store, self._log, self._verifiers, self._files, self._step = store, log, verifiers, files, step
+        self._format = FORMATS[log.kind]
         self._erased: set[int] = set()  # bundles without an item that they had
         self._start = self._size = 0
 
@@ -73,28 +76,28 @@ class Publisher:
         """Publishes what is new since the published checkpoint.
 
         Raises:
-            Fork: what is published is not of the same tree. Carries both notes. Nothing was written.
-            BadSignature: what is published was signed by another key.
+            Fork: the published head is not of the same tree. Carries both notes. Nothing was written.
+            BadSignature: the published head was signed by another key.
             ProofError: our rows do not lead to the signed head. The checkpoint was not replaced.
             NotAvailableYet: more is published than is here.
             Conflict: another publisher was faster; run again.
         """
         note = (await self._store.head(self._log.id)).note
         head = self._head(note)
-        found = await self._shelf.get(CHECKPOINT)
-        async with self._keeping():
+        found = await self._files.get(CHECKPOINT_PATH)
+        async with self._evidence_kept():
             published = self._open(found)
         if published is not None:
             await self._compare(published, head)
         before = published.size if published is not None else 0
         if found is None or found.data != note:
             await self._publish(head, before)
-            await self._shelf.put_checkpoint(note, found)
+            await self._files.put_checkpoint(note, found)
             await self._tidy(before)
-        return Published(head, before, self._shelf.files, self._shelf.bytes, len(self._erased))
+        return Published(head, before, self._files.files, self._files.bytes, len(self._erased))
 
     def _head(self, note: bytes) -> Checkpoint:
-        """Our head. Its note is published as it is stored, with whoever cosigned it."""
+        """Our head. Its note is published as it is stored, with all cosignatures."""
         try:
             return open_checkpoint(note, self._log.origin, self._verifiers)
         except (Untrusted, Malformed) as error:
@@ -114,7 +117,7 @@ class Publisher:
             ) from error
 
     async def _compare(self, published: Checkpoint, head: Checkpoint) -> None:
-        """Checks that our head follows from what is published; our own rows first, as they may be what is wrong."""
+        """Checks that our head follows from the published one; our own rows first, as the damage may be ours."""
         if head.size < published.size:
             await self._compare_behind(head, published)
         proof: list[bytes] = []
@@ -123,33 +126,33 @@ class Publisher:
             with _our_rows(head):
                 root, *proof = prove.prove(spans, await self._rows(prove.needed(spans)))
                 check_consistency(published.size, root, head.size, head.root, proof)
-        async with self._keeping():
+        async with self._evidence_kept():
             LogVerifier(self._log.origin, self._verifiers, published, Edge()).accept(head.note, proof)
 
     async def _compare_behind(self, ours: Checkpoint, published: Checkpoint) -> None:
         """More is published than is here: by the tiles, the same log or a fork. Raises NotAvailableYet or Fork."""
         spans = prove.consistency_spans(ours.size, published.size)
         keys = sorted(prove.needed(spans))
-        found = await asyncio.gather(*(self._shelf.get(_path(*key, published.size)) for key in keys))
+        found = await asyncio.gather(*(self._files.get(self._tile(*key, published.size)) for key in keys))
         tiles = {key: tile.data for key, tile in zip(keys, found, strict=True) if tile is not None}
         state = f"{published.size} entries of {ours.origin} are published, and this database has {ours.size}"
         try:
             proof = prove.prove(spans, tiles)
         except Malformed as error:
             raise Unavailable(f"{state}; whether they agree cannot be told: {error}") from error
-        async with self._keeping():
+        async with self._evidence_kept():
             LogVerifier(self._log.origin, self._verifiers, ours, Edge()).accept(published.note, proof)
         raise NotAvailableYet(f"{state}; bring it up to date first")
 
     @asynccontextmanager
-    async def _keeping(self) -> AsyncIterator[None]:
-        """A lie of the place is a mirror's evidence; the log stops there if it signed two trees of one size."""
+    async def _evidence_kept(self) -> AsyncIterator[None]:
+        """Keeps a lie of the place as evidence, in a mirror; the log stops there if it signed two trees of one size."""
         try:
             yield
         except Untrusted as lie:
             if isinstance(self._store, ReadStore):
-                stop = contradicts_itself(lie, self._log.origin, self._verifiers)
-                await self._store.evidence.contradict(self._log.id, lie, self._shelf.url, stop=stop)
+                stop = is_equivocation(lie, self._log.origin, self._verifiers)
+                await self._store.evidence.contradict(self._log.id, lie, self._files.url, stop=stop)
             raise
 
     async def _publish(self, head: Checkpoint, before: int) -> None:
@@ -158,71 +161,78 @@ class Publisher:
         self._step(self._start)
         with _our_rows(head):
             edge = await self._store.edge(self._log.id, self._start)
-            trusted = LogVerifier(self._log.origin, self._verifiers, head, edge)
-            at = self._start - self._start % WIDTH
-            rows, size = CachedLogReader(self._store), head.size
-            reading = chunks.read(rows, self._log.id, at, size, size, lambda: limits.READ_AHEAD)
+            verifier = LogVerifier(self._log.origin, self._verifiers, head, edge)
             if self._start < head.size:
-                async with aclosing(reading):
-                    async for chunk in reading:
-                        await self._write(trusted.chunk(chunk))
-        keys = edge_keys(head.size)
-        await asyncio.gather(*(self._shelf.put(_path(*key, head.size), trusted.edge.tiles[key[0]]) for key in keys))
+                await self._write_all(verifier, head.size)
+        tiles, keys = verifier.edge.tiles, edge_keys(head.size)
+        await asyncio.gather(*(self._files.put(self._tile(*key), tiles[key[0]]) for key in keys))
+
+    async def _write_all(self, verifier: LogVerifier, size: int) -> None:
+        start = self._start - self._start % WIDTH
+        chunks = CachedLogReader(self._store).chunks(self._log.id, start, size, size, lambda: READ_BYTES)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await self._write(verifier.chunk(chunk))
 
     async def _resume(self, before: int, size: int) -> int:
         """Where to go on: behind the stripes whose tile of level 1 is published, and is ours."""
-        low, high = before // STRIPE, size // STRIPE
+        low, high = before // STRIPE_ENTRIES, size // STRIPE_ENTRIES
         while low < high:
             middle = (low + high) // 2
-            found = await self._shelf.get(path(Tile(1, middle)))
+            found = await self._files.get(self._format.tile_path(1, middle, WIDTH))
             if found is not None and found.data == (await self._rows([(1, middle)]))[1, middle][: WIDTH * HASH]:
                 low = middle + 1
             else:
                 high = middle
-        return max(before, low * STRIPE)
+        return max(before, low * STRIPE_ENTRIES)
 
     async def _write(self, chunk: VerifiedChunk) -> None:
         """Writes the bundles of a chunk, then the tiles that it filled: those of level 1 after all others."""
         erased = self._erasures(chunk)
         full = {key: hashes for key, hashes in chunk.tiles.items() if len(hashes) == WIDTH * HASH}
         await asyncio.gather(
-            *(self._shelf.put(entries_path(row.index, row.width), row.entries) for row in chunk.bundles),
-            *(self._shelf.put(items_path(r.index, r.width), r.items) for r in chunk.bundles if r.items),
-            *(self._shelf.put(path(Tile(*key)), hashes) for key, hashes in full.items() if key[0] == 0),
+            *(self._put_bundle(row) for row in chunk.bundles),
+            *(self._put_tile(key, hashes) for key, hashes in full.items() if key[0] == 0),
             *(self._erase(index) for index in erased),
         )
         for key in sorted((key for key in full if key[0] > 0), reverse=True):
-            await self._shelf.put(path(Tile(*key)), full[key])
+            await self._put_tile(key, full[key])
         self._step(chunk.end - chunk.start)
+
+    async def _put_bundle(self, row: Bundle) -> None:
+        paths = self._format.bundle_paths(row.index, row.width)
+        await asyncio.gather(*map(self._files.put, paths, (row.entries, row.items)))
+
+    async def _put_tile(self, key: Key, hashes: bytes) -> None:
+        await self._files.put(self._format.tile_path(*key, WIDTH), hashes)
 
     def _erasures(self, chunk: VerifiedChunk) -> list[int]:
         """The bundles of which the chunk erases an item, each once a run. Raises ProofError for an item that lies."""
-        if self._log.kind != "register":
-            return []
-        erased: set[int] = set()
-        for row in open_chunk(chunk):
-            if row.entry is not None and row.entry.type == "system":
-                index = erased_index(row.entry.key)
-                if index is not None and index < row.index:
-                    erased.add(index // WIDTH)
-        new = sorted(erased - self._erased)
+        erasures: dict[int, int] = {}
+        fold_erasures(erasures, self._format.open_chunk(chunk))
+        erased = {index // WIDTH for index in erasures} - self._erased
         self._erased |= erased
-        return new
+        return sorted(erased)
 
     async def _erase(self, index: int) -> None:
-        """A bundle that an earlier run may have written: again, as it is in the database by now, and no older copy."""
+        """Writes the items of a bundle of an earlier run again, as they are by now, and deletes older copies."""
+        _, items = self._format.bundle_paths(index, WIDTH)
         if index < self._start // WIDTH:
             (row,) = await self._store.bundles(self._log.id, index, index + 1, 1)
-            await self._shelf.put(items_path(index), row.items)
-        keep = items_path(index, tile_width(0, index, self._size))
-        await self._shelf.delete_partials(items_path(index), keep)
+            await self._files.put(items, row.items)
+        _, keep = self._format.bundle_paths(index, tile_width(0, index, self._size))
+        await self._files.delete_partials(items, keep)
 
     async def _tidy(self, before: int) -> None:
         """Deletes the partial tiles and bundles of before that are full by now."""
         filled = [key for key in edge_keys(before) if tile_width(*key, self._size) == WIDTH]
-        names = [path(Tile(*key)) for key in filled]
-        names += [name(index) for level, index in filled if level == 0 for name in (entries_path, items_path)]
-        await asyncio.gather(*map(self._shelf.delete_partials, names))
+        paths = [self._format.tile_path(*key, WIDTH) for key in filled]
+        paths += [each for level, index in filled if level == 0 for each in self._format.bundle_paths(index, WIDTH)]
+        await asyncio.gather(*map(self._files.delete_partials, paths))
+
+    def _tile(self, level: int, index: int, size: int = 0) -> str:
+        """The path of a tile as wide as it is in a tree of `size`, or else of our head."""
+        return self._format.tile_path(level, index, tile_width(level, index, size or self._size))
 
     async def _rows(self, keys: Sequence[Key] | set[Key]) -> dict[Key, bytes]:
         return await self._store.tiles(self._log.id, keys)
@@ -235,8 +245,3 @@ def _our_rows(head: Checkpoint) -> Iterator[None]:
     except (Untrusted, Malformed) as damage:
         reason = f"our rows of {head.origin} do not lead to its signed head: {damage}; run mintmark fsck"
         raise ProofError(reason, head.note) from damage
-
-
-def _path(level: int, index: int, size: int) -> str:
-    """The path of a tile as wide as it is in a tree of `size`."""
-    return path(Tile(level, index, tile_width(level, index, size)))

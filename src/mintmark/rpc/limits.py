@@ -2,7 +2,5 @@
 
 from __future__ import annotations
 
-CHUNK = 2**20  # bytes that a GetEntries message aims at; see docs/performance.md
 READ_AHEAD = 4 * 2**20  # bytes of bundles in one query
 READ_AHEAD_ALL = 32 * 2**20  # bytes that all streams of a server share: many slow readers get little each
-CHUNK_BUNDLES = 16  # bundles in a message at most

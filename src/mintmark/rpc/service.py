@@ -1,6 +1,6 @@
 """The gRPC service `Log`, over any reader of logs: the mint's store or a mirror's.
 
-Bytes go from the database to the wire as they are (`chunks`).
+Bytes go from the database to the wire as they are.
 """
 
 from __future__ import annotations
@@ -9,26 +9,24 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mintmark.errors import Malformed, NotAvailableYet
-from mintmark.rpc import chunks, limits
+from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
-from mintmark.rpc.transport import MAX_TILES_PER_REQUEST
+from mintmark.rpc.transport import MAX_TILES_PER_REQUEST, WIRE_KINDS
 from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import grpc
 
     from mintmark.tlog import merkle
-    from mintmark.tlog.trust import Bundle
+    from mintmark.tlog.trust import Chunk
 
     Context = grpc.aio.ServicerContext[Any, Any]
-
-WIRE_KINDS = {"opaque": pb.KIND_OPAQUE, "register": pb.KIND_REGISTER}
 
 
 class ServedLog(Protocol):
@@ -61,7 +59,9 @@ class LogReader(Protocol):
     async def head(self, log: int, size: int = 0) -> SignedHead: ...
     async def heads(self, logs: Collection[int]) -> Mapping[int, SignedHead]: ...
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
-    async def bundles(self, log: int, first: int, stop: int, most: int) -> list[Bundle]: ...
+    def chunks(
+        self, log: int, start: int, end: int, size: int, max_bytes: Callable[[], int]
+    ) -> AsyncGenerator[Chunk, None]: ...
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int: ...
 
 
@@ -138,7 +138,7 @@ class LogService(log_pb2_grpc.LogServicer):
         self._streams += 1
         try:
             at = start - start % WIDTH
-            async with aclosing(chunks.read(self._reader, log.id, at, end, size, self._read_ahead)) as found:
+            async with aclosing(self._reader.chunks(log.id, at, end, size, self._read_ahead)) as found:
                 async for c in found:
                     yield pb.GetEntriesResponse(
                         start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from mintmark.rpc.mintmark_pb import log_pb2
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import grpc
 
+    from mintmark.formats import LogKind
+
 M = TypeVar("M")
+
+WIRE_KINDS: dict[LogKind, Any] = {"opaque": log_pb2.KIND_OPAQUE, "register": log_pb2.KIND_REGISTER}
+LOG_KINDS: dict[int, LogKind] = {number: kind for kind, number in WIRE_KINDS.items()}
 
 MAX_ANSWER_BYTES = 40 * 2**20  # a bundle of maximal entries and one of maximal items are 16 MiB each
 MAX_APPEND_BYTES = 16 * 2**20  # of an append request

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where the entries of logs come from: over gRPC, or as files over HTTP. None is trusted."""

@@ -1,90 +1,97 @@
 """A source as one worker knows it: how long it is waited for, how its refusals are told, and lanes of its own.
 
-A source that is asked may hang, answer with any status, or send what is no message at all. None of this says anything
-about the log, so all of it becomes Unavailable (or NotFound, NotAvailableYet, Busy where it says so): the next source
-is asked. One that did so is asked last for a while, so that the logs that come after do not wait for it too.
+A source may hang, answer with any status, or send bytes that are no message. None of this says anything about the log,
+so all of it becomes Unavailable (or NotFound, NotAvailableYet, Busy where it says so): the next source is asked. One
+that did so is asked last for a while, so that the logs that come after do not wait for it too.
 
-The lanes bound what one source can have a worker do at once, and so a slow source holds up nobody but itself.
+The lanes bound how much one source can have a worker do at once, and so a slow source holds up nobody but itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from mintmark.errors import Busy, MintmarkError, NotAvailableYet, NotFound, Unavailable
+from mintmark.errors import Busy, MintmarkError, NotAvailableYet, NotFound, Rollback, Unavailable
+from mintmark.tlog.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
+    from mintmark.formats import LogKind
     from mintmark.sources.source import Announcement, ListedLog, Source
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Chunk
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds for one answer, or one chunk of many
-FIRST = 15.0  # seconds for the first head of a stream: one that brings nothing may be stuck in a proxy
-AVOIDED = 30.0  # seconds that a source is asked last
-SHORT_LANES, LONG_LANES = 32, 2
+ANSWER_SECONDS = 5.0  # for one answer, or one chunk of many
+FIRST_HEAD_SECONDS = 15.0  # for the first head of a stream: one that brings nothing may be stuck in a proxy
+AVOID_SECONDS = 30.0  # that a source which failed is asked last
+SHORT_LANES, LONG_LANES = 32, 2  # steps at once
+MAX_NOTE_BYTES = 128 * 2**10
 
 
 class GuardedSource:
     """One source. It is a source itself, with better manners."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, answer_seconds: float = ANSWER_SECONDS) -> None:
         self.address, self.source = source.address, source
-        self.short, self.long = asyncio.Semaphore(SHORT_LANES), asyncio.Semaphore(LONG_LANES)
-        self.heard: str | None = "not reached yet"  # None: its stream is open
-        self._avoided = 0.0
+        self.short_lanes, self.long_lanes = asyncio.Semaphore(SHORT_LANES), asyncio.Semaphore(LONG_LANES)
+        self.stream_error: str | None = "not reached yet"  # None: its stream is open
+        self._answer_seconds = answer_seconds
+        self._avoided_until = 0.0
 
     @property
     def avoided(self) -> bool:
-        """Whether it failed lately."""
-        return monotonic() < self._avoided
+        """True if it failed lately."""
+        return monotonic() < self._avoided_until
 
     async def logs(self) -> Sequence[ListedLog]:
-        """The logs it names."""
-        return await self._ask(self.source.logs())
+        """The logs that it names."""
+        return await self._answer(self.source.logs())
 
     async def checkpoint(self, origin: str) -> bytes:
         """The present note."""
-        return await self._ask(self.source.checkpoint(origin))
+        return await self._answer(self.source.checkpoint(origin))
 
     async def consistency(self, origin: str, old_size: int, size: int) -> list[bytes]:
         """The proof that the tree of `size` begins with that of `old_size`."""
-        return await self._ask(self.source.consistency(origin, old_size, size))
+        return await self._answer(self.source.consistency(origin, old_size, size))
 
     async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
         """Present notes, then each new one."""
-        with self._named():
-            async with aclosing(self.source.watch(origins)) as heads, asyncio.timeout(FIRST) as limit:  # type: ignore[type-var]
+        with self._errors():
+            async with aclosing(self.source.watch(origins)) as heads, asyncio.timeout(FIRST_HEAD_SECONDS) as limit:  # type: ignore[type-var]
                 async for announced in heads:
                     if limit.when() is not None:
                         limit.reschedule(None)
-                        self._avoided = 0.0
+                        self._avoided_until = 0.0
                     yield announced
 
     async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
-        """Chunks that cover [start, end), each within `PATIENCE` seconds."""
+        """Chunks that cover [start, end), each within `answer_seconds`."""
         async with aclosing(self.source.entries(origin, start, end, size)) as chunks:  # type: ignore[type-var]
-            while (chunk := await self._ask(anext(chunks, None))) is not None:
+            while (chunk := await self._answer(anext(chunks, None))) is not None:
                 yield chunk
 
-    async def _ask(self, answer: Awaitable[T]) -> T:
-        with self._named():
-            async with asyncio.timeout(PATIENCE):
+    async def _answer(self, answer: Awaitable[T]) -> T:
+        with self._errors():
+            async with asyncio.timeout(self._answer_seconds):
                 return await answer
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _errors(self) -> Iterator[None]:
         try:
             yield
         except (NotFound, NotAvailableYet):
             raise
         except Busy as error:
-            self._avoided = monotonic() + error.retry_after
+            self._avoid(error.retry_after)
             raise
         except TimeoutError:
             self._avoid()
@@ -96,5 +103,43 @@ class GuardedSource:
             self._avoid()
             raise Unavailable(f"{self.address} refuses: {error}") from error
 
-    def _avoid(self) -> None:
-        self._avoided = monotonic() + AVOIDED
+    def _avoid(self, seconds: float = AVOID_SECONDS) -> None:
+        self._avoided_until = monotonic() + seconds
+
+
+@dataclass
+class ShownLog:
+    """One log as one source shows it. `offer` is a note not opened yet: hostile. `head` is signed by the log."""
+
+    address: str
+    kind: LogKind
+    offer: bytes | None = None
+    opened: bytes | None = None  # the note that was opened last
+    head: Checkpoint | None = None  # its checkpoint
+    compared: bool = True  # with our copy
+    restarted: bool = False  # the stream began anew: its next head may be smaller than the last, as behind a balancer
+
+    def take(self, note: bytes, kind: LogKind) -> None:
+        """Takes a note to be opened, in the place of one that was not."""
+        self.offer, self.kind = note[:MAX_NOTE_BYTES], kind
+
+    def open(self, note: bytes, origin: str, verifiers: Sequence[Verifier]) -> None:
+        """Opens the note that was offered.
+
+        Raises:
+            Malformed, BadSignature: it is no checkpoint that the log signed.
+            Rollback: its tree is smaller than the last, within one stream. Carries both notes.
+        """
+        head, last = open_checkpoint(note, origin, verifiers), self.head
+        if last is not None and head.size < last.size and not self.restarted:
+            raise Rollback(f"{self.address} went back from {last.size} entries to {head.size}", last.note, note)
+        self.offer, self.opened, self.head = None, note, head
+        self.restarted = self.compared = False
+
+    def reopen(self) -> None:
+        """Offers the opened note once more: it is to be opened with other keys."""
+        self.offer, self.opened, self.head = self.offer or self.opened, None, None
+
+    def forget(self) -> None:
+        """Forgets all that the source showed but the kind."""
+        self.offer = self.opened = self.head = None

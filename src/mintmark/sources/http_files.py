@@ -1,7 +1,7 @@
-"""Static files of a hostile web server, over HTTP: each bounded in bytes and time, so many in flight and no more.
+"""Static files of a hostile web server, over HTTP: each bounded in bytes and time, and so are requests in number.
 
-gzip is unpacked here, up to the bound and no further. A redirect is not followed: where the files are is the operator's
-word. httpx is imported by the first source that needs it, for most mirrors have none.
+gzip is unpacked here, up to the bound and no further. A redirect is not followed: the operator says where the
+files are. httpx is imported by the first source that needs it, for most mirrors have none.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     import httpx
 
-AT_ONCE = 16  # requests of one source
-CONNECT, READ, WHOLE = 3.0, 10.0, 30.0  # seconds for a connection, between two reads, for a file
-ABSENT = (403, 404, 410)  # an object store that may not be listed says 403 of what is not there
-LATER = (429, 503)
-RETRY_AFTER = 60.0  # seconds that a server may ask us to wait, at most
-HEADERS = {"Accept-Encoding": "gzip, identity", "User-Agent": f"mintmark/{__version__}"}
+MAX_REQUESTS = 16  # of one source at once
+CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 3.0, 10.0, 30.0  # for a connection, between two reads, for a file
+ABSENT_STATUSES = (403, 404, 410)  # an object store that may not be listed answers 403 for a file that is not there
+BUSY_STATUSES = (429, 503)
+MAX_RETRY_AFTER_SECONDS = 60.0  # that a server may ask us to wait
+REQUEST_HEADERS = {"Accept-Encoding": "gzip, identity", "User-Agent": f"mintmark/{__version__}"}
 
 
 class HttpFiles:
@@ -35,12 +35,12 @@ class HttpFiles:
 
         self.url = url
         self._client = httpx.AsyncClient(
-            headers=HEADERS,
-            timeout=httpx.Timeout(READ, connect=CONNECT, pool=None),
-            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
+            headers=REQUEST_HEADERS,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
+            limits=httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=MAX_REQUESTS),
             verify=_authorities(),
         )
-        self._lanes = asyncio.Semaphore(AT_ONCE)
+        self._lanes = asyncio.Semaphore(MAX_REQUESTS)
         self._broken = httpx.NetworkError, httpx.RemoteProtocolError
         self._failed = httpx.HTTPError, httpx.InvalidURL
 
@@ -48,8 +48,8 @@ class HttpFiles:
         """Ends its connections."""
         await self._client.aclose()
 
-    async def get(self, path: str, most: int) -> bytes | None:
-        """A file of at most `most` bytes; None where there is none.
+    async def get(self, path: str, max_bytes: int) -> bytes | None:
+        """A file of at most `max_bytes` bytes; None where there is none.
 
         Raises:
             Malformed: it is longer.
@@ -58,40 +58,40 @@ class HttpFiles:
         """
         async with self._lanes:
             try:
-                async with asyncio.timeout(WHOLE):
-                    return await self._get(path, most)
+                async with asyncio.timeout(FILE_SECONDS):
+                    return await self._get(path, max_bytes)
             except TimeoutError:
-                raise Unavailable(f"{self.url}{path} takes longer than {WHOLE:.0f} s") from None
+                raise Unavailable(f"{self.url}{path} takes longer than {FILE_SECONDS:.0f} s") from None
             except self._failed as error:
                 raise Unavailable(f"{self.url}{path} cannot be had: {error or type(error).__name__}") from error
 
-    async def _get(self, path: str, most: int) -> bytes | None:
+    async def _get(self, path: str, max_bytes: int) -> bytes | None:
         """A connection that was kept open may have been closed while it was idle: then once more, on another."""
         try:
-            return await self._ask(path, most)
+            return await self._request(path, max_bytes)
         except self._broken:
-            return await self._ask(path, most)
+            return await self._request(path, max_bytes)
 
-    async def _ask(self, path: str, most: int) -> bytes | None:
+    async def _request(self, path: str, max_bytes: int) -> bytes | None:
         async with self._client.stream("GET", self.url + path) as response:
-            if response.status_code in ABSENT:
+            if response.status_code in ABSENT_STATUSES:
                 return None
-            if response.status_code in LATER:
+            if response.status_code in BUSY_STATUSES:
                 raise Busy(f"{self.url} answers {response.status_code}", _retry_after(response))
             if response.status_code != 200:
-                raise Unavailable(f"{self.url}{path} answers {response.status_code}{_whither(response)}")
-            return await _body(response, f"{self.url}{path}", most)
+                raise Unavailable(f"{self.url}{path} answers {response.status_code}{_redirect(response)}")
+            return await _body(response, f"{self.url}{path}", max_bytes)
 
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """Whom to believe about a host's name: read once, not for each of a thousand sources."""
+    """The certificate authorities of the system, read once, not for each of a thousand sources."""
     import httpx
 
     return httpx.create_ssl_context()
 
 
-async def _body(response: httpx.Response, name: str, most: int) -> bytes:
+async def _body(response: httpx.Response, name: str, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         raise Unavailable(f"{name} came as {encoding}, which was not asked for")
@@ -99,11 +99,11 @@ async def _body(response: httpx.Response, name: str, most: int) -> bytes:
     body = bytearray()
     async for part in response.aiter_raw():
         try:
-            body += part if unpack is None else unpack.decompress(part, most + 1 - len(body))
+            body += part if unpack is None else unpack.decompress(part, max_bytes + 1 - len(body))
         except zlib.error as error:
             raise Unavailable(f"{name} is not the gzip that it says: {error}") from error
-        if len(body) > most:
-            raise Malformed(f"{name} is longer than {most:,} bytes")
+        if len(body) > max_bytes:
+            raise Malformed(f"{name} is longer than {max_bytes:,} bytes")
     if unpack is not None and not unpack.eof:
         raise Unavailable(f"{name} ends before its gzip does")
     return bytes(body)
@@ -111,9 +111,9 @@ async def _body(response: httpx.Response, name: str, most: int) -> bytes:
 
 def _retry_after(response: httpx.Response) -> float:
     text = response.headers.get("retry-after", "")
-    return min(float(text), RETRY_AFTER) if text.isascii() and text.isdecimal() else 1.0
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdecimal() else 1.0
 
 
-def _whither(response: httpx.Response) -> str:
+def _redirect(response: httpx.Response) -> str:
     target = response.headers.get("location", "")
     return f", a redirect to {target[:200]}; if that is right, configure it" if response.is_redirect else ""

@@ -1,37 +1,43 @@
 """Where entries come from: the seam between following a log and the network.
 
-A source is never trusted. Everything it returns goes through `tlog.trust.LogVerifier` before it is written. A source
-that is down or behind raises Unavailable, NotFound or NotAvailableYet.
+A source is never trusted. Everything that it returns goes through `tlog.trust.LogVerifier` before it is written. A
+source that is down or behind raises Unavailable, NotFound or NotAvailableYet.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mintmark.errors import Malformed, ProofError
+from mintmark.tlog import tile
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.merkle import check_consistency
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from mintmark.formats import LogKind
+    from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import Chunk
 
 
-class Announcement(Protocol):
-    """A checkpoint, as a stream brought it."""
+class Announcement(NamedTuple):
+    """A checkpoint as a stream brought it, and the kind of log that it is said to be of."""
 
-    @property
-    def origin(self) -> str: ...
-    @property
-    def note(self) -> bytes: ...
-    @property
-    def kind(self) -> int: ...
+    origin: str
+    note: bytes
+    kind: LogKind
 
 
-class ListedLog(Protocol):
+class ListedLog(NamedTuple):
     """A log that a source names."""
 
-    @property
-    def origin(self) -> str: ...
-    @property
-    def kind(self) -> int: ...
+    origin: str
+    kind: LogKind
+
+    def announce(self, note: bytes) -> Announcement:
+        """A checkpoint of the log, as a stream would have brought it."""
+        return Announcement(self.origin, note, self.kind)
 
 
 class Source(Protocol):
@@ -40,10 +46,10 @@ class Source(Protocol):
     address: str
 
     async def logs(self) -> Sequence[ListedLog]:
-        """The logs it names."""
+        """The logs that it names."""
 
     def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
-        """Present notes, then each new one."""
+        """Present notes, then each new one: of these origins, or of all."""
 
     async def checkpoint(self, origin: str) -> bytes:
         """The present note."""
@@ -52,4 +58,35 @@ class Source(Protocol):
         """The proof that the tree of `size` begins with that of `old_size`."""
 
     def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
-        """Chunks that cover [start, end), each with its proof against `size`."""
+        """Chunks that cover [start, end), each with its proof against `size`, from the bundle that holds `start`."""
+
+
+class TreeSource(Protocol):
+    """A server of tiles and proofs."""
+
+    async def tiles(self, origin: str, tiles: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """Tiles by (level, index, width), in the order of the question."""
+
+    async def consistency(self, origin: str, old_size: int, size: int) -> list[bytes]:
+        """The proof that the tree of `size` begins with that of `old_size`."""
+
+
+async def edge_at(source: TreeSource, head: Checkpoint, size: int) -> Edge:
+    """The right edge of the tree of the first `size` entries: a download may begin anywhere.
+
+    Raises:
+        ProofError: it is not shown to be of the head's tree.
+    """
+    if size == 0:
+        return Edge()
+    keys = tile.edge_keys(size)
+    hashes = await source.tiles(head.origin, [(*key, tile.tile_width(*key, size)) for key in keys])
+    proof = await source.consistency(head.origin, size, head.size)
+    if len(hashes) != len(keys):
+        raise ProofError(f"the server sent {len(hashes)} tiles of {len(keys)}")
+    try:
+        edge = Edge.load(size, dict(zip(keys, hashes, strict=True)))
+        check_consistency(size, edge.root(), head.size, head.root, proof)
+    except Malformed as error:
+        raise ProofError(f"the server sent bytes that do not parse: {error}") from error
+    return edge

@@ -4,8 +4,8 @@
     tile/<L>/<N>[.p/<W>]       the proofs are made here, of tiles
     tile/entries/<N>[.p/<W>]   the bundles, and tile/items/<N>[.p/<W>] beside them for a register
 
-What it hands on is no more trusted than what a gRPC source sends, and is verified alike. A partial tile or bundle may
-be gone once the full one is there; then that is taken, cut. Nodes of a CDN may be behind one another: a head that the
+Its answers are no more trusted than those of a gRPC source, and are verified alike. A partial tile or bundle may be
+gone once the full one is there; then that is taken, cut. Nodes of a CDN may be behind one another: a head that the
 larger one's tiles contain is merely old, and is not shown; any other is, for the mirror to judge.
 """
 
@@ -18,37 +18,29 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
-from mintmark.register.entry import parse_entry
-from mintmark.rpc import chunks, limits
-from mintmark.rpc.client import RpcClient, Watched
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
+from mintmark.formats import FORMATS
 from mintmark.sources.http_files import HttpFiles
+from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog import bundle, prove
+from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES, count_bytes, make_chunk, plan_chunks
 from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH
 from mintmark.tlog.note import parse_note
-from mintmark.tlog.origin import short_name
 from mintmark.tlog.text import TreeHead, parse_tree_head
-from mintmark.tlog.tile import Tile, entries_path, items_path, path, tile_width
+from mintmark.tlog.tile import Tile, path, tile_width
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
+    from mintmark.formats import Format, LogKind
     from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Chunk
 
-EVERY = 3.0  # seconds between looks at the checkpoint, give or take a half
-AHEAD, AHEAD_BYTES = 8, 8 * 2**20  # bundles that are fetched ahead: so many, or fewer where they are large
-KEPT = 256  # tiles that are kept while entries are read
-MOST_NOTE = 128 * 2**10  # bytes
-MOST_BUNDLE = WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
-
-
-class TilesLog(NamedTuple):
-    """The log that is at the URL."""
-
-    origin: str
-    kind: int
+POLL_INTERVAL_SECONDS = 3.0  # between looks at the checkpoint, give or take a half
+MAX_AHEAD_BUNDLES, MAX_AHEAD_BYTES = 8, 8 * 2**20  # fetched ahead: so many bundles, or fewer where they are large
+MAX_KEPT_TILES = 256  # while entries are read
+MAX_NOTE_BYTES = 128 * 2**10
+MAX_BUNDLE_BYTES = WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
 
 class _Head(NamedTuple):
@@ -56,37 +48,25 @@ class _Head(NamedTuple):
     tree: TreeHead  # as the note says; nobody has verified it
 
 
-def open_source(address: str) -> RpcClient | TilesSource:
-    """The source at an address of the configuration: HOST:PORT over gRPC, a URL over HTTP."""
-    return TilesSource(address.rstrip("/") + "/") if "://" in address else RpcClient(address)
-
-
-def expand(sources: Iterable[str], origins: Iterable[str]) -> list[str]:
-    """The addresses of sources for these logs: a URL with `{name}` in it is one for each."""
-    names = [short_name(origin) for origin in sorted(origins)]
-    each = ([s.replace("{name}", name) for name in names] if "{name}" in s else [s] for s in sources)
-    return [address for addresses in each for address in addresses]
-
-
 class TilesSource:
-    """The log at a URL. Its methods are those of `mirror.source.Source`."""
+    """The log at a URL, which ends with a slash. Its methods are those of `sources.source.Source`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, poll_interval: float = POLL_INTERVAL_SECONDS) -> None:
         self.address = url
-        self._files = HttpFiles(url)
+        self._files, self._poll_interval = HttpFiles(url), poll_interval
         self._newest: _Head | None = None
-        self._kinds: dict[str, int] = {}
+        self._kinds: dict[str, LogKind] = {}
 
     async def close(self) -> None:
         """Ends its connections."""
         await self._files.close()
 
-    async def logs(self) -> list[TilesLog]:
-        """The log, once it has an entry: what kind it is of shows in its files."""
+    async def logs(self) -> list[ListedLog]:
+        """The log, once it has an entry: its files show of which kind it is."""
         tree = (await self._head()).tree
-        return [TilesLog(tree.origin, await self._kind(tree.origin, tree.size))] if tree.size else []
+        return [ListedLog(tree.origin, await self._kind(tree.origin, tree.size))] if tree.size else []
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Watched]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement, None]:
         """The present note, then each new one."""
         shown = b""
         while True:
@@ -96,9 +76,9 @@ class TilesSource:
             if tree.size == 0:
                 raise NotAvailableYet(f"{self.address} has no entries yet")
             if note != shown:
-                yield Watched(tree.origin, note, await self._kind(tree.origin, tree.size))
+                yield Announcement(tree.origin, note, await self._kind(tree.origin, tree.size))
                 shown = note
-            await asyncio.sleep(EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+            await asyncio.sleep(self._poll_interval * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
 
     async def checkpoint(self, origin: str) -> bytes:
         """The present note."""
@@ -122,17 +102,17 @@ class TilesSource:
             async for row in bundles:
                 rows.append(row)
                 stop = min(end, at + len(rows) * WIDTH)
-                if stop < end and len(rows) < limits.CHUNK_BUNDLES and _bytes(rows) < limits.CHUNK:
+                if stop < end and len(rows) < MAX_CHUNK_BUNDLES and count_bytes(rows) < CHUNK_BYTES:
                     continue
-                for lo, hi in chunks.plan(rows, at, stop):
+                for lo, hi in plan_chunks(rows, at, stop):
                     spans = prove.subtree_spans(lo, hi, size)
                     proof = prove.prove(spans, await tiles.get(prove.needed(spans)))
-                    yield chunks.make(lo, hi, rows[(lo - at) // WIDTH :], proof)
+                    yield make_chunk(lo, hi, rows[(lo - at) // WIDTH :], proof)
                 at, rows = stop, []
 
     async def _head(self) -> _Head:
         """The largest head that is known. Raises NotFound where there is none, Malformed where it is no checkpoint."""
-        note = await self._files.get("checkpoint", MOST_NOTE)
+        note = await self._files.get("checkpoint", MAX_NOTE_BYTES)
         if note is None:
             raise NotFound(
                 f"{self.address} has no checkpoint; a source's URL is the place that a log's checkpoint is in"
@@ -144,7 +124,7 @@ class TilesSource:
         return head
 
     async def _is_old(self, tree: TreeHead, newer: TreeHead) -> bool:
-        """Whether the newer tree begins with this one, by the tiles that are there."""
+        """True if the newer tree begins with this one, by the tiles that are there."""
         if tree.origin != newer.origin:
             return False
         if tree.size == 0:
@@ -153,50 +133,55 @@ class TilesSource:
         tiles = await _Tiles(self._files, newer.size).get(prove.needed(spans))
         return prove.prove(spans, tiles)[0] == tree.root
 
-    async def _kind(self, origin: str, size: int) -> int:
-        """A register has items beside its entries. Raises Unavailable where only the entries look like one."""
-        if (kind := self._kinds.get(origin)) is not None:
-            return kind
-        kind = pb.KIND_OPAQUE
-        width = min(WIDTH, size)
-        if await _wide(self._files, lambda w: items_path(0, w), width, MOST_BUNDLE) is not None:
-            kind = pb.KIND_REGISTER
-        elif _is_register(await self._file(lambda w: entries_path(0, w), width)):
-            raise Unavailable(
-                f"{self.address} has a register's entries and no {items_path(0, width)}; publish it again"
-            )
-        self._kinds[origin] = kind
+    async def _kind(self, origin: str, size: int) -> LogKind:
+        """The kind of the log: a register has items beside its entries.
+
+        Raises:
+            Unavailable: only the entries look like a register's.
+        """
+        if (kind := self._kinds.get(origin)) is None:
+            kind = self._kinds[origin] = await self._find_kind(min(WIDTH, size))
         return kind
 
-    async def _bundles(self, first: int, end: int, size: int, kind: int) -> AsyncGenerator[Bundle, None]:
+    async def _find_kind(self, width: int) -> LogKind:
+        register = FORMATS["register"]
+        paths, full = register.bundle_paths(0, width), register.bundle_paths(0, WIDTH)
+        if await _get_either(self._files, paths[1], full[1], MAX_BUNDLE_BYTES) is not None:
+            return "register"
+        if register.begins_with(await self._file(register, paths[0], full[0], width)):
+            raise Unavailable(f"{self.address} has a register's entries and no {paths[1]}; publish it again")
+        return "opaque"
+
+    async def _bundles(self, first: int, end: int, size: int, kind: LogKind) -> AsyncGenerator[Bundle, None]:
         """The bundles from `first` on that hold entries up to `end`, in order, while those that follow are fetched."""
         coming: deque[asyncio.Task[Bundle]] = deque()
         at, largest = first, 1
         try:
             while coming or at * WIDTH < end:
-                while at * WIDTH < end and len(coming) < min(AHEAD, max(1, AHEAD_BYTES // largest)):
+                while at * WIDTH < end and len(coming) < min(MAX_AHEAD_BUNDLES, max(1, MAX_AHEAD_BYTES // largest)):
                     coming.append(asyncio.create_task(self._bundle(at, tile_width(0, at, size), kind)))
                     at += 1
                 row = await coming[0]
                 coming.popleft()
-                largest = max(largest, _bytes([row]))
+                largest = max(largest, count_bytes([row]))
                 yield row
         finally:
             for task in coming:
                 task.cancel()
             await asyncio.gather(*coming, return_exceptions=True)
 
-    async def _bundle(self, index: int, width: int, kind: int) -> Bundle:
-        entries = await self._file(lambda w: entries_path(index, w), width)
-        items = await self._file(lambda w: items_path(index, w), width) if kind == pb.KIND_REGISTER else b""
-        return Bundle(index, width, entries, items)
+    async def _bundle(self, index: int, width: int, kind: LogKind) -> Bundle:
+        format_ = FORMATS[kind]
+        names = zip(format_.bundle_paths(index, width), format_.bundle_paths(index, WIDTH), strict=True)
+        entries, *beside = [await self._file(format_, name, full, width) for name, full in names]
+        return Bundle(index, width, entries, b"".join(beside))
 
-    async def _file(self, name: Callable[[int], str], width: int) -> bytes:
-        """A bundle of `width`. Raises NotAvailableYet where there is none."""
-        if (found := await _wide(self._files, name, width, MOST_BUNDLE)) is None:
-            raise NotAvailableYet(f"{self.address}{name(width)} is not there")
-        data, wide = found
-        return data if wide == width else bundle.take(data, width)
+    async def _file(self, format_: Format, name: str, full: str, width: int) -> bytes:
+        """A file of a bundle of `width`. Raises NotAvailableYet where there is none."""
+        if (found := await _get_either(self._files, name, full, MAX_BUNDLE_BYTES)) is None:
+            raise NotAvailableYet(f"{self.address}{name} is not there")
+        data, found_name = found
+        return data if found_name == name else format_.cut_bundle(data, width)
 
 
 class _Tiles:
@@ -216,36 +201,25 @@ class _Tiles:
         found = {key: self._kept[key] for key in keys}
         for key in keys:
             self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
+        while len(self._kept) > MAX_KEPT_TILES:
             self._kept.popitem(last=False)
         return found
 
     async def _tile(self, key: Key) -> bytes:
         width = tile_width(*key, self._size)
-        found = await _wide(self._files, lambda w: path(Tile(*key, w)), width, WIDTH * HASH)
-        if found is None:
-            raise NotAvailableYet(f"{self._files.url}{path(Tile(*key, width))} is not there")
-        hashes, wide = found
-        if len(hashes) != wide * HASH:
-            raise Malformed(f"{self._files.url}{path(Tile(*key, wide))} has {len(hashes)} bytes, not {wide * HASH}")
+        name, full = path(Tile(*key, width)), path(Tile(*key))
+        if (found := await _get_either(self._files, name, full, WIDTH * HASH)) is None:
+            raise NotAvailableYet(f"{self._files.url}{name} is not there")
+        hashes, found_name = found
+        expected = (width if found_name == name else WIDTH) * HASH
+        if len(hashes) != expected:
+            raise Malformed(f"{self._files.url}{found_name} has {len(hashes)} bytes, not {expected}")
         return hashes[: width * HASH]
 
 
-async def _wide(files: HttpFiles, name: Callable[[int], str], width: int, most: int) -> tuple[bytes, int] | None:
-    """The file of a width, or the full one that took its place; with the width that it has."""
-    for wide in dict.fromkeys((width, WIDTH)):
-        if (data := await files.get(name(wide), most)) is not None:
-            return data, wide
+async def _get_either(files: HttpFiles, name: str, full: str, max_bytes: int) -> tuple[bytes, str] | None:
+    """The file of this name, or the full one that took its place; with the name that it was found by."""
+    for each in dict.fromkeys((name, full)):
+        if (data := await files.get(each, max_bytes)) is not None:
+            return data, each
     return None
-
-
-def _bytes(rows: Sequence[Bundle]) -> int:
-    return sum(len(row.entries) + len(row.items) for row in rows)
-
-
-def _is_register(entries: bytes) -> bool:
-    try:
-        parse_entry(bundle.cut(entries)[0])
-    except (Malformed, IndexError):
-        return False
-    return True

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Fork, Malformed, ProofError, Rollback
+from mintmark.errors import Fork, Malformed, ProofError, Rollback, Untrusted
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH, fold, fold_tiles, leaf_hashes
@@ -128,6 +128,17 @@ class LogVerifier:
     def _signed(self) -> Checkpoint:
         """The head; before the first, that of the empty tree, with which every log begins."""
         return Checkpoint(self.origin, 0, EMPTY_ROOT) if self.head is None else self.head
+
+
+def is_equivocation(error: Exception, origin: str, verifiers: Sequence[Verifier]) -> bool:
+    """True if the notes of an error convict the log, whoever showed them: two trees of one size, both signed by it."""
+    if not isinstance(error, Fork) or len(error.notes) != 2:
+        return False
+    try:
+        one, other = (open_checkpoint(note, origin, verifiers) for note in error.notes)
+    except (Untrusted, Malformed):
+        return False
+    return one.size == other.size and one.root != other.root
 
 
 def _check_follows(before: Checkpoint, head: Checkpoint, proof: Sequence[bytes]) -> None:

@@ -41,14 +41,14 @@ def catch_up(name: str, source: str, salted: bool, config: Path | None, as_json:
 async def _catch_up(settings: MintSettings, name: str, source: str, salted: bool, as_json: bool) -> Checkpoint:
     from mintmark.mint.catch_up import catch_up
     from mintmark.mint.keys import KeyDirectory, read_keys
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.connection.migrate import migrate
     from mintmark.store.connection.pool import open_pool
     from mintmark.store.mint.mint_store import MintStore
 
     origin = read_keys(settings.keys / f"{name}.key")[0].name
     await migrate(settings.database, "mint")
-    async with open_pool(settings.database, 2) as pool, RpcClient(source) as client:
+    async with open_pool(settings.database, 2) as pool, GrpcSource(source) as client:
         keys = KeyDirectory(settings.keys)
         with progress(f"catching up {origin}", None, as_json) as step:
             return await catch_up(MintStore(pool), keys, origin, client, salted=salted, on_entries=step)

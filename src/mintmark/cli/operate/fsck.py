@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mintmark.fsck.check import CheckResult
     from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.fsck.resume_state import ResumeState
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.connection.pool import Pool
 
 
@@ -128,7 +128,7 @@ class _Run:
         damages = [*keyed.damages, *found.damages]
         self.results.append(_Result(keyed, found, damages, damages))
 
-    async def repair(self, pool: Pool, source: RpcClient) -> None:
+    async def repair(self, pool: Pool, source: GrpcSource) -> None:
         from mintmark.fsck.repair import repair, repair_strays
 
         for result in self.results:
@@ -181,7 +181,7 @@ async def _reach_all(runs: Sequence[_Run]) -> None:
 
 
 async def _check_all(runs: Sequence[_Run], source: str | None) -> None:
-    from mintmark.rpc.client import RpcClient
+    from mintmark.sources.grpc import GrpcSource
     from mintmark.store.connection.pool import open_pool
 
     for each in runs:
@@ -189,7 +189,7 @@ async def _check_all(runs: Sequence[_Run], source: str | None) -> None:
             pool = await stack.enter_async_context(open_pool(each.database.conninfo, 2))
             await each.check(pool)
             if source is not None and each.damaged:
-                await each.repair(pool, await stack.enter_async_context(RpcClient(source)))
+                await each.repair(pool, await stack.enter_async_context(GrpcSource(source)))
 
 
 def _check_names(names: Sequence[str], runs: Sequence[_Run]) -> None:

@@ -10,7 +10,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from mintmark.client.download import is_register, leaves
-from mintmark.register.chunk import open_chunk
+from mintmark.formats.register import open_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -102,8 +102,8 @@ def _opaque(log: TrustedLog, entries: Sequence[bytes]) -> tuple[Call, Check]:
 
 
 def _items(log: TrustedLog, key: str, item: bytes, system: bool) -> tuple[Call, Check]:
+    from mintmark.formats.register import open_chunk
     from mintmark.register import canonical
-    from mintmark.register.chunk import open_chunk
     from mintmark.register.item import SALT, parse_item
     from mintmark.rpc.mintmark_pb import log_pb2 as pb
 

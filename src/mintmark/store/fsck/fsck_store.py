@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from mintmark.store.connection.sql import load_sql
 from mintmark.store.log.model import Log
-from mintmark.store.mirror import projection
+from mintmark.store.mirror import commit
 from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.trust import Bundle
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from psycopg.rows import TupleRow
 
+    from mintmark.register.reduce import RegisterRows
     from mintmark.store.connection.pool import Connection
     from mintmark.store.fsck.repairs import Fix
     from mintmark.store.log.model import TileKey
-    from mintmark.store.mirror.model import ProjectedRows
 
 COPY_HEADER_BYTES, COPY_TRAILER_BYTES = 19, 2  # of a binary COPY
 
@@ -80,12 +80,12 @@ class FsckStore:
         query = "delete from entry where log = %(log)s and index >= %(start)s and index < %(end)s"
         async with self.connection() as conn:
             await conn.execute(query, {"log": log, "start": start, "end": start + len(hashes) // HASH})
-            await projection.copy_leaves(conn, log, [(start, hashes)])
+            await commit.copy_leaves(conn, log, [(start, hashes)])
 
-    async def put_rows(self, log: int, rows: ProjectedRows) -> None:
-        """Writes the rows of a register that follow the stored ones."""
+    async def put_rows(self, log: int, rows: RegisterRows, live: int) -> int:
+        """Writes the next rows of a register, before which `live` records stand; how many stand after them."""
         async with self.connection() as conn:
-            await projection.register_rows(conn, log, rows)
+            return await commit.put_register_rows(conn, log, rows, live)
 
     async def logs(self) -> list[Log]:
         """Every log, by name."""

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 from mintmark.aio import Batcher
 from mintmark.errors import MintmarkError, NotAvailableYet
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog import prove
+from mintmark.tlog.chunk import make_chunk, plan_chunks
+from mintmark.tlog.kernel import HASH, WIDTH
 from mintmark.tlog.tile import tile_width
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 
     from mintmark.store.log.log_store import LogStore
     from mintmark.store.log.model import Head, TileAddress, TileKey
+    from mintmark.tlog.trust import Chunk
 
 MAX_CACHED_TILES = 1_024  # of 8 KB at most
 MAX_TILE_AGE_SECONDS = 60.0
@@ -97,6 +100,23 @@ class CachedLogReader:
     async def tiles(self, log: int, keys: Collection[TileKey], size: int) -> dict[TileKey, bytes]:
         """Tiles as wide as in a tree of `size`, or wider. Raises MintmarkError if one is lost."""
         return await self._tiles.get(log, keys, size)
+
+    async def chunks(
+        self, log: int, start: int, end: int, size: int, max_bytes: Callable[[], int]
+    ) -> AsyncGenerator[Chunk, None]:
+        """The chunks of [start, end) with their proofs against `size`; `start` is a multiple of 256.
+
+        Plan, read once, finish: the chunks of each read are proven together, their tiles read in one query.
+        `max_bytes` says before each read how many bytes of bundles it may bring.
+        """
+        while start < end:
+            rows = await self.bundles(log, start // WIDTH, -(-end // WIDTH), max_bytes())
+            spans = plan_chunks(rows, start, end)
+            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in spans]
+            tiles = await self.tiles(log, prove.needed([span for plan in plans for span in plan]), size)
+            for (lo, hi), plan in zip(spans, plans, strict=True):
+                yield make_chunk(lo, hi, rows[(lo - start) // WIDTH :], prove.prove(plan, tiles))
+            start = spans[-1][1]
 
     async def _fetch_heads(self, logs: Sequence[int]) -> dict[int, Head]:
         heads = await self._store.heads(set(logs))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-LogKind = Literal["opaque", "register"]
+if TYPE_CHECKING:
+    from mintmark.formats import LogKind as LogKind  # its users' name for it
+
 TileKey = tuple[int, int]  # (level, index)
 TileAddress = tuple[int, int, int]  # (log, level, index)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from mintmark.register.entry import Row
-    from mintmark.store.log.model import Head, TileKey
-    from mintmark.store.mirror.projection import PriorKey
+    from mintmark.formats import LogKind
+    from mintmark.register.reduce import RegisterRows
+    from mintmark.store.log.model import Head
     from mintmark.tlog.trust import VerifiedChunk
 
 
@@ -22,7 +22,7 @@ class Progress:
     id: int
     origin: str
     name: str
-    kind: str
+    kind: LogKind
     size: int
     note: bytes | None
     pending: int
@@ -80,37 +80,19 @@ class Evidence:
     resumed: datetime | None
 
 
-class ProjectedRows(Protocol):
-    """What a batch writes beside the log itself; made by the mirror's projection, which knows registers."""
-
-    @property
-    def first_keys(self) -> Mapping[tuple[str, str], int]:
-        """(type, key) -> index of the batch's first entry of that key."""
-
-    def finish(self, prior: Collection[PriorKey]) -> tuple[int, list[Row], list[int | None], int, list[int]]:
-        """The arguments of `entry_rows`, given which of the batch's keys stood before it."""
-
-    @property
-    def v1_tiles(self) -> Mapping[TileKey, bytes]:
-        """Tiles of the v1 tree that the batch touched, as wide as they are then."""
-
-    @property
-    def erased(self) -> Mapping[int, int]:
-        """Index of an item -> the entry that erases it."""
-
-    @property
-    def missing(self) -> Sequence[int]:
-        """Indices of items that did not come."""
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Verified chunks that follow one another, what else they write, and the head where they complete it."""
+    """Verified chunks that follow one another, the rows of their entries, and the head where they complete it.
+
+    `live` is the number of records that stand before a register's batch; None where the batch before is on its way,
+    whose commit says it.
+    """
 
     log: int
     old_size: int
     chunks: Sequence[VerifiedChunk]
-    rows: ProjectedRows | None  # None: an opaque log
+    rows: RegisterRows | None  # None: an opaque log
+    live: int | None
     note: bytes  # the pending checkpoint, as verified
     pending: int
     source: str
@@ -120,3 +102,10 @@ class Batch:
     def size(self) -> int:
         """The verified size after this batch."""
         return self.chunks[-1].end if self.chunks else self.old_size
+
+
+class Committed(NamedTuple):
+    """A batch that was written: True if the head moved to its end; how many records of a register stand after it."""
+
+    shown: bool
+    live: int

@@ -20,6 +20,7 @@ from mintmark.tlog.origin import short_name
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from mintmark.formats import LogKind
     from mintmark.store.log.model import TileKey
 
 SQL = load_sql(__package__, "progress")
@@ -31,7 +32,7 @@ class ProgressStore(LogStore):
     Raises Unavailable where the database cannot be reached.
     """
 
-    async def follow(self, origin: str, kind: str) -> Progress:
+    async def follow(self, origin: str, kind: LogKind) -> Progress:
         """The progress of a log, begun if it is new. Raises Misconfigured where a log of another origin has its name.
 
         `kind` is what a source says; a log with entries is of their kind.

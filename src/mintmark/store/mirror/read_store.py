@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from mintmark.store.connection.pool import Pool
-    from mintmark.store.mirror.model import Batch
+    from mintmark.store.mirror.model import Batch, Committed
 
 
 class ReadStore(ProgressStore):
@@ -24,16 +24,16 @@ class ReadStore(ProgressStore):
         super().__init__(pool)
         self.leases, self.evidence, self.status = LeaseStore(pool), EvidenceStore(pool), StatusStore(pool)
 
-    async def commit_batch(self, batch: Batch, before: Awaitable[object] | None = None) -> bool:
+    async def commit_batch(self, batch: Batch, before: Awaitable[Committed] | None = None) -> Committed:
         """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.
 
-        True when the head moved. It does not move over an item that was withheld and that no erasure explains. Raises
-        Conflict, with nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
+        The head does not move over an item that was withheld and that no erasure explains. Raises Conflict, with
+        nothing written, where `progress.size` is not `batch.old_size` or the log was stopped.
 
         `before` is the transaction that writes the batch before: the new rows of this batch are sent meanwhile.
         """
         async with self.pool.connection() as conn:
-            shown = await commit_batch(conn, batch, before)
-        if shown:
+            committed = await commit_batch(conn, batch, before)
+        if committed.shown:
             self.notifier.notify(batch.log)
-        return shown
+        return committed

@@ -1,0 +1,43 @@
+-- The transaction of a verified batch, and the rows of `entry` that it writes.
+
+-- name: move
+-- Where nothing moves it fails, and nothing is done that was sent behind it.
+with moved as (
+    update progress
+    set size = %(size)s, note = %(note)s, pending = %(pending)s, source = %(source)s, error = null, at = now()
+    where log = %(log)s and size = %(old)s and stopped is null
+    returning log)
+select 1 / count(*) from moved;
+
+-- name: show
+-- The head does not move over an item that was withheld and that no erasure explains.
+with shown as (
+    insert into head (log, size, root, note) select %(log)s, %(size)s, %(root)b, %(note)b
+    where not exists (select from missing where log = %(log)s and by is null)
+    on conflict (log) do update set size = excluded.size, root = excluded.root, note = excluded.note, at = now()
+    returning log, size, note)
+insert into checkpoint (log, size, note) select log, size, note from shown
+on conflict (log, size) do update set note = excluded.note;
+
+-- name: put_leaves
+insert into entry (log, index, leaf_hash)
+select %(log)s, %(start)s::bigint + at, substr(%(hashes)b, 32 * at + 1, 32)
+from generate_series(0, octet_length(%(hashes)b) / 32 - 1) as at;
+
+-- name: copy_entries
+copy entry (log, index, leaf_hash, type, key, timestamp, item_hash, item, superseded_by, number, live)
+from stdin (format binary);
+
+-- name: supersede
+-- One probe for each key: its last entry, however many it has had. As JSON: psycopg takes five times as long to print
+-- arrays.
+update entry e set superseded_by = k.at
+from jsonb_to_recordset(%(keys)s::jsonb) as k(type text, key text, at bigint)
+cross join lateral (select index from entry where log = %(log)s and type = k.type and key = k.key and index < k.at
+                    order by index desc limit 1) as last
+where e.log = %(log)s and e.index = last.index
+returning e.type, e.key, e.item_hash is not null;
+
+-- name: put_missing
+insert into missing (log, index, by) select %(log)s, * from unnest(%(indices)s::bigint[], %(by)s::bigint[])
+on conflict (log, index) do update set by = coalesce(missing.by, excluded.by);

@@ -11,7 +11,7 @@ import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.cli.run.ports import claim
-from mintmark.cli.run.servers import log_to_stderr
+from mintmark.telemetry import log_to_stderr
 from tests.api.conftest import mirror, world
 from tests.cli.conftest import serving
 from tests.support.lighthouse import ROWS

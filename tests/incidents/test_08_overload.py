@@ -40,7 +40,7 @@ async def test_ten_times_the_planned_load_is_pushed_back_whole(
                 answers = await flood(clients, entries)
                 taken += sum(BATCH for answer in answers if not isinstance(answer, Exception))
                 refused += sum(isinstance(answer, Busy) for answer in answers)
-                assert {type(answer).__name__ for answer in answers} <= {"AppendResult", "Busy", "Unavailable"}
+                assert {type(answer).__name__ for answer in answers} <= {"AppendAnswer", "Busy", "Unavailable"}
                 memory.append(mint.memory())
     finally:
         await mint.kill()

@@ -9,7 +9,7 @@ import pytest
 
 from mintmark.store.connection.sql import load_sql
 
-STORE = Path(__file__).parents[2] / "src" / "mintmark" / "store"
+STORE = Path(__file__).parents[3] / "src" / "mintmark" / "store"
 FILES = sorted(file for file in STORE.rglob("*.sql") if "migrations" not in file.parts)
 
 

@@ -4,8 +4,8 @@
     -- Comment lines are not sent.
     select index from entry where log = %(log)s {condition} order by index limit 1;
 
-A name in braces is replaced when the file is loaded, by a fragment that the caller passes or by an earlier statement of
-the file; one that neither names stays, for the caller to fill.
+A name in braces is replaced when the file is loaded: by a fragment from the caller, or by an earlier statement of the
+file. Other names in braces stay, for the caller to fill.
 """
 
 from __future__ import annotations

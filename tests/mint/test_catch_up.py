@@ -38,8 +38,10 @@ ORIGINS = (THINGS, LIGHTHOUSE, SALTED)
 ERASURE = b'{"authority":"A","reason":"R"}'
 
 
-async def caught_up(site: Site, database: str, source: GrpcSource, origin: str, *, salted: bool = False) -> Checkpoint:
-    async with open_pool(database, 2) as pool:
+async def caught_up(
+    site: Site, database: str, mirror: GrpcSource | RpcClient, origin: str, *, salted: bool = False
+) -> Checkpoint:
+    async with open_pool(database, 2) as pool, GrpcSource(mirror.address) as source:
         return await catch_up(MintStore(pool), KeyDirectory(site.keys), origin, source, salted=salted)
 
 

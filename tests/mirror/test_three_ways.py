@@ -41,7 +41,7 @@ SAME = {
 
 
 async def invoke(database: str, sources: list[str], worlds: list[World], *events: str) -> list[dict[str, Any]]:
-    """What a container answered, started for these events and ended after the last was done."""
+    """The answers of a container, started for these events and ended after the last was done."""
     environment = {
         "MINTMARK_MIRROR__DATABASE": database,
         "MINTMARK_MIRROR__SOURCES": json.dumps(sources),

@@ -1,4 +1,4 @@
-"""A Lambda container: `python -m tests.mirror.invoke SECONDS EVENT...` calls the handler with each event, in turn.
+"""A Lambda container: `python -m tests.support.invoke SECONDS EVENT...` calls the handler with each event, in turn.
 
 The last event is repeated until its answer is done. A line for each: the answer, and whether the connections were kept.
 """
@@ -13,7 +13,7 @@ from mintmark.mirror import aws
 
 
 class Context:
-    """What Lambda hands a function that may run for so many seconds."""
+    """The context of a function that may run for so many seconds, as Lambda hands it."""
 
     def __init__(self, number: int, seconds: float) -> None:
         self.aws_request_id = f"request-{number}"

@@ -15,10 +15,10 @@ from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS
 from mintmark.rpc.service import LogService
+from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.guarded import ANSWER_SECONDS
 from mintmark.sources.source import Announcement
 from mintmark.store.log.cached_reader import CachedLogReader
@@ -131,10 +131,10 @@ async def rows(store: LogStore, *tables: str) -> dict[str, list[tuple[Any, ...]]
 
 
 @asynccontextmanager
-async def served(store: LogStore) -> AsyncIterator[RpcClient]:
-    """A client of the logs in a database, over real gRPC."""
+async def served(store: LogStore) -> AsyncIterator[GrpcSource]:
+    """The logs in a database as a source, over real gRPC."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     service = LogService(CachedLogReader(store), HeadListener(store.pool, store.pool.conninfo))
     log_pb2_grpc.add_LogServicer_to_server(service, server)
-    async with started(server) as address, RpcClient(address) as client:
-        yield client
+    async with started(server) as address, GrpcSource(address) as source:
+        yield source

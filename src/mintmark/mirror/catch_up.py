@@ -96,7 +96,7 @@ class CatchUp:
             raise
 
     async def _load(self, kind: LogKind) -> _State:
-        """What the database says. The stored note is opened again: nothing is trusted because we wrote it."""
+        """Reads the state of the database. The stored note is opened again: nothing is trusted because we wrote it."""
         progress = await self.store.follow(self.origin, kind)
         if progress.stopped is not None:
             raise Conflict(f"{self.origin} is stopped: {progress.stopped}")

@@ -100,8 +100,8 @@ class LogTask:
     def follow(self, verifiers: Sequence[Verifier], sources: Mapping[str, GuardedSource]) -> None:
         """Follows these sources by these keys from now on.
 
-        Notes opened with other keys are opened again. All streams begin anew, as we asked: that alone is no reason to
-        look at a thousand logs.
+        Notes opened with other keys are opened again. All streams begin anew, because the worker reopens them: that
+        alone is no reason to look at a thousand logs.
         """
         for address in self._sources.keys() - sources.keys():
             self.lost(address)

@@ -50,7 +50,7 @@ class Leases:
         self._surplus = 0  # leases that others should have
 
     async def claim(self, log: int, seconds: float) -> float:
-        """Takes or renews a lease: 0. Else, as where others should have it, the seconds after which to try again."""
+        """Takes or renews a lease: 0. Else the seconds after which to try again: also where others should have it."""
         if self._surplus > 0:
             self._surplus -= 1
             return MIN_LEASE_SECONDS + RETRY_LEASE_SECONDS
@@ -66,7 +66,7 @@ class Leases:
         self._surplus = mine - -(-all_ // max(workers, 1))
 
     async def release(self) -> None:
-        """Gives the leases back, and waits until other workers were told of our heads."""
+        """Gives the leases back, and waits until the heads of the last commits are announced."""
         async with asyncio.timeout(1):
             await self._store.leases.release(self._worker)
             await self._store.notifier.flush()

@@ -1,8 +1,8 @@
-"""A source as one worker knows it: how long it is waited for, how its refusals are told, and lanes of its own.
+"""A source as one worker knows it: how long it is waited for, which errors it raises, and lanes of its own.
 
 A source may hang, answer with any status, or send bytes that are no message. None of this says anything about the log,
 so all of it becomes Unavailable (or NotFound, NotAvailableYet, Busy where it says so): the next source is asked. One
-that did so is asked last for a while, so that the logs that come after do not wait for it too.
+that did so comes last for a while, so that the next logs do not wait for it too.
 
 The lanes bound how much one source can have a worker do at once, and so a slow source holds up nobody but itself.
 """
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0  # for one answer, or one chunk of many
 FIRST_HEAD_SECONDS = 15.0  # for the first head of a stream: one that brings nothing may be stuck in a proxy
-AVOID_SECONDS = 30.0  # that a source which failed is asked last
+AVOID_SECONDS = 30.0  # after a failure, in which a source comes last
 SHORT_LANES, LONG_LANES = 32, 2  # steps at once
 MAX_NOTE_BYTES = 128 * 2**10
 

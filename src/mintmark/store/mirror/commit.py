@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mintmark.store.connection.pool import Connection
     from mintmark.store.mirror.model import Batch
 
-SQL = load_sql("mintmark.store.mirror", "commit")
-RACE = "another worker writes this log"
+SQL = load_sql(__package__, "commit")
+LOST_RACE = "another worker writes this log"
 MAX_WAIT_SECONDS = 60.0  # of a transaction, for the one before it
 MAX_INSERT_ENTRIES, MAX_INSERT_BYTES = 1_024, 512 * 2**10  # of a batch that INSERT takes sooner than COPY
 COPY_HEADER, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -56,7 +56,7 @@ async def commit_batch(conn: Connection, batch: Batch, before: Awaitable[Committ
     except pg.DivisionByZero:
         raise Conflict("another worker moved this log, or it was stopped") from None
     except (pg.DeadlockDetected, pg.SerializationFailure) as error:
-        raise Conflict(RACE) from error
+        raise Conflict(LOST_RACE) from error
 
 
 async def copy_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, bytes]]) -> None:
@@ -167,7 +167,7 @@ async def _copy_early(conn: Connection, batch: Batch, rows: LogRows) -> None:
     try:
         await _copy_new(conn, batch, rows)
     except pg.UniqueViolation as error:
-        raise Conflict(RACE) from error
+        raise Conflict(LOST_RACE) from error
 
 
 async def _show(conn: Connection, batch: Batch) -> bool:
@@ -190,4 +190,4 @@ async def _wait(before: Awaitable[Committed] | None, batch: Batch) -> int:
         async with asyncio.timeout(MAX_WAIT_SECONDS):
             return (await asyncio.shield(before)).live
     except TimeoutError:
-        raise Conflict(RACE) from None
+        raise Conflict(LOST_RACE) from None

@@ -24,7 +24,7 @@ from mintmark.register.item import format_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mintmark.api.models import Answer, View
+    from mintmark.api.models import Model, View
 
 __all__ = ["ASSETS", "HEADERS", "STATIC_PATH", "VERSION", "render", "render_docs"]
 
@@ -33,15 +33,15 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-TEMPLATES: Mapping[type[Answer], str] = {
+TEMPLATES: Mapping[type[Model], str] = {
     models.RegisterList: "registers.html",
-    models.RegisterHome: "register.html",
-    models.Records: "records.html",
-    models.Record: "record.html",
-    models.Referrers: "referrers.html",
-    models.Entries: "entries.html",
-    models.EntryAnswer: "entry.html",
-    models.ItemAnswer: "item.html",
+    models.RegisterDetail: "register.html",
+    models.RecordList: "records.html",
+    models.RecordDetail: "record.html",
+    models.ReferrerList: "referrers.html",
+    models.EntryList: "entries.html",
+    models.EntryDetail: "entry.html",
+    models.ItemDetail: "item.html",
     models.Diff: "diff.html",
     models.Problem: "problem.html",
 }
@@ -77,11 +77,11 @@ _PAGES.globals.update(
 )
 
 
-def render(answer: Answer) -> bytes:
+def render(model: Model) -> bytes:
     """The page of an answer that `TEMPLATES` has a template for."""
-    view: View | None = getattr(answer, "view", None)
-    page = _PAGES.get_template(TEMPLATES[type(answer)])
-    return page.render(answer=answer, view=view, to=_addresses(view)).encode()
+    view: View | None = getattr(model, "view", None)
+    page = _PAGES.get_template(TEMPLATES[type(model)])
+    return page.render(model=model, view=view, to=_addresses(view)).encode()
 
 
 def render_docs(openapi: Mapping[str, Any]) -> bytes:

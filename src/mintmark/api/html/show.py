@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.api.linking import TITLES, segment, values
+from mintmark.api.linking import TITLE_FIELDS, segment, values
 from mintmark.register.definitions import Field
 from mintmark.register.item import SALT
 
@@ -163,7 +163,7 @@ def references(view: View, referrers: Sequence[Referrer]) -> list[References]:
 def columns(view: View) -> list[Field]:
     """The columns of a table of records behind the key: what names a record first, so that a phone shows both."""
     rest = [column for column in view.columns if column.name != view.name]
-    return sorted(rest, key=lambda column: column.name != TITLES[0])
+    return sorted(rest, key=lambda column: column.name != TITLE_FIELDS[0])
 
 
 class Narrowing(NamedTuple):

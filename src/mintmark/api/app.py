@@ -1,9 +1,9 @@
-"""The ASGI application: Starlette's router over the resources, its middleware, and its exception handler.
+"""The ASGI application: Starlette's router over the resources, our middleware, and the error handler.
 
 GET /                         the registers               GET /{name}/…    a register, or {name}.{domain}/…
 GET /{name}/log/…             the log itself              GET /openapi.json, /robots.txt, /-/docs, /-/static/…
 
-CommonHeaders ── Compression ── ExceptionMiddleware ── Paths ── Router ── ResourceEndpoint ── routes/*
+Compression ── Errors ── Paths ── Router ── ResourceEndpoint ── routes/*
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from starlette.middleware import Middleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, Router
 
 from mintmark.api import models
 from mintmark.api.formats import NotAcceptable
 from mintmark.api.linking import segment
-from mintmark.api.middleware import Compression, Paths, redirect
+from mintmark.api.middleware import Compression, Errors, Paths, redirect
 from mintmark.api.problems import problem_response
 from mintmark.api.register_cache import RegisterCache
 from mintmark.api.requests import HttpRequest, RouteContext, choose_format
@@ -57,7 +56,7 @@ class App(Router):
         ]
         middleware = [
             Middleware(Compression),
-            Middleware(ExceptionMiddleware, handlers={Exception: self._answer_problem}),
+            Middleware(Errors, handler=self._problem),
             Middleware(Paths, own_register=self.registers.own_register),
         ]
         super().__init__([RouteIndex(routes)], redirect_slashes=False, default=_not_found, middleware=middleware)
@@ -85,8 +84,7 @@ class App(Router):
         below = "".join(f"/{segment(part)}" for part in segments if part)  # two slashes would begin a host's name
         return redirect(status, view.base + below + request.dotted, request.scope)
 
-    async def _answer_problem(self, request: Request, error: Exception) -> Response:
-        request = HttpRequest(request.scope)
+    def _problem(self, request: HttpRequest, error: Exception) -> Response:
         cached = self.registers.cached.get(unquote(request.scope["path"][1:].partition("/")[0]))
         return problem_response(request, error, _on_its_host(self.registers, request, cached.view) if cached else None)
 

@@ -1,8 +1,8 @@
-"""ASGI middleware of the read API: compression, and paths as the routing table matches them.
+"""ASGI middleware of the read API: compression, errors, and paths as the routing table matches them.
 
-    Compression ── Starlette's ExceptionMiddleware ── Paths ── Router
+    Compression ── Errors ── Paths ── Router
 
-Starlette's own CORS and gzip middleware do less than is promised here (docs/adr/009-web-libraries.md).
+docs/adr/009-web-libraries.md has the reasons why Starlette's own middleware is not used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 
 from mintmark.api.formats import SUFFIXES
 from mintmark.api.problems import ALLOWED_METHODS, MethodNotAllowed
-from mintmark.api.requests import OWN_HOST, SUFFIX, header, host, raw_path
+from mintmark.api.requests import DOWNLOAD_BEGAN, OWN_HOST, SUFFIX, HttpRequest, header, host, raw_path
 from mintmark.api.responses import gzip_tag, response
 from mintmark.errors import Malformed
 
@@ -105,6 +105,23 @@ def _accepts_gzip(accept_encoding: str) -> bool:
         if coding in ("gzip", "x-gzip"):
             return weight.strip("0.") != "" or weight == ""
     return False
+
+
+class Errors:
+    """Answers an error with the response that `handler` makes. After a download began, the error breaks it off."""
+
+    def __init__(self, app: ASGIApp, handler: Callable[[HttpRequest, Exception], Response]) -> None:
+        self._app = app
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if scope.get(DOWNLOAD_BEGAN):
+                raise
+            await self._handler(HttpRequest(scope), error)(scope, receive, send)
 
 
 class Paths:

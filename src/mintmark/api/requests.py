@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 50
 MAX_TITLED_LINKS = 100  # links of one record whose targets' titles a page shows
-# Keys that the path middleware adds to an ASGI scope.
-SUFFIX, OWN_HOST = "mintmark.suffix", "mintmark.own_host"
+# Keys of our own in an ASGI scope.
+SUFFIX, OWN_HOST, DOWNLOAD_BEGAN = "mintmark.suffix", "mintmark.own_host", "mintmark.download_began"
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")

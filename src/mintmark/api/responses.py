@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from mintmark.api import html, models
 from mintmark.api.formats import CONTENT_TYPES, tables, trees, turtle, yaml
+from mintmark.api.requests import DOWNLOAD_BEGAN
 from mintmark.register.item import format_hash
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Download(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the header, then each part."""
+        scope[DOWNLOAD_BEGAN] = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
             await self._send_parts(receive, send)

@@ -1,6 +1,6 @@
-"""Real registers in a read database, put there by the mirror's own step, and a client of the API over it.
+"""Applications of the read API over real registers, and clients of them.
 
-What only reads is one event loop's: the application of a session, and the tests that ask for `client`.
+The application of the session, and the tests that use `client`, run on one event loop.
 """
 
 from __future__ import annotations
@@ -9,49 +9,24 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from mintmark.api.server import opened
-from mintmark.mirror.catch_up import CatchUp
-from mintmark.register.entry import format_entry
 from mintmark.register.rsf import read_rsf
-from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from mintmark.store.connection.pool import open_pool
-from mintmark.store.mirror.read_store import ReadStore
-from mintmark.tlog.note import generate_skey
 from tests.support import evolving
 from tests.support.lighthouse import ROWS
 from tests.support.published_facts import SHARED, UNPUBLISHED
-from tests.support.world import World
+from tests.support.read_api import ELSEWHERE, connect, mirror, world
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    import httpx
 
     from mintmark.api.app import App
-    from mintmark.register.entry import Entry
     from tests.support.postgres import TestPostgres
-
-DOMAIN = "registers.test"
-ELSEWHERE = {"company": "https://company.elsewhere.example/records/"}
-
-
-def world(name: str, rows: Iterable[tuple[Entry, bytes | None]] = ()) -> World:
-    """An honest register log of these entries and items."""
-    origin = f"{DOMAIN}/{name}"
-    made = World(origin, pb.KIND_REGISTER, generate_skey(origin))
-    if rows := list(rows):
-        made.append([format_entry(entry) for entry, _ in rows], [item or b"" for _, item in rows])
-    return made
-
-
-async def mirror(database: str, *worlds: World) -> None:
-    """Brings each world's newest head into a read database."""
-    async with open_pool(database, 2) as pool:
-        for made in worlds:
-            follower = CatchUp(ReadStore(pool), made.origin, made.verifiers)
-            assert await follower.step(made, made.notes[-1], "register")
+    from tests.support.world import World
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +67,6 @@ async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API over the published registers."""
     async with connect(app) as client:
         yield client
-
-
-def connect(app: App, host: str = "registers.test") -> httpx.AsyncClient:
-    """A client of an application."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,7 +15,6 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from mintmark.api.formats import archive
 from mintmark.register import canonical
 from mintmark.store.registers import bulk
 from tests.api.conftest import connect, mirror, opened, world
@@ -89,7 +88,6 @@ async def test_memory_does_not_grow_with_the_register(
     plot: App, path: str, headers: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "BATCH", 200)
-    monkeypatch.setattr(archive, "_IN_MEMORY", 10_000)
     peaks = []
     for size in (SMALL, LARGE - 1):
         await length(plot, f"/plot/{path}?at={size}")  # what is kept is there already

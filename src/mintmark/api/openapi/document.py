@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document. Which paths there are, and in which formats, is the routing table's to say.
+"""The OpenAPI 3.1 document. Its paths and formats come from the routing table.
 
-routes.table.RESOURCES  +  operations (what a path is for, its parameters, its JSON)  ->  DOCUMENT
+routes.table.RESOURCES  +  operations (a path's purpose, parameters and JSON)  ->  DOCUMENT
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _path(path: str, about: Operation, formats: Iterable[str] = ()) -> tuple[str
     headers = (*(_ABOUT_LOG if path.startswith("/{register}") else ()), *about.headers)
     responses: Tree = {"200": _response(about.summary, headers) | {"content": content}}
     if "ETag" in headers:
-        responses["304"] = _response("What If-None-Match names is what there is.", headers)
+        responses["304"] = _response("If-None-Match names the current response.", headers)
     suffixes = ", ".join(f"`.{name}`" for name in formats)
     texts = (about.text, suffixes and f"Suffixes: {suffixes}.")
     return path, {

@@ -154,7 +154,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/download-rsf": Operation(
         "The register as RSF", "Downloads", "", ("at",), "406 where a record ended or an item was erased.",
         headers=_STREAM,
-    ),  # fmt: skip
+    ),
     "/download-rsf/{start}": Operation("Later entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
     "/download-rsf/{start}/{end}": Operation("Some entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
     "/download-records": Operation("All records", "Downloads", "", ("at",), headers=_STREAM),

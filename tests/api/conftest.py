@@ -40,7 +40,7 @@ def published() -> dict[str, World]:
 
 @pytest.fixture(scope="session")
 def golden(published: dict[str, World]) -> dict[str, dict[str, object]]:
-    """What is known of each published register, by name."""
+    """The known facts of each published register, by name."""
     found = json.loads((SHARED / "golden-roots.json").read_text())
     return {name.removesuffix(".rsf"): known for name, known in found.items() if "/" not in name}
 

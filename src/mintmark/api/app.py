@@ -61,6 +61,11 @@ class App(Router):
         ]
         super().__init__([RouteIndex(routes)], redirect_slashes=False, default=_not_found, middleware=middleware)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers an HTTP request; nothing else is served."""
+        if scope["type"] == "http":
+            await super().__call__(scope, receive, send)
+
     async def _list_registers(self, request: Request) -> Response:
         request = HttpRequest(request.scope)
         format_ = choose_format(request.suffix, request.accept, HOME_FORMATS)

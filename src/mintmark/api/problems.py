@@ -91,7 +91,7 @@ def _problem_format(request: HttpRequest) -> str:
 
 
 def _problem_headers(error: Exception, status: HttpStatus, format_: str) -> dict[str, str]:
-    headers = dict(html.HEADERS) if format_ == "html" else {}
+    headers = dict(html.PAGE_HEADERS) if format_ == "html" else {}
     if isinstance(error, errors.Busy | errors.Unavailable):
         headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", 1))))
     if status.code == 405:

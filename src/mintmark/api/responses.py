@@ -165,7 +165,7 @@ def gzip_tag(etag: str) -> str:
 
 
 def _model_headers(model: Model, format_: str, view: View | None) -> dict[str, str]:
-    headers = dict(html.HEADERS) if format_ == "html" else {}
+    headers = dict(html.PAGE_HEADERS) if format_ == "html" else {}
     if links := list(_links(model)):
         headers["Link"] = ",".join(links)
     if format_ == "tsv":

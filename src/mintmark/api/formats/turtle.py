@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
 
-META = "https://openregister.github.io/specification/#"
-PREFIXES = f"@prefix register-metadata: <{META}> .\n@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
+METADATA_NAMESPACE = "https://openregister.github.io/specification/#"
+PREFIXES = f"@prefix register-metadata: <{METADATA_NAMESPACE}> .\n@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = re.compile(r'[\\"\x00-\x1f\x7f]')

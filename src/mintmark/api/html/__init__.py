@@ -2,7 +2,7 @@
 
     model ── render ──> templates/<its class>.html ──> page        values, filters: the functions that templates call
 
-Templates escape everything. `HEADERS` go with every page: it loads nothing from elsewhere, and only scripts and styles
+Templates escape everything. `PAGE_HEADERS` go with every page: it loads nothing from elsewhere, and only scripts and styles
 of our own files run, so that text of a register that slipped through stays dead. Those files are read once, and served
 at an address that changes with them, so that browsers may keep them.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mintmark.api.models import Model, View
 
-__all__ = ["ASSETS", "HEADERS", "STATIC_PATH", "VERSION", "render", "render_docs"]
+__all__ = ["ASSETS", "ASSETS_VERSION", "PAGE_HEADERS", "STATIC_PATH", "render", "render_docs"]
 
 
 class Asset(NamedTuple):
@@ -48,9 +48,9 @@ ASSET_TYPES = {
     ".svg": "image/svg+xml",
 }
 ASSETS: Mapping[str, Asset] = _read_assets()
-VERSION = sha256(b"".join(asset.body for asset in ASSETS.values())).hexdigest()[:12]
-STATIC_PATH = f"/-/static/{VERSION}"  # no register can have the name `-`
-HEADERS = {
+ASSETS_VERSION = sha256(b"".join(asset.body for asset in ASSETS.values())).hexdigest()[:12]
+STATIC_PATH = f"/-/static/{ASSETS_VERSION}"  # no register can have the name `-`
+PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",

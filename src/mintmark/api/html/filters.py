@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mintmark.api.models import Growth, View
 
-WIDTH, HEIGHT, TOP = 600, 80, 4  # a sparkline's drawing, and the space above its line
+SPARKLINE_WIDTH, SPARKLINE_HEIGHT, SPARKLINE_TOP = 600, 80, 4  # a sparkline's drawing, and the space above its line
 INNER_RADIUS, OUTER_RADIUS, CENTRE = 33.0, 47.0, 50.0  # a coin's spokes, in a drawing 100 by 100
 SHORTEST_SPOKE = 3.0
 
@@ -81,27 +81,27 @@ def sparkline(growth: Sequence[Growth]) -> str:
     times = [datetime.fromisoformat(point.timestamp).timestamp() for point in growth]
     most = max(point.records for point in growth) or 1
     since, lasts = times[0], (times[-1] - times[0]) or 1.0
-    x = [WIDTH * (time - since) / lasts for time in times]
-    y = [HEIGHT - (HEIGHT - TOP) * point.records / most for point in growth]
+    x = [SPARKLINE_WIDTH * (time - since) / lasts for time in times]
+    y = [SPARKLINE_HEIGHT - (SPARKLINE_HEIGHT - SPARKLINE_TOP) * point.records / most for point in growth]
     steps = [(x[0], y[0])]
     for i in range(1, len(growth)):
         steps += [(x[i], y[i - 1]), (x[i], y[i])]
-    steps.append((WIDTH, y[-1]))
+    steps.append((SPARKLINE_WIDTH, y[-1]))
     return " ".join(f"{left:.1f},{down:.1f}" for left, down in steps)
 
 
 def ticks(growth: Sequence[Growth]) -> str:
     """A path with a tick below the line at each point."""
-    return "".join(f"M{position(growth, point.index):.1f} {HEIGHT + 4}v6" for point in growth)
+    return "".join(f"M{position(growth, point.index):.1f} {SPARKLINE_HEIGHT + 4}v6" for point in growth)
 
 
 def position(growth: Sequence[Growth], index: int) -> float:
-    """The x of entry `index` on a sparkline, 0 to WIDTH."""
+    """The x of entry `index` on a sparkline, 0 to SPARKLINE_WIDTH."""
     past = [point for point in growth if point.index <= index] or growth[:1]
     first, here, last = (
         datetime.fromisoformat(point.timestamp).timestamp() for point in (growth[0], past[-1], growth[-1])
     )
-    return WIDTH * (here - first) / ((last - first) or 1.0)
+    return SPARKLINE_WIDTH * (here - first) / ((last - first) or 1.0)
 
 
 def coin(root: bytes) -> list[tuple[str, str, str, str]]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     Dangling = Collection[tuple[str, str]]
     Titles = Mapping[tuple[str, str], str]
 
-FIELD = Field("field", "string", many=False, register="field")  # a field's name is a key of the register `field`
+FIELD_OF_NAMES = Field(
+    "field", "string", many=False, register="field"
+)  # a field's name is a key of the register `field`
 MAX_FACET_VALUES = 24  # of a field on a page, if the page suggests it as a facet
 MAX_FACET_CHARS = 40  # of such a value
 SUGGESTED_VALUES = 8  # the most frequent ones
@@ -100,7 +102,7 @@ def time_query(view: View) -> str:
 
 def field_href(view: View, field: str, dangling: Dangling) -> str | None:
     """The address of a field's own record, if it is published."""
-    return _value(view, FIELD, field, dangling, NO_TITLES).href
+    return _value(view, FIELD_OF_NAMES, field, dangling, NO_TITLES).href
 
 
 def differences(view: View, before: EntryRow | None, after: EntryRow | None) -> list[Difference]:

@@ -35,14 +35,14 @@ async def openapi(request: Request) -> Response:
 
 async def docs(_: Request) -> Response:
     """The OpenAPI document as a page."""
-    return response(_docs_page(), "text/html; charset=UTF-8", headers=html.HEADERS)
+    return response(_docs_page(), "text/html; charset=UTF-8", headers=html.PAGE_HEADERS)
 
 
 async def static(request: Request) -> Response:
     """A file that pages load; it never changes at the address with its own version. Raises NotFound."""
     if (asset := html.ASSETS.get(request.path_params["name"])) is None:
         raise NotFound("there is no such static file")
-    current = request.path_params["version"] == html.VERSION
+    current = request.path_params["version"] == html.ASSETS_VERSION
     return response(asset.body, asset.type, max_age=YEAR_SECONDS if current else 0)
 
 

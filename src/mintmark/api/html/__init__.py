@@ -2,9 +2,9 @@
 
     model ── render ──> templates/<its class>.html ──> page        values, filters: the functions that templates call
 
-Templates escape everything. `PAGE_HEADERS` go with every page: it loads nothing from elsewhere, and only scripts and styles
-of our own files run, so that text of a register that slipped through stays dead. Those files are read once, and served
-at an address that changes with them, so that browsers may keep them.
+Templates escape everything. `PAGE_HEADERS` go with every page: it loads nothing from elsewhere, and only scripts and
+styles of our own files run, so that text of a register that slipped through stays dead. Those files are read once, and
+served at an address that changes with them, so that browsers may keep them.
 """
 
 from __future__ import annotations

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     Dangling = Collection[tuple[str, str]]
     Titles = Mapping[tuple[str, str], str]
 
-FIELD_OF_NAMES = Field(
-    "field", "string", many=False, register="field"
-)  # a field's name is a key of the register `field`
+FIELD_OF_NAMES = Field("field", "string", many=False, register="field")  # names are keys of the register `field`
 MAX_FACET_VALUES = 24  # of a field on a page, if the page suggests it as a facet
 MAX_FACET_CHARS = 40  # of such a value
 SUGGESTED_VALUES = 8  # the most frequent ones

@@ -146,7 +146,7 @@ async def test_what_is_not_there_is_said_in_each_format(enemy: httpx.AsyncClient
 
 
 def _read_problem(format_: str, text: str, status: int) -> None:
-    """That an error is well formed in its format, with one line for what is said."""
+    """Checks that an error is well formed in its format, on one line."""
     match format_:
         case "json":
             assert f'"status":{status}' in text

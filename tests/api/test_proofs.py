@@ -33,7 +33,7 @@ def leaf_of(entry: dict[str, Any]) -> bytes:
 
 
 async def check_file(client: httpx.AsyncClient, path: str, entry: dict[str, Any], log: World) -> int:
-    """That the proof at a path is of this entry; the size that was signed."""
+    """Checks that the proof at a path is of this entry; returns the size that was signed."""
     answer = await client.get(f"{path}.proof")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; charset=UTF-8"

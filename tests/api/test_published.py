@@ -106,7 +106,7 @@ async def test_records_as_tsv(client: httpx.AsyncClient, name: str) -> None:
 
 
 def triples(known: Facts, said: Said, subject: str) -> Iterator[tuple[URIRef, URIRef, URIRef | Literal]]:
-    """What Turtle says of an entry's item."""
+    """The triples of an entry's item."""
     for field, value in known.items[said.hash].items():
         predicate = URIRef(f"{ROOT}/field/records/{field}")
         for text in listed(value):
@@ -132,7 +132,7 @@ def term(known: Facts, field: str, text: str) -> URIRef | Literal:
 
 
 def about(known: Facts, said: Said, subject: str) -> Iterator[tuple[URIRef, URIRef, URIRef | Literal]]:
-    """What Turtle says of an entry itself."""
+    """The triples of an entry itself."""
     yield URIRef(subject), URIRef(f"{META}entry-number-field"), Literal(said.number)
     yield URIRef(subject), URIRef(f"{META}entry-timestamp-field"), Literal(said.timestamp, datatype=XSD.dateTime)
     yield URIRef(subject), URIRef(f"{META}item-resource"), URIRef(f"{ROOT}/{known.name}/items/{said.hash}")

@@ -15,7 +15,6 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from mintmark.api.formats import archive
 from mintmark.register import canonical
 from tests.api.conftest import connect, limit, mirror, opened, world
 from tests.support.lighthouse import define_field, define_register, system, user
@@ -88,7 +87,6 @@ async def test_memory_does_not_grow_with_the_register(
     plot: App, path: str, headers: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit(plot, monkeypatch, batch_rows=200)
-    monkeypatch.setattr(archive, "_IN_MEMORY", 10_000)
     peaks = []
     for size in (SMALL, LARGE - 1):
         await length(plot, f"/plot/{path}?at={size}")  # what is kept is there already

@@ -1,4 +1,4 @@
-"""What people come for: to find a register and a record, follow a link, travel and compare.
+"""The journeys of people: to find a register and a record, follow a link, travel and compare.
 
 Each journey is made at the width of a phone and of a desktop, with and without JavaScript. What is beside the way is
 looked at twice. To check for themselves is in `test_verify_panel`.

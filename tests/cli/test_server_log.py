@@ -12,9 +12,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.cli.run.ports import claim
 from mintmark.telemetry import log_to_stderr
-from tests.api.conftest import mirror, world
 from tests.cli.conftest import serving
 from tests.support.lighthouse import ROWS
+from tests.support.read_api import mirror, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the published registers say, read from their RSF files by a few lines that share nothing with the project."""
+"""Facts of the published registers, read from their RSF files by a few lines that share no code with the project."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def listed(value: str | list[str] | None) -> list[str]:
 
 @cache
 def facts(name: str) -> Facts:
-    """What the file of a register says."""
+    """The facts in the file of a register."""
     found = Facts(name)
     counts = {"user": 0, "system": 0}
     for line in (SHARED / f"{name}.rsf").read_bytes().splitlines():

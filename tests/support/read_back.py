@@ -1,4 +1,4 @@
-"""What a client gets of each format: the parsers of others, and pages followed by their links."""
+"""Readers of each format by parsers of others, and of pages by their links."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Cells = list[list[str]]
 
 
 async def get(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    """What is at a path, whose suffix tells its type."""
+    """The response at a path; its suffix tells its type."""
     answer = await client.get(path)
     assert answer.status_code == 200, (path, answer.text[:300])
     suffix = path.partition("?")[0].rpartition(".")[2]

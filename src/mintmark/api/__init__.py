@@ -1,7 +1,7 @@
-"""The read API: registers over HTTP, at any size or time, in the formats of one small module each, with their proofs.
+"""The read API: registers over HTTP, at any size or time, in many formats, with their proofs.
 
-    server ── app ── routes ── answers ── formats/*  (json, yaml, csv, tsv, ttl, jsonl, rsf, html …)
-                       └── registers ── store
+    server ── app ── routes ── models ── responses ── formats/*, html
+                       └── register_cache ── store
 
 It holds no key of any log, and reads nothing past a register's head.
 """

@@ -1,190 +1,181 @@
-"""The ASGI application: host and path to a route, a route's answer to bytes, and the headers that go with them.
+"""The ASGI application: Starlette's router over the resources, our middleware, and the error handler.
 
-    GET /                         the registers               GET /{name}/…    a register, or {name}.{domain}/…
-    GET /{name}/log/…             the log itself              GET /openapi.json, /robots.txt, /-/docs, /-/static/…
+GET /                         the registers               GET /{name}/…    a register, or {name}.{domain}/…
+GET /{name}/log/…             the log itself              GET /openapi.json, /robots.txt, /-/docs, /-/static/…
 
-It routes by hand: a request passes one dictionary and one `match`, for the time goes into thousands of small ones.
+Compression ── Errors ── Paths ── Router ── ResourceEndpoint ── routes/*
 """
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-import orjson
-import structlog
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route, Router
 
-from mintmark.api import html, models, responses
-from mintmark.api.http_request import HttpRequest, parse
-from mintmark.api.negotiate import SUFFIXES, choose
-from mintmark.api.openapi import document
-from mintmark.api.problems import NotAcceptable, NotAllowed, status
-from mintmark.api.register_cache import Registers
-from mintmark.api.routes import logs
-from mintmark.api.routes.context import FOREVER, Readers, Reply, RouteContext
-from mintmark.api.routes.table import PROOF_FILES, join, moved, route
-from mintmark.errors import MintmarkError, NotFound
+from mintmark.api import models
+from mintmark.api.formats import NotAcceptable
+from mintmark.api.linking import segment
+from mintmark.api.middleware import Compression, Errors, Paths, redirect
+from mintmark.api.problems import problem_response
+from mintmark.api.register_cache import RegisterCache
+from mintmark.api.requests import HttpRequest, RouteContext, choose_format
+from mintmark.api.responses import model_response
+from mintmark.api.routes import logs, site
+from mintmark.api.routes.table import HOME_FORMATS, PROOF_HANDLERS, RESOURCES, v1_target
+from mintmark.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
+    from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from mintmark.api.models import Answer, View
-    from mintmark.api.routes.context import Route
+    from mintmark.api.models import View
+    from mintmark.api.routes.table import Resource
     from mintmark.store.registers.register_store import RegisterStore
 
-LIST = ("json", "yaml", "csv", "tsv", "ttl", "html")
-PROBLEM = ("json", "yaml", "csv", "tsv", "ttl", "html")
-ROBOTS = b"User-agent: *\nDisallow: /\n"
-METHODS = ("GET", "HEAD", "OPTIONS")
 
-_log = structlog.get_logger("mintmark.api")
-
-
-class App:
+class App(Router):
     """The read API over one read database."""
 
     def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str]) -> None:
-        self.registers = Registers(store, elsewhere)
-        self._readers = Readers(store)
+        self.registers = RegisterCache(store, elsewhere)
+        routes = [
+            Route("/", self._list_registers),
+            *site.ROUTES,
+            *(
+                Route("/{register}" + path, ResourceEndpoint(self.registers, found))
+                for path, found in RESOURCES.items()
+            ),
+            Route("/{register}/log/{path:path}", self._serve_log_file),
+            Route("/{register}/{path:path}", self._redirect_from_v1),
+        ]
+        middleware = [
+            Middleware(Compression),
+            Middleware(Errors, handler=self._problem),
+            Middleware(Paths, own_register=self.registers.own_register),
+        ]
+        super().__init__([RouteIndex(routes)], redirect_slashes=False, default=_not_found, middleware=middleware)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one HTTP request."""
-        if scope["type"] != "http":
-            return
-        request: HttpRequest | None = None
-        try:
-            request = parse(scope, SUFFIXES)
-            if request.method not in METHODS:
-                raise NotAllowed(f"{request.method}: a register is read here, with GET and HEAD")
-            reply = responses.options() if request.method == "OPTIONS" else await self._answer(request)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client is answered
-            reply = self._problem(request, error)
-        await responses.send(request, reply, receive, send)
+        """Answers an HTTP request; nothing else is served."""
+        if scope["type"] == "http":
+            await super().__call__(scope, receive, send)
 
-    async def _answer(self, request: HttpRequest) -> Reply:
-        path = request.segments
-        if len(path) > 1 and path[-1] == "":
-            return self._moved(request, 301, _stem(request).rstrip("/") + _suffix(request))
-        if path[0] in ("-", "openapi", "robots.txt") and (reply := self._fixed(request, path)) is not None:
-            return reply
-        if (register := self._by_host(request)) is not None:
-            return await self._register(request, register, [] if path == [""] else path)
-        return self._list(request) if path == [""] else await self._register(request, path[0], path[1:])
+    async def _list_registers(self, request: Request) -> Response:
+        request = HttpRequest(request.scope)
+        format_ = choose_format(request.suffix, request.accept, HOME_FORMATS)
+        views = [self.registers.cached[name].view for name in sorted(self.registers.cached)]
+        model = models.RegisterList(path="/", formats=HOME_FORMATS, registers=views)
+        return model_response(model, format_, request, None, f"{sum(view.size for view in views)}-{len(views)}")
 
-    def _fixed(self, request: HttpRequest, path: list[str]) -> Reply | None:
-        """What is the same on every host, and no register's."""
-        match path:
-            case ["robots.txt"]:
-                return Reply("text/plain; charset=UTF-8", ROBOTS)
-            case ["openapi"] if request.suffix == "json":
-                return Reply("application/json", self._openapi)
-            case ["-", "static", version, name] if name in html.ASSETS:
-                asset = html.ASSETS[name]
-                return Reply(asset.type, asset.body, fresh=FOREVER if version == html.VERSION else 0)
-            case ["-", "docs"]:
-                return Reply("text/html; charset=UTF-8", self._docs, headers=dict(html.HEADERS))
-        return None
+    async def _serve_log_file(self, request: Request) -> Response:
+        request = HttpRequest(request.scope)
+        log, head = self.registers.log(request.path_values["register"])
+        return await logs.file(self.registers.store, log, head, request.path_values["path"] + request.dotted)
 
-    @cached_property
-    def _openapi(self) -> bytes:
-        return orjson.dumps(document.DOCUMENT, option=orjson.OPT_APPEND_NEWLINE)
+    async def _redirect_from_v1(self, request: Request) -> Response:
+        request = HttpRequest(request.scope)
+        view = await self.registers.view(request.path_values["register"], request.params.get("at"))
+        view = _on_its_host(self.registers, request, view)
+        path = [unquote(part) for part in request.path_params["path"].split("/")]
+        if (target := v1_target(path, view, html=_prefers_html(request))) is None:
+            raise _no_route()
+        status, segments = target
+        below = "".join(f"/{segment(part)}" for part in segments if part)  # two slashes would begin a host's name
+        return redirect(status, view.base + below + request.dotted, request.scope)
 
-    @cached_property
-    def _docs(self) -> bytes:
-        return html.render_docs(document.DOCUMENT)
+    def _problem(self, request: HttpRequest, error: Exception) -> Response:
+        cached = self.registers.cached.get(unquote(request.scope["path"][1:].partition("/")[0]))
+        return problem_response(request, error, _on_its_host(self.registers, request, cached.view) if cached else None)
 
-    def _list(self, request: HttpRequest) -> Reply:
-        format_ = choose(request.suffix, request.accept, LIST)
-        known = [self.registers.known[name].view for name in sorted(self.registers.known)]
-        answer = models.RegisterList(path="/", formats=LIST, registers=known)
-        return responses.render(answer, format_, request, None, f"{sum(view.size for view in known)}-{len(known)}")
 
-    async def _register(self, request: HttpRequest, name: str, path: list[str]) -> Reply:
-        if path[:1] == ["log"] and path[1:2] != ["entries"]:
-            log, head = self.registers.log(name)
-            reply = await logs.serve(self.registers.store, log, head, "/".join(path[1:]) + _suffix(request))
-            return responses.with_head(reply, log.origin, head.size, head.root, final=reply.fresh > 0)
-        view = await self.registers.view(name, request.params.get("at"))
-        view = self._for_host(request, view)
-        try:
-            found, args = route(path)
-        except NotFound:
-            if (there := moved(path, view, html=_wants_page(request))) is None:
-                raise
-            return self._moved(request, there[0], view.base + join(there[1]) + _suffix(request))
-        return await self._route(request, view, found, args)
+class RouteIndex(BaseRoute):
+    """Starlette's routes by their second segment, so that a path is matched against a few of them and not all."""
 
-    async def _route(self, request: HttpRequest, view: View, found: Route, args: dict[str, str]) -> Reply:
-        format_ = choose(request.suffix, request.accept, found.formats)
-        handler, final = found.handler, found.final
+    def __init__(self, routes: Sequence[Route]) -> None:
+        words = {word for route in routes if not (word := _second_segment(route.path)).startswith("{")}
+        self._by_word = {word: [route for route in routes if _may_match(route, word)] for word in words}
+        self._others = [route for route in routes if _may_match(route, "{")]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """The first route that matches, as `route` of the scope."""
+        for route in self._by_word.get(_second_segment(scope["path"]), self._others):
+            match, child = route.matches(scope)
+            if match is Match.FULL:
+                return match, {**child, "route": route}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves the request with the route that matched."""
+        await scope["route"].handle(scope, receive, send)
+
+
+def _may_match(route: Route, word: str) -> bool:
+    own = _second_segment(route.path)
+    return own == word or own.startswith("{")
+
+
+def _second_segment(path: str) -> str:
+    return path.split("/", 3)[2] if path.count("/") > 1 else ""
+
+
+class ResourceEndpoint:
+    """Serves one resource of any register, as an ASGI application for a route."""
+
+    def __init__(self, registers: RegisterCache, resource: Resource) -> None:
+        self._registers = registers
+        self._resource = resource
+        self._page_formats = resource.page_formats
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        response = await self._respond(HttpRequest(scope))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: HttpRequest) -> Response:
+        names = request.path_values
+        name = names.pop("register")
+        view = _on_its_host(self._registers, request, await self._registers.view(name, request.params.get("at")))
+        resource = self._resource
+        format_ = choose_format(request.suffix, request.accept, resource.formats)
+        context = RouteContext(
+            self._registers, request, format_, self._page_formats, view, self._registers.register(name).log.id
+        )
         if format_ == "proof":
-            handler, final = PROOF_FILES[handler], FOREVER
-        log = self.registers.register(view.name).log.id
-        shown = found.formats[:-1] if found.formats[-1] == "proof" else found.formats
-        context = RouteContext(self.registers, self._readers, request, format_, shown, view, log)
-        answer: Answer | Reply = await handler(context, **args)
-        if isinstance(answer, Reply):
-            return responses.with_head(answer, view.origin, view.size, view.root, final=view.fixed)
-        fresh = final if view.fixed and format_ != "html" else 0
-        return responses.render(answer, format_, request, view, self._tag(view, format_, final), fresh)
+            return await PROOF_HANDLERS[resource.handler](context, **names)
+        found = await resource.handler(context, **names)
+        if isinstance(found, Response):
+            return found
+        max_age = resource.max_age if view.fixed and format_ != "html" else 0
+        return model_response(found, format_, request, view, self._tag(view, format_), max_age)
 
-    def _tag(self, view: View, format_: str, final: int) -> str:
-        """What an answer depends on: the view, later erasures, and where links lead to other registers, their heads."""
-        if final or not (format_ == "html" or view.linked):
+    def _tag(self, view: View, format_: str) -> str:
+        """The state that a response depends on: the view, and the heads of other registers where links lead there."""
+        if self._resource.max_age or not (format_ == "html" or view.linked):
             return view.tag
-        return f"{view.tag}-{self.registers.total}"
-
-    def _by_host(self, request: HttpRequest) -> str | None:
-        """The register whose own host name was asked: {name}.{domain} of its origin."""
-        name, _, domain = request.host.partition(":")[0].partition(".")
-        known = self.registers.known.get(name)
-        return name if known is not None and known.log.origin == f"{domain}/{name}" else None
-
-    def _for_host(self, request: HttpRequest, view: View) -> View:
-        """The view with links as they are from the host that was asked."""
-        if self._by_host(request) != view.name:
-            return view
-        return self.registers.for_host(view, f"{request.scheme}://{{}}.{request.host.partition('.')[2]}")
-
-    def _around(self, request: HttpRequest) -> View | None:
-        """The register that a request was for, at its head, if it is here."""
-        known = self.registers.known.get(self._by_host(request) or request.segments[0])
-        return self._for_host(request, known.view) if known else None
-
-    def _moved(self, request: HttpRequest, code: int, path: str) -> Reply:
-        query = f"?{request.query}" if request.query else ""
-        address = "/" + path.lstrip("/\\")  # two slashes would begin the name of another host
-        return Reply("text/plain; charset=UTF-8", b"", status=code, headers={"Location": address + query})
-
-    def _problem(self, request: HttpRequest | None, error: Exception) -> Reply:
-        known = status(error)
-        if known.code >= 500:
-            ours = isinstance(error, MintmarkError)
-            path, detail = request.path if request else "", " ".join(str(error).split())
-            _log.error("request failed", path=path, detail=detail, exc_info=None if ours else error)
-        try:
-            format_ = choose(request.suffix, request.accept, PROBLEM) if request else "json"
-        except MintmarkError:
-            format_ = "html" if request and "text/html" in request.accept else "json"
-        detail = known.detail or str(error)
-        path = request.path if request else "/"
-        view = self._around(request) if request else None
-        answer = models.Problem(path=path, status=known.code, title=known.title, detail=detail, view=view)
-        return responses.problem(answer, format_, request, error)
+        return f"{view.tag}-{self._registers.total}"
 
 
-def _wants_page(request: HttpRequest) -> bool:
+def _on_its_host(registers: RegisterCache, request: HttpRequest, view: View) -> View:
+    """The view with addresses for the register's own host, where the request came there."""
+    return registers.for_host(view, request.sibling_url) if request.on_own_host else view
+
+
+def _prefers_html(request: HttpRequest) -> bool:
     try:
-        return choose(request.suffix, request.accept, LIST) == "html"
+        return choose_format(request.suffix, request.accept, HOME_FORMATS) == "html"
     except NotAcceptable:
         return False
 
 
-def _stem(request: HttpRequest) -> str:
-    return request.path.removesuffix(_suffix(request))
+async def _not_found(_: Scope, __: Receive, ___: Send) -> NoReturn:
+    raise _no_route()
 
 
-def _suffix(request: HttpRequest) -> str:
-    return f".{request.suffix}" if request.suffix else ""
+def _no_route() -> NotFound:
+    return NotFound("nothing is at this path; /openapi.json lists what there is")

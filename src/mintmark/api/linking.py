@@ -1,7 +1,8 @@
-"""Where a value leads: to a record served here, to a register published elsewhere, or to the web.
+"""The targets of links: a record served here, a register published elsewhere, or the web.
 
-A register here is found by its name; one elsewhere by the configured table, CURIE prefix -> URL that the key is added
-to ("https://country.registers.example/records/"). What neither knows dangles: it is shown as such, never refused.
+A register here is found by its name; one elsewhere by the configured table of CURIE prefix -> URL, to which the key is
+added ("https://country.registers.example/records/"). A link that neither knows dangles: it is shown as such, never
+refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
-from mintmark.api.negotiate import SUFFIXES
+from mintmark.api.formats import SUFFIXES
 from mintmark.register.definitions import RecordLink, UrlLink, link
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
 
-TITLES = ("name", "title", "official-name")  # fields whose value names a record to people
+TITLE_FIELDS = ("name", "title", "official-name")  # the value of the first that is there names a record to people
 
 
-class Target(NamedTuple):
-    """Where a link leads; `href` is None where nobody knows. `record` is (register, key) of a link `here`."""
+class LinkTarget(NamedTuple):
+    """The target of a link; `href` is None where nobody knows it. `record` is (register, key) of a link `here`."""
 
     href: str | None
     where: Literal["here", "elsewhere", "web", "nowhere"]
@@ -33,29 +34,29 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Linker:
-    """The registers here by name, and the table of those elsewhere. `base` has a place for a register's name."""
+    """The names of the registers here, and the URLs of those elsewhere. `base` has {} for a register's name."""
 
     here: Collection[str]
     elsewhere: Mapping[str, str]
     base: str = "/{}"
 
-    def target(self, field: Field, value: str) -> Target | None:
-        """Where one value of a field leads; None: it is plain text."""
+    def target(self, field: Field, value: str) -> LinkTarget | None:
+        """The target of one value of a field; None for plain text."""
         match link(field, value):
             case UrlLink(url):
-                return Target(url, "web")
+                return LinkTarget(url, "web")
             case RecordLink(register, key):
                 return self.record(register, key)
         return None
 
-    def record(self, register: str, key: str) -> Target:
-        """A record of a register, or the register itself where `key` is empty."""
+    def record(self, register: str, key: str) -> LinkTarget:
+        """The target of a record; of the register itself where `key` is empty."""
         if register in self.here:
             href = f"{self.base.format(register)}/records"
-            return Target(f"{href}/{segment(key)}", "here", (register, key)) if key else Target(href, "here")
+            return LinkTarget(f"{href}/{segment(key)}", "here", (register, key)) if key else LinkTarget(href, "here")
         if (prefix := self.elsewhere.get(register)) is not None:
-            return Target(prefix + segment(key), "elsewhere")
-        return Target(None, "nowhere")
+            return LinkTarget(prefix + segment(key), "elsewhere")
+        return LinkTarget(None, "nowhere")
 
     def records(self, columns: Iterable[Field], item: Item | None) -> Iterator[tuple[str, str]]:
         """The (register, key) of every link of an item that leads to a record here."""
@@ -69,18 +70,18 @@ class Linker:
 
 
 def values(item: Item | None, field: str) -> list[str]:
-    """The values of a field, none where it is missing."""
+    """The values of a field; none where it is missing."""
     value = item.get(field, []) if item else []
     return [value] if isinstance(value, str) else value
 
 
 def title(row: EntryRow) -> str:
-    """What people call a record: its name, else its key."""
-    return next((found[0] for name in TITLES if (found := values(row.item, name))), row.key)
+    """A record's name for people: its title field, else its key."""
+    return next((found[0] for name in TITLE_FIELDS if (found := values(row.item, name))), row.key)
 
 
 def segment(key: str) -> str:
-    """A key as one segment of a path; what ends like a format is none (`request.parse`)."""
+    """A key as one segment of a path. An end that looks like a format's suffix is encoded too."""
     if key.isascii() and key.isalnum():
         return key
     stem, dot, end = key.rpartition(".")

@@ -1,8 +1,7 @@
-"""What routes answer: frozen values that say everything a representation may show, and nothing of how it looks.
+"""The models: frozen values that a route returns and that every format prints. They say nothing of how it looks.
 
-Every format renders these same values. An answer speaks for one `View`, a register as of one size; each row it holds is
-below that size. `None` for an item means that there is none: the entry ends a record (`ended`), or the item was erased
-(`erased`).
+A model of a register speaks for one `View`, the register as of one size, and each of its rows is below that size. An
+item is None where the entry ends its record (`ended`) or the item was erased (`erased`).
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
     from mintmark.register.schema import Schema
     from mintmark.store.registers.register_store import EntryRow
 
-    Params = Mapping[str, str]  # a query string's, without `at`
+    Params = Mapping[str, str]  # of a query, without `at`
 
 
 @dataclass(frozen=True)
 class View:
     """A register as of `size`, whose tree has this `root`.
 
-    `head` is the newest size here, `at` what the client asked for (a size or a time), None for the newest. `records`
-    and `entries` count as of `size`: the records that stand, and the user entries. `updated` is the last user entry's
-    timestamp. `base` goes before every path of the register: "/country", or "" where it has a host name of its own.
+    `head` is the newest size here. `at` is the size or time that the client asked for, None for the newest. `records`
+    counts the records that stand at `size`, `entries` the user entries; `updated` is the last user entry's timestamp.
+    `base` goes before every path of the register: "/country", or "" on a host name of its own.
     """
 
     name: str
@@ -48,12 +47,12 @@ class View:
 
     @property
     def title(self) -> str:
-        """What people call the register."""
+        """The register's name for people."""
         return self.schema.title or self.name
 
     @property
     def fixed(self) -> bool:
-        """Whether a size was asked for: what was true then stays true. A time may be one that is yet to come."""
+        """True if a size was asked for: its answers never change. A time may lie in the future, and is not fixed."""
         return self.at is not None and self.at.isdecimal()
 
     @property
@@ -63,20 +62,20 @@ class View:
 
     @cached_property
     def linked(self) -> list[Field]:
-        """The fields whose values may lead somewhere."""
+        """The fields whose values may be links."""
         return [c for c in self.schema.columns if c.register is not None or c.datatype in ("curie", "url")]
 
     @cached_property
     def tag(self) -> str:
-        """What an entity tag says of the view: what it shows, and at which head, for items are erased later."""
+        """The view's part of an entity tag. The head is in it because items are erased later."""
         return f"{self.size}-{self.root.hex()[:16]}-{self.head}"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list this is. `next` and `previous` are the parameters of the pages beside it, None: no page.
+    """The position of a page in its list. `next` and `previous` are the parameters of the pages beside it, if any.
 
-    `first` and `last` number the rows from 1, `total` counts them; each None where that would take reading them all.
+    `first` and `last` number the page's rows from 1, `total` counts the list's; None where it is not known.
     """
 
     next: Params | None = None
@@ -96,7 +95,7 @@ class Change:
 
     @property
     def kind(self) -> Literal["added", "changed", "ended"]:
-        """What happened to the record."""
+        """The kind of the change."""
         if self.before is None:
             return "added"
         return "ended" if self.after is None else "changed"
@@ -104,18 +103,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """A record, here or in another register, one of whose fields links to the record that is shown."""
+    """A record of any register here with a field that links to the shown record."""
 
     register: str
     field: str
     key: str
     title: str
-    value: str  # of the field: what /records/{field}/{value} of that register lists
+    value: str  # of the field, as in /records/{field}/{value}
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A point of a register's history: the records that stood once entry `index` was there."""
+    """A point of a register's history: the number of records that stood after entry `index`."""
 
     index: int
     timestamp: str
@@ -123,12 +122,12 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What every answer has.
+class Model:
+    """The fields of every model.
 
-    `path` is the resource's, below the register's base and without a suffix ("/records/GB"); `params` are the query's,
-    without `at`. `formats` are the suffixes that this resource can be had in. Where an answer has `dangling`, those are
-    the (register, key) of its links that lead to no record here.
+    `path` is the resource's, below the register's base and without a suffix ("/records/GB"). `params` are the query's,
+    without `at`. `formats` are the suffixes of the resource. Where a model has `dangling`, it holds the (register, key)
+    of each link that leads to no record here.
     """
 
     path: str
@@ -137,24 +136,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterList(Answer):
+class RegisterList(Model):
     """Every register here, by name."""
 
     registers: Sequence[View]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterAnswer(Answer):
-    """An answer about one register as of one size."""
+class RegisterModel(Model):
+    """A model of one register as of one size."""
 
     view: View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterHome(RegisterAnswer):
-    """A register's home. `checkpoint` is the signed note of its newest head.
+class RegisterDetail(RegisterModel):
+    """A register. `checkpoint` is the signed note of its newest head.
 
-    HTML alone is given `growth`, up to 60 points of all its history, and the `dangling` links of its fields' names.
+    `growth`, points of its whole history, and the `dangling` links of its fields' names are read for HTML alone.
     """
 
     checkpoint: bytes
@@ -163,8 +162,8 @@ class RegisterHome(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records(RegisterAnswer):
-    """A page of records: all, those that a `facet` (field, value) names, or those that `query` finds."""
+class RecordList(RegisterModel):
+    """A page of records: of all, of those with the `facet` (field, value), or of those that `query` finds."""
 
     rows: Sequence[EntryRow]
     page: Page
@@ -174,11 +173,11 @@ class Records(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record(RegisterAnswer):
-    """One record: its latest entry. HTML alone is given, for it shows them, `history` (newest first), `referrers`, and
-    `titles` of the records that it links to, by (register, key).
+class RecordDetail(RegisterModel):
+    """One record: its latest entry.
 
-    `more_history` and `more_referrers` tell that there are more than these.
+    `history` (newest first), `referrers` and the `titles` of the records that it links to, by (register, key), are read
+    for HTML alone. `more_history` and `more_referrers` tell that there are more than these.
     """
 
     row: EntryRow
@@ -191,8 +190,8 @@ class Record(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Referrers(RegisterAnswer):
-    """What refers to the record `key`, from anywhere here: at most 100 records for each field that may."""
+class ReferrerList(RegisterModel):
+    """The records of any register here that link to the record `key`: at most 100 for each field that may."""
 
     key: str
     referrers: Sequence[Referrer]
@@ -200,7 +199,7 @@ class Referrers(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entries(RegisterAnswer):
+class EntryList(RegisterModel):
     """A page of entries, ascending; of one record where `key` is given, newest included."""
 
     rows: Sequence[EntryRow]
@@ -209,14 +208,14 @@ class Entries(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryAnswer(RegisterAnswer):
+class EntryDetail(RegisterModel):
     """One entry, with its item."""
 
     row: EntryRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemAnswer(RegisterAnswer):
+class ItemDetail(RegisterModel):
     """One item, and the entry that first brought it."""
 
     item: Item
@@ -224,8 +223,8 @@ class ItemAnswer(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diff(RegisterAnswer):
-    """A page of what changed from `before.size` to `view.size`: each record once, in the order of its last change."""
+class Diff(RegisterModel):
+    """A page of the changes from `before.size` to `view.size`: each record once, in the order of its last change."""
 
     before: View
     changes: Sequence[Change]
@@ -233,14 +232,14 @@ class Diff(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterProof(RegisterAnswer):
+class RegisterProof(RegisterModel):
     """The root of the v1 tree, over the user entries alone."""
 
     v1_root: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryProof(RegisterAnswer):
+class EntryProof(RegisterModel):
     """The v1 audit path of the user entry `number` (from 1)."""
 
     number: int
@@ -248,15 +247,15 @@ class EntryProof(RegisterAnswer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsistencyProof(RegisterAnswer):
+class ConsistencyProof(RegisterModel):
     """The v1 consistency nodes between two numbers of user entries."""
 
     hashes: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem(Answer):
-    """An error, in words for whoever asked. `view` is the register's where it is known."""
+class Problem(Model):
+    """An error in words for the client (RFC 9457). `view` is the register's, where it is known."""
 
     status: int
     title: str

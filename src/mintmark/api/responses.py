@@ -1,220 +1,187 @@
-"""From an answer to an HTTP response: body, caching, conditional requests, compression, and the head it speaks for.
+"""Models as HTTP responses: bytes in a format, entity tag, cache policy, and the head that the response speaks for.
 
-Every response about a register names the size and root that it was read at. What is true at a fixed size stays so, and
-is sent as immutable; everything else is asked for again, with an ETag that saves sending it.
+Every response about a register names the size and root that it was read at. A response that can never change is sent as
+immutable. Any other is validated each time, with an ETag that saves sending it again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from contextlib import aclosing
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from starlette.responses import Response
+
 from mintmark.api import html, models
-from mintmark.api.formats import csv, json, jsonl, tsv, ttl, yaml
-from mintmark.api.negotiate import TYPES
-from mintmark.api.routes.context import Reply
-from mintmark.errors import Busy, Unavailable
+from mintmark.api.formats import CONTENT_TYPES, tables, trees, turtle, yaml
+from mintmark.api.requests import DOWNLOAD_BEGAN
 from mintmark.register.item import format_hash
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from starlette.types import Receive, Send
+    from starlette.types import Receive, Scope, Send
 
-    from mintmark.api.http_request import HttpRequest
-    from mintmark.api.models import Answer, View
+    from mintmark.api.models import Model, View
+    from mintmark.api.requests import HttpRequest
 
-RENDER: dict[str, Callable[[Answer], bytes]] = {
-    "json": json.render,
-    "jsonl": jsonl.render,
-    "yaml": yaml.render,
-    "csv": csv.render,
-    "tsv": tsv.render,
-}
-EXPOSED = "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Proof-Size, Mintmark-Replaced"
-COMMON = [
+EXPOSED_HEADERS = (
+    "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Proof-Size, Mintmark-Replaced"
+)
+# Every response may be read by pages of any site, and depends on these headers of the request.
+COMMON_HEADERS = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", EXPOSED.encode()),
+    (b"access-control-expose-headers", EXPOSED_HEADERS.encode()),
     (b"vary", b"Accept, Accept-Encoding"),
     (b"x-content-type-options", b"nosniff"),
-]
-SMALL = 1_024  # bytes that are not worth compressing
-LEVEL = 5
+)
+DAY_SECONDS, YEAR_SECONDS = 86_400, 31_536_000
+MAX_PRIVATE_SECONDS = 60  # a response is cached for longer only where it can never change
+ETAG_GZIP = "-gzip"  # ends the entity tag of the compressed bytes
+
+RENDERERS: Mapping[str, Callable[[Model], bytes]] = {
+    "json": trees.render_json,
+    "jsonl": trees.render_jsonl,
+    "yaml": yaml.render_yaml,
+    "csv": tables.render_csv,
+    "tsv": tables.render_tsv,
+    "html": html.render,
+}
 
 
-def render(answer: Answer, format_: str, request: HttpRequest, view: View | None, tag: str, fresh: int = 0) -> Reply:
-    """The answer in a format. `tag` changes when it may; `fresh` is how many seconds it stays true."""
-    etag = f'"{tag}-{format_}"'
-    headers = {"ETag": etag} | _links(answer)
-    if format_ == "tsv":
-        headers["Mintmark-Replaced"] = "tabs and line breaks, by spaces"
-    if isinstance(answer, models.Records | models.Entries) and format_ != "html" and view is not None:
-        stem = view.name + ("-entries" if isinstance(answer, models.Entries) else "-records")
-        headers["Content-Disposition"] = f'inline; filename="{stem}.{format_}"'
-    if (known := matching(request.if_none_match, etag)) is not None:
-        reply = Reply(TYPES[format_], b"", status=304, fresh=fresh, headers=headers | {"ETag": known})
-    else:
-        reply = Reply(TYPES[format_], body(answer, format_, request), fresh=fresh, headers=headers)
-    if format_ == "html":
-        reply.headers.update(html.HEADERS)
-    return with_head(reply, view.origin, view.size, view.root, final=fresh > 0) if view is not None else reply
+class ApiResponse(Response):
+    """Starlette's response with the common headers. It encodes headers in half of Starlette's time."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str], media_type: str) -> None:
+        self.body, self.status_code, self.media_type, self.background = body, status, media_type, None
+        self.raw_headers = encode_headers(headers, media_type)
+        if status not in (204, 304):
+            self.raw_headers.append((b"content-length", b"%d" % len(body)))
 
 
-def body(answer: Answer, format_: str, request: HttpRequest | None) -> bytes:
-    """The bytes of an answer in a format."""
-    if format_ == "html":
-        return html.render(answer)
-    if format_ == "ttl":
-        return ttl.render(answer, request.root if request else "")
-    return RENDER[format_](answer)
+class Download(Response):
+    """A response whose body is made while it is sent; HEAD sends none of it. Ends early when the client has gone.
+
+    Starlette's StreamingResponse cancels what it waits for when a client goes; this one lets a query end first.
+    """
+
+    def __init__(self, parts: AsyncGenerator[bytes, None], headers: Mapping[str, str], media_type: str) -> None:
+        self._parts = parts
+        self.status_code, self.media_type, self.background = 200, media_type, None
+        self.raw_headers = encode_headers(headers, media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the header, then each part."""
+        scope[DOWNLOAD_BEGAN] = True
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] != "HEAD":
+            await self._send_parts(receive, send)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_parts(self, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            async with aclosing(self._parts):
+                async for part in self._parts:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            gone.cancel()
 
 
-def problem(answer: models.Problem, format_: str, request: HttpRequest | None, error: Exception) -> Reply:
-    """An error in a format; problem details (RFC 9457) in JSON."""
-    type_ = "application/problem+json" if format_ == "json" else TYPES[format_]
-    reply = Reply(type_, body(answer, format_, request), status=answer.status)
-    if format_ == "html":
-        reply.headers.update(html.HEADERS)
-    if isinstance(error, Busy | Unavailable):
-        reply.headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", 1))))
-    if answer.status == 405:
-        reply.headers["Allow"] = "GET, HEAD, OPTIONS"
-    return reply
-
-
-def options() -> Reply:
-    """What is allowed, to a browser that asks before it reads."""
-    return Reply(
-        "text/plain", b"", status=204,
-        headers={
-            "Allow": "GET, HEAD, OPTIONS",
-            "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-            "Access-Control-Allow-Headers": "Accept, If-None-Match",
-            "Access-Control-Max-Age": "86400",
-        },
-    )  # fmt: skip
-
-
-def with_head(reply: Reply, origin: str, size: int, root: bytes, *, final: bool) -> Reply:
-    """Names the head that a reply speaks for. What is not final is not fresh for more than a minute."""
-    reply.headers["Mintmark-Origin"] = origin
-    reply.headers["Mintmark-Size"] = str(size)
-    reply.headers["Mintmark-Root"] = format_hash(root)
-    if not final:
-        reply.fresh = min(reply.fresh, 60)
-    return reply
-
-
-def matching(if_none_match: str, etag: str) -> str | None:
-    """The entity tag of If-None-Match that this one is, compressed or not (weakly: RFC 9110 section 13.1.2)."""
-    for tag in if_none_match.split(",") if if_none_match else ():
-        known = tag.strip().removeprefix("W/")
-        if known in (etag, _packed_tag(etag)):
-            return known
-        if known == "*":
-            return etag
-    return None
-
-
-async def send(request: HttpRequest | None, reply: Reply, receive: Receive, send: Send) -> None:
-    """Sends a reply; HEAD without its body, compressed where the client takes gzip."""
-    alone = request is not None and request.method == "HEAD"
-    gzip = request is not None and _takes_gzip(request.encodings) and _is_large(reply.body)
-    if gzip:
-        reply.headers["Content-Encoding"] = "gzip"
-        if "ETag" in reply.headers:
-            reply.headers["ETag"] = _packed_tag(reply.headers["ETag"])
-    headers = [*COMMON, (b"content-type", reply.type.encode()), (b"cache-control", _cache(reply))]
-    headers += [(_field_name(name), text.encode("latin-1", "replace")) for name, text in reply.headers.items()]
-    if isinstance(reply.body, bytes):
-        data = _compress(reply.body) if gzip else reply.body
-        if reply.status not in (204, 304):
-            headers.append((b"content-length", b"%d" % len(data)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if alone else data})
-        return
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if not alone:
-        await _stream(reply.body, gzip, receive, send)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _stream(parts: AsyncGenerator[bytes, None], gzip: bool, receive: Receive, send: Send) -> None:
-    """Sends the parts as they are made, as long as somebody takes them."""
-    compressor = zlib.compressobj(1, wbits=31) if gzip else None
-    gone = asyncio.create_task(_gone(receive))
-    try:
-        async with aclosing(parts):
-            async for part in parts:
-                data = compressor.compress(part) if compressor else part
-                if gone.done():
-                    return
-                if data:
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-        if compressor:
-            await send({"type": "http.response.body", "body": compressor.flush(), "more_body": True})
-    finally:
-        gone.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    """Waits until the client has gone."""
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _is_large(body: bytes | AsyncGenerator[bytes, None]) -> bool:
-    return not isinstance(body, bytes) or len(body) > SMALL
+def model_response(
+    model: Model, format_: str, request: HttpRequest, view: View | None, tag: str, max_age: int = 0
+) -> Response:
+    """A model in a format. `tag` changes when the model may; until then it stays true for `max_age` seconds."""
+    etag = f'"{tag}-{format_}"'
+    headers = {"ETag": etag, **_model_headers(model, format_, view)}
+    if view is not None:
+        headers |= head_headers(view.origin, view.size, view.root)
+    if (matched := matching_tag(request.if_none_match, etag)) is not None:
+        headers["ETag"] = matched
+        return response(b"", CONTENT_TYPES[format_], status=304, max_age=max_age, headers=headers)
+    return response(render(model, format_, request), CONTENT_TYPES[format_], max_age=max_age, headers=headers)
 
 
-@lru_cache(maxsize=256)
-def _takes_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding.lower().split(","):
-        coding, _, weight = part.replace(" ", "").partition(";q=")
-        if coding in ("gzip", "x-gzip"):
-            return weight.strip("0.") != "" or weight == ""
-    return False
+def render(model: Model, format_: str, request: HttpRequest) -> bytes:
+    """The bytes of a model in a format; Turtle has absolute addresses, with the request's host."""
+    return turtle.render_turtle(model, request.site_url) if format_ == "ttl" else RENDERERS[format_](model)
 
 
-@lru_cache(maxsize=64)
-def _field_name(name: str) -> bytes:
+def response(
+    body: bytes, media_type: str, *, status: int = 200, max_age: int = 0, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A response that stays true for `max_age` seconds; 0: it is validated each time."""
+    return ApiResponse(body, status, {"Cache-Control": cache_control(status, max_age), **(headers or {})}, media_type)
+
+
+def encode_headers(headers: Mapping[str, str], media_type: str) -> list[tuple[bytes, bytes]]:
+    """The headers of a response as ASGI has them, the common ones first."""
+    encoded = [(_header_name(name), text.encode("latin-1", "replace")) for name, text in headers.items()]
+    return [*COMMON_HEADERS, (b"content-type", media_type.encode()), *encoded]
+
+
+@cache
+def _header_name(name: str) -> bytes:
     return name.lower().encode()
 
 
-def _packed_tag(etag: str) -> str:
-    """The entity tag of the same, compressed: other bytes need another."""
-    return f'{etag[:-1]}-gzip"'
+def cache_control(status: int, max_age: int) -> str:
+    """The cache policy of a response; one that stays true for long can never change."""
+    if status >= 400:
+        return "no-store"
+    if max_age > MAX_PRIVATE_SECONDS:
+        return f"public, max-age={max_age}, immutable"
+    return f"private, max-age={max_age}" if max_age else "no-cache"
 
 
-def _compress(data: bytes) -> bytes:
-    compressor = zlib.compressobj(LEVEL, wbits=31)
-    return compressor.compress(data) + compressor.flush()
+def head_headers(origin: str, size: int, root: bytes) -> dict[str, str]:
+    """The headers that name the head that a response speaks for."""
+    return {"Mintmark-Origin": origin, "Mintmark-Size": str(size), "Mintmark-Root": format_hash(root)}
 
 
-def _cache(reply: Reply) -> bytes:
-    if reply.status >= 400:
-        return b"no-store"
-    if reply.fresh > 60:
-        return b"public, max-age=%d, immutable" % reply.fresh
-    return b"private, max-age=%d" % reply.fresh if reply.fresh else b"no-cache"
+def matching_tag(if_none_match: str, etag: str) -> str | None:
+    """The entity tag of If-None-Match that is this one, compressed or not (weakly: RFC 9110 section 13.1.2)."""
+    for text in if_none_match.split(",") if if_none_match else ():
+        tag = text.strip().removeprefix("W/")
+        if tag in (etag, gzip_tag(etag)):
+            return tag
+        if tag == "*":
+            return etag
+    return None
 
 
-def _links(answer: Answer) -> dict[str, str]:
-    """Links to the pages beside, at the same size, so that a walk through them sees one register."""
-    found = []
-    if isinstance(answer, models.Records | models.Entries | models.Diff):
-        at = {} if isinstance(answer, models.Diff) else {"at": str(answer.view.size)}
-        for rel, params in (("next", answer.page.next), ("previous", answer.page.previous)):
-            if params is not None:
-                found.append(f'<?{_query(params, at)}>; rel="{rel}"')
-    if isinstance(answer, models.Record):
-        found.append(f'<{answer.view.base}{answer.path}/entries>; rel="version-history"')
-    return {"Link": ",".join(found)} if found else {}
+def gzip_tag(etag: str) -> str:
+    """The entity tag of the compressed bytes: other bytes need another."""
+    return f'{etag[:-1]}{ETAG_GZIP}"'
 
 
-def _query(params: Mapping[str, Any], at: Mapping[str, str]) -> str:
-    return urlencode({**params, **at})
+def _model_headers(model: Model, format_: str, view: View | None) -> dict[str, str]:
+    headers = dict(html.PAGE_HEADERS) if format_ == "html" else {}
+    if links := list(_links(model)):
+        headers["Link"] = ",".join(links)
+    if format_ == "tsv":
+        headers["Mintmark-Replaced"] = "tabs and line breaks, by spaces"
+    if isinstance(model, models.RecordList | models.EntryList) and format_ != "html" and view is not None:
+        kind = "entries" if isinstance(model, models.EntryList) else "records"
+        headers["Content-Disposition"] = f'inline; filename="{view.name}-{kind}.{format_}"'
+    return headers
+
+
+def _links(model: Model) -> list[str]:
+    """Links to the pages beside, at the same size: a walk through them sees one register."""
+    if isinstance(model, models.RecordDetail):
+        return [f'<{model.view.base}{model.path}/entries>; rel="version-history"']
+    if not isinstance(model, models.RecordList | models.EntryList | models.Diff):
+        return []
+    at = {} if isinstance(model, models.Diff) else {"at": str(model.view.size)}
+    pages = (("next", model.page.next), ("previous", model.page.previous))
+    return [f'<?{urlencode({**params, **at})}>; rel="{rel}"' for rel, params in pages if params is not None]

@@ -1,4 +1,4 @@
-"""The read API's shell: a pool, the feed of heads, and uvicorn until SIGINT or SIGTERM."""
+"""The read API's shell: a connection pool, the head listener, and uvicorn until it is cancelled."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from mintmark.store.registers.register_store import RegisterStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-CONNECTIONS = 8
-BACKLOG = 2_048
+MAX_CONNECTIONS = 8  # to the database
+LISTEN_BACKLOG = 2_048  # connections
+KEEP_ALIVE_SECONDS = 75
 
 
 async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
@@ -28,7 +29,7 @@ async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
     async with opened(database, links) as app:
         config = uvicorn.Config(
             app, http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False,
-            backlog=BACKLOG, timeout_keep_alive=75,
+            backlog=LISTEN_BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )  # fmt: skip
         server = _TaskServer(config)
         serving = asyncio.create_task(server.serve(sockets=[_bind(listen)]))
@@ -41,13 +42,13 @@ async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
-    """The application over an open pool, which follows the heads."""
+    """The application over an open pool. It follows the heads. Raises Unavailable."""
     await migrate(database, "read")
-    async with open_pool(database, CONNECTIONS) as pool:
+    async with open_pool(database, MAX_CONNECTIONS) as pool:
         app = App(RegisterStore(pool), links)
         await app.registers.refresh()
-        feed = HeadListener(pool, database)
-        tasks = [asyncio.create_task(app.registers.follow(feed)), asyncio.create_task(feed.run())]
+        heads = HeadListener(pool, database)
+        tasks = [asyncio.create_task(app.registers.follow(heads)), asyncio.create_task(heads.run())]
         try:
             yield app
         finally:
@@ -57,18 +58,18 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
 
 
 class _TaskServer(uvicorn.Server):
-    """Uvicorn in a task of ours: whoever started us hears the signals, and cancels."""
+    """Uvicorn in a task of ours. The caller handles the signals, and cancels the task."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves them alone."""
+        """Leaves the signals alone."""
         yield
 
 
 def _bind(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, for asyncio sends without delay only then; a body would wait for its header's acknowledgement.
+    # asyncio sets TCP_NODELAY only where the protocol is named; else a body waits for its header's acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

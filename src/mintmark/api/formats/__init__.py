@@ -1,1 +1,47 @@
-"""One small module a format; each renders every answer that has a place in it, and problems."""
+"""The formats of the read API: their suffixes and media types. One file prints each family of formats.
+
+trees     JSON, JSON Lines: the model as a tree          yaml      the same trees as YAML
+tables    CSV, TSV: the model as a table                 turtle    the model as a graph
+archive   the zip file of a whole register
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mintmark.errors import MintmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What an Accept header may call each format; the first is the usual name.
+MEDIA_TYPES: Mapping[str, tuple[str, ...]] = {
+    "json": ("application/json",),
+    "yaml": ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml"),
+    "csv": ("text/csv",),
+    "tsv": ("text/tab-separated-values",),
+    "ttl": ("text/turtle",),
+    "html": ("text/html", "application/xhtml+xml"),
+    "jsonl": ("application/jsonl", "application/x-ndjson"),
+    "rsf": ("application/uk-gov-rsf",),
+    "zip": ("application/octet-stream", "application/zip"),
+    "proof": ("text/plain",),
+}
+# The Content-Type of each format.
+CONTENT_TYPES: Mapping[str, str] = {
+    "json": "application/json",
+    "yaml": "text/yaml; charset=UTF-8",
+    "csv": "text/csv;charset=UTF-8",
+    "tsv": "text/tab-separated-values; charset=UTF-8",
+    "ttl": "text/turtle; charset=UTF-8",
+    "html": "text/html; charset=UTF-8",
+    "jsonl": "application/jsonl",
+    "rsf": "application/uk-gov-rsf",
+    "zip": "application/octet-stream",
+    "proof": "text/plain; charset=UTF-8",
+}
+SUFFIXES = frozenset(MEDIA_TYPES)
+
+
+class NotAcceptable(MintmarkError):
+    """No format that the client accepts can represent the resource (HTTP 406)."""

@@ -1,7 +1,7 @@
-"""A zip file, written as a stream (APPNOTE 6.3.10): no file is sought back to, and its directory waits on disk.
+"""A zip file written as a stream (APPNOTE 6.3.10): it never seeks back, and its directory waits on disk.
 
-The standard library's writer keeps an object for each file in memory; a register has millions. Files are stored as they
-are, with sizes in front, and the whole is compressed on its way like any answer. ZIP64 throughout the end records.
+The standard library's writer keeps an object for each file in memory; a register has millions. Files are stored
+uncompressed, with sizes in front; the whole is compressed like any response. The end records are ZIP64.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _END64 = struct.Struct("<IQHHIIQQQQ").pack
 _LOCATOR64 = struct.Struct("<IIQI").pack
 _END = struct.Struct("<IHHHHIIH").pack
 
-_VERSION, _UTF8, _STORED = 45, 0x0800, 0
-_TIME, _DATE = 0, 0x21  # midnight of 1 January 1980: the same register makes the same file
-_WIDE = 0xFFFFFFFF
-_IN_MEMORY = 2**20  # bytes of the directory
-_PART = 2**16
+_ZIP64_VERSION, _UTF8_NAMES, _STORED = 45, 0x0800, 0
+_DOS_TIME, _DOS_DATE = 0, 0x21  # midnight of 1 January 1980: the same register makes the same file
+_IN_ZIP64 = 0xFFFFFFFF  # in a field of 32 bits: the value is in the ZIP64 record
+_MAX_DIRECTORY_MEMORY_BYTES = 2**16
+_PART_BYTES = 2**16
 
 
 class Archive:
-    """Gives bytes for each file that is added, then the directory."""
+    """A zip file that is being written: `add` and `finish` return its next bytes."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed by __exit__
+        self._directory = tempfile.SpooledTemporaryFile(_MAX_DIRECTORY_MEMORY_BYTES)  # noqa: SIM115  # closed by __exit__
         self._offset = 0
         self._count = 0
 
@@ -44,12 +44,12 @@ class Archive:
         self._directory.close()
 
     def add(self, path: str, data: bytes) -> bytes:
-        """A file of less than 4 GB."""
+        """Adds a file of less than 4 GB."""
         name, check, size = path.encode(), zlib.crc32(data), len(data)
-        common = (_VERSION, _UTF8, _STORED, _TIME, _DATE, check, size, size, len(name))
+        common = (_ZIP64_VERSION, _UTF8_NAMES, _STORED, _DOS_TIME, _DOS_DATE, check, size, size, len(name))
         local = _LOCAL(0x04034B50, *common, 0) + name + data
         extra = _OFFSET(1, 8, self._offset)
-        head = _CENTRAL(0x02014B50, _VERSION, *common, len(extra), 0, 0, 0, 0o644 << 16, _WIDE)
+        head = _CENTRAL(0x02014B50, _ZIP64_VERSION, *common, len(extra), 0, 0, 0, 0o644 << 16, _IN_ZIP64)
         self._directory.write(head + name + extra)
         self._offset += len(local)
         self._count += 1
@@ -59,10 +59,10 @@ class Archive:
         """The directory, in parts."""
         size = self._directory.tell()
         self._directory.seek(0)
-        while part := self._directory.read(_PART):
+        while part := self._directory.read(_PART_BYTES):
             yield part
         end = self._offset + size
         count = self._count
-        yield _END64(0x06064B50, 44, _VERSION, _VERSION, 0, 0, count, count, size, self._offset)
+        yield _END64(0x06064B50, 44, _ZIP64_VERSION, _ZIP64_VERSION, 0, 0, count, count, size, self._offset)
         yield _LOCATOR64(0x07064B50, 0, end, 1)
-        yield _END(0x06054B50, 0, 0, 0xFFFF, 0xFFFF, _WIDE, _WIDE, 0)
+        yield _END(0x06054B50, 0, 0, 0xFFFF, 0xFFFF, _IN_ZIP64, _IN_ZIP64, 0)

@@ -1,44 +1,59 @@
-"""Answers as trees of objects, lists and strings, which JSON, YAML and JSON Lines print (openregister v1, "Shapes").
+"""JSON (RFC 8259) and JSON Lines: a model as a tree of objects, lists and strings (openregister v1, "Shapes").
 
-Members that v1 has are exactly as it had them: entry numbers are strings, `item` and `item-hash` lists. What is more is
-ours: `index` (the position in the log, from 0), `links`, `size` and `root`.
+Members of v1 are exactly as v1 had them: entry numbers are strings, `item` and `item-hash` lists. The others are ours:
+`index` (the position in the log, from 0), `links`, `size` and `root`. YAML prints the same trees.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from mintmark.api import models
 from mintmark.api.linking import values
+from mintmark.register import canonical
 from mintmark.register.item import SALT, format_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
-    from mintmark.api.models import Answer, View
+    from mintmark.api.models import Model, View
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
 
     Tree = dict[str, Any]
     Dangling = Collection[tuple[str, str]]
 
-MERKLE = "merkle:sha-256"
+PROOF_IDENTIFIER = "merkle:sha-256"
 
 
-def tree(answer: Answer) -> Any:
-    """The whole answer."""
-    return _TREES[type(answer)](answer)
+def render_json(model: Model) -> bytes:
+    """A model as one line of JSON. An item is canonical JSON: its bytes alone, which hash to its name."""
+    if isinstance(model, models.ItemDetail):
+        return canonical.format(model.item)
+    return orjson.dumps(tree(model), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def lines(answer: Answer) -> list[Tree]:
-    """The answer as one tree a row, for JSON Lines."""
-    match answer:
-        case models.Records():
-            return [record(answer.view, row, answer.dangling) for row in answer.rows]
-        case models.Record():
-            return [record(answer.view, answer.row, answer.dangling)]
-    whole = tree(answer)
-    return whole if isinstance(whole, list) else [whole]
+def render_jsonl(model: Model) -> bytes:
+    """A model as JSON Lines: one row a line."""
+    match model:
+        case models.RecordList():
+            return print_jsonl(record(model.view, row, model.dangling) for row in model.rows)
+        case models.RecordDetail():
+            return print_jsonl([record(model.view, model.row, model.dangling)])
+    whole = tree(model)
+    return print_jsonl(whole if isinstance(whole, list) else [whole])
+
+
+def print_jsonl(trees: Iterable[Any]) -> bytes:
+    """A line for each tree."""
+    return b"".join([orjson.dumps(tree, option=orjson.OPT_APPEND_NEWLINE) for tree in trees])
+
+
+def tree(model: Model) -> Any:
+    """A model as a tree."""
+    return _TREES[type(model)](model)
 
 
 def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
@@ -60,7 +75,7 @@ def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
 
 
 def entry(row: EntryRow) -> Tree:
-    """An entry: its item by hash. One that is no user's has a type, and no number."""
+    """An entry, with its item by hash. A system entry has a type instead of a number."""
     found: Tree = {}
     if row.number is not None:
         found["index-entry-number"] = found["entry-number"] = str(row.number)
@@ -73,12 +88,12 @@ def entry(row: EntryRow) -> Tree:
 
 
 def _unsalted(item: Item) -> Item:
-    """An item without its salt, which is no field: only the raw item, which hashes to its name, has it."""
+    """An item without its salt, which is no field. Only the raw item, which hashes to its name, has it."""
     return {name: value for name, value in item.items() if name != SALT} if SALT in item else item
 
 
 def links(view: View, item: Item | None, dangling: Dangling) -> list[Tree]:
-    """Where the values of an item lead. `href` is left out where nobody knows, `dangling` where it does not."""
+    """The links of an item. `href` is left out where nobody knows it, `dangling` where the link does not dangle."""
     found = []
     for column in view.linked:
         for value in values(item, column.name):
@@ -113,62 +128,62 @@ def register(view: View) -> Tree:
     return found | {"name": view.name, "origin": view.origin, "size": view.size, "root": format_hash(view.root)}
 
 
-def _register(answer: models.RegisterHome) -> Tree:
+def _register(model: models.RegisterDetail) -> Tree:
     fields = [
         {"field": column.name, "datatype": column.datatype, "cardinality": "n" if column.many else "1"}
         | ({"register": column.register} if column.register else {})
         | ({"text": column.text} if column.text else {})
-        for column in answer.view.columns
+        for column in model.view.columns
     ]
-    return register(answer.view) | {"fields": fields}
+    return register(model.view) | {"fields": fields}
 
 
-def _registers(answer: models.RegisterList) -> list[Tree]:
-    return [register(view) | {"href": f"{view.base}/register"} for view in answer.registers]
+def _registers(model: models.RegisterList) -> list[Tree]:
+    return [register(view) | {"href": f"{view.base}/register"} for view in model.registers]
 
 
-def _records(answer: models.Records) -> Tree:
-    return {row.key: record(answer.view, row, answer.dangling) for row in answer.rows}
+def _records(model: models.RecordList) -> Tree:
+    return {row.key: record(model.view, row, model.dangling) for row in model.rows}
 
 
-def _record(answer: models.Record) -> Tree:
-    return {answer.row.key: record(answer.view, answer.row, answer.dangling)}
+def _record(model: models.RecordDetail) -> Tree:
+    return {model.row.key: record(model.view, model.row, model.dangling)}
 
 
-def _diff(answer: models.Diff) -> list[Tree]:
+def _diff(model: models.Diff) -> list[Tree]:
     found = []
-    for change in answer.changes:
+    for change in model.changes:
         line: Tree = {"key": change.key, "change": change.kind}
         if change.before is not None:
-            line["before"] = record(answer.before, change.before)
+            line["before"] = record(model.before, change.before)
         if change.after is not None:
-            line["after"] = record(answer.view, change.after)
+            line["after"] = record(model.view, change.after)
         found.append(line)
     return found
 
 
-def _referrers(answer: models.Referrers) -> list[Tree]:
-    record_of = answer.view.linker.record
+def _referrers(model: models.ReferrerList) -> list[Tree]:
+    record_of = model.view.linker.record
     return [
         {"register": r.register, "field": r.field, "key": r.key, "href": record_of(r.register, r.key).href}
-        for r in answer.referrers
+        for r in model.referrers
     ]
 
 
-def _entry_proof(answer: models.EntryProof) -> Tree:
-    path = [format_hash(digest) for digest in answer.hashes]
-    return {"proof-identifier": MERKLE, "entry-number": str(answer.number), "merkle-audit-path": path}
+def _entry_proof(model: models.EntryProof) -> Tree:
+    path = [format_hash(digest) for digest in model.hashes]
+    return {"proof-identifier": PROOF_IDENTIFIER, "entry-number": str(model.number), "merkle-audit-path": path}
 
 
-def _consistency_proof(answer: models.ConsistencyProof) -> Tree:
-    nodes = [format_hash(digest) for digest in answer.hashes]
-    return {"proof-identifier": MERKLE, "merkle-consistency-nodes": nodes}
+def _consistency_proof(model: models.ConsistencyProof) -> Tree:
+    nodes = [format_hash(digest) for digest in model.hashes]
+    return {"proof-identifier": PROOF_IDENTIFIER, "merkle-consistency-nodes": nodes}
 
 
 def register_proof(view: View, v1_root: bytes) -> Tree:
-    """The v1 register proof, and beside it what was signed."""
+    """The v1 register proof, with the size and root that were signed."""
     return {
-        "proof-identifier": MERKLE,
+        "proof-identifier": PROOF_IDENTIFIER,
         "total-entries": view.entries,
         "root-hash": format_hash(v1_root),
         "size": view.size,
@@ -176,21 +191,21 @@ def register_proof(view: View, v1_root: bytes) -> Tree:
     }
 
 
-def _problem(answer: models.Problem) -> Tree:
-    return {"type": "about:blank", "status": answer.status, "title": answer.title, "detail": answer.detail}
+def _problem(model: models.Problem) -> Tree:
+    return {"type": "about:blank", "status": model.status, "title": model.title, "detail": model.detail}
 
 
-_TREES: dict[type[Answer], Callable[[Any], Any]] = {
+_TREES: dict[type[Model], Callable[[Any], Any]] = {
     models.RegisterList: _registers,
-    models.RegisterHome: _register,
-    models.Records: _records,
-    models.Record: _record,
-    models.Referrers: _referrers,
-    models.Entries: lambda answer: [entry(row) for row in answer.rows],
-    models.EntryAnswer: lambda answer: [entry(answer.row)],
-    models.ItemAnswer: lambda answer: answer.item,
+    models.RegisterDetail: _register,
+    models.RecordList: _records,
+    models.RecordDetail: _record,
+    models.ReferrerList: _referrers,
+    models.EntryList: lambda model: [entry(row) for row in model.rows],
+    models.EntryDetail: lambda model: [entry(model.row)],
+    models.ItemDetail: lambda model: model.item,
     models.Diff: _diff,
-    models.RegisterProof: lambda answer: register_proof(answer.view, answer.v1_root),
+    models.RegisterProof: lambda model: register_proof(model.view, model.v1_root),
     models.EntryProof: _entry_proof,
     models.ConsistencyProof: _consistency_proof,
     models.Problem: _problem,

@@ -1,6 +1,7 @@
 """YAML 1.1 as v1 had it: `---`, every string in double quotes (NO and 01 stay strings), lists at their key's indent.
 
-A double-quoted YAML string takes every JSON escape; what YAML does not let stand raw is escaped as well.
+A double-quoted YAML string allows every JSON escape; characters that YAML forbids are escaped as well. The writer is
+our own because PyYAML takes several times as long (docs/adr/009-web-libraries.md).
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ from mintmark.api.formats.trees import tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mintmark.api.models import Answer
+    from mintmark.api.models import Model
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _WORDS = frozenset(["y", "yes", "n", "no", "true", "false", "on", "off", "null"])
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def render(answer: Answer) -> bytes:
-    """The answer's tree, a document."""
-    return print_tree(tree(answer))
+def render_yaml(model: Model) -> bytes:
+    """A model's tree as one document."""
+    return print_tree(tree(model))
 
 
 def print_tree(value: Any) -> bytes:
-    """A document of one tree."""
+    """One tree as a document."""
     return ("---\n" + "\n".join(_block(value, "")) + "\n").encode()
 
 
 def _block(value: Any, indent: str) -> Iterator[str]:
-    """The lines of a value that may have several."""
+    """The lines of a value of any kind."""
     match value:
         case dict() if value:
             for key, member in value.items():

@@ -1,22 +1,23 @@
-"""HTML: every answer as a page that works without JavaScript, and the documentation of the API.
+"""HTML: every model as a page that works without JavaScript, and the documentation of the API.
 
-    answer ── render ──> templates/<its class>.html ──> page       show, words, draw: what the templates only print
+    model ── render ──> templates/<its class>.html ──> page        values, filters: the functions that templates call
 
-Templates escape everything. `HEADERS` go with every page: nothing is loaded from elsewhere, and no script or style that
-is not a file of ours runs, so text of a register that slipped through stays dead.
+Templates escape everything. `PAGE_HEADERS` go with every page: it loads nothing from elsewhere, and only scripts and
+styles of our own files run, so that text of a register that slipped through stays dead. Those files are read once, and
+served at an address that changes with them, so that browsers may keep them.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mintmark.api import models
-from mintmark.api.html import draw, show, words
-from mintmark.api.html.assets import ASSETS, STATIC_PATH, VERSION
+from mintmark.api.html import filters, values
 from mintmark.api.linking import segment, title
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
@@ -24,24 +25,45 @@ from mintmark.register.item import format_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mintmark.api.models import Answer, View
+    from mintmark.api.models import Model, View
 
-__all__ = ["ASSETS", "HEADERS", "STATIC_PATH", "VERSION", "render", "render_docs"]
+__all__ = ["ASSETS", "ASSETS_VERSION", "PAGE_HEADERS", "STATIC_PATH", "render", "render_docs"]
 
-HEADERS = {
+
+class Asset(NamedTuple):
+    """A static file with its media type."""
+
+    type: str
+    body: bytes
+
+
+def _read_assets() -> dict[str, Asset]:
+    files = sorted((Path(__file__).parents[1] / "static").iterdir())
+    return {file.name: Asset(ASSET_TYPES[file.suffix], file.read_bytes()) for file in files}
+
+
+ASSET_TYPES = {
+    ".css": "text/css; charset=UTF-8",
+    ".js": "text/javascript; charset=UTF-8",
+    ".svg": "image/svg+xml",
+}
+ASSETS: Mapping[str, Asset] = _read_assets()
+ASSETS_VERSION = sha256(b"".join(asset.body for asset in ASSETS.values())).hexdigest()[:12]
+STATIC_PATH = f"/-/static/{ASSETS_VERSION}"  # no register can have the name `-`
+PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-TEMPLATES: Mapping[type[Answer], str] = {
+TEMPLATES: Mapping[type[Model], str] = {
     models.RegisterList: "registers.html",
-    models.RegisterHome: "register.html",
-    models.Records: "records.html",
-    models.Record: "record.html",
-    models.Referrers: "referrers.html",
-    models.Entries: "entries.html",
-    models.EntryAnswer: "entry.html",
-    models.ItemAnswer: "item.html",
+    models.RegisterDetail: "register.html",
+    models.RecordList: "records.html",
+    models.RecordDetail: "record.html",
+    models.ReferrerList: "referrers.html",
+    models.EntryList: "entries.html",
+    models.EntryDetail: "entry.html",
+    models.ItemDetail: "item.html",
     models.Diff: "diff.html",
     models.Problem: "problem.html",
 }
@@ -53,39 +75,39 @@ _PAGES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGES.filters.update(words.FILTERS, segment=segment)
+_PAGES.filters.update(filters.FILTERS, segment=segment)
 _PAGES.globals.update(
     static=STATIC_PATH,
-    cells=show.cells,
-    split=show.split,
-    shown=show.shown,
-    defined=show.defined,
-    differences=show.differences,
-    steps=show.steps,
+    cells=values.cells,
+    split_missing=values.split_missing,
+    field_values=values.field_values,
+    field_href=values.field_href,
+    differences=values.differences,
+    history_steps=values.history_steps,
     title=title,
-    columns=show.columns,
-    grouped=show.references,
-    as_of=words.as_of,
-    narrowings=show.narrowings,
+    table_columns=values.table_columns,
+    group_referrers=values.group_referrers,
+    as_of=filters.as_of,
+    suggested_facets=values.suggested_facets,
     format_hash=format_hash,
     canonical=lambda value: canonical.format(value).decode(),
-    plural=words.plural,
-    sparkline=draw.sparkline,
-    position=draw.position,
-    ticks=draw.ticks,
-    coin=draw.coin,
+    plural=filters.plural,
+    sparkline=filters.sparkline,
+    position=filters.position,
+    ticks=filters.ticks,
+    coin=filters.coin,
 )
 
 
-def render(answer: Answer) -> bytes:
-    """The page of an answer that `TEMPLATES` has a template for."""
-    view: View | None = getattr(answer, "view", None)
-    page = _PAGES.get_template(TEMPLATES[type(answer)])
-    return page.render(answer=answer, view=view, to=_addresses(view)).encode()
+def render(model: Model) -> bytes:
+    """The page of a model; its class is in `TEMPLATES`."""
+    view: View | None = getattr(model, "view", None)
+    page = _PAGES.get_template(TEMPLATES[type(model)])
+    return page.render(model=model, view=view, to=_addresses(view)).encode()
 
 
 def render_docs(openapi: Mapping[str, Any]) -> bytes:
-    """The documentation of the API that `openapi.DOCUMENT` describes: every operation by its tag, to read and try."""
+    """The OpenAPI document as a page: every operation by its tag, to read and to try."""
     operations = [_operation(openapi, path, item["get"]) for path, item in openapi["paths"].items()]
     groups = [(tag, [found for found in operations if found["tag"] == tag["name"]]) for tag in openapi["tags"]]
     errors = {
@@ -99,7 +121,7 @@ def render_docs(openapi: Mapping[str, Any]) -> bytes:
 
 
 def _operation(openapi: Mapping[str, Any], path: str, get: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation for the template. Errors, which all have, are components; its own responses are not."""
+    """An operation for the template, without the errors that all operations share (components)."""
     own = [(status, response) for status, response in get["responses"].items() if "$ref" not in response]
     return {
         "path": path,
@@ -120,7 +142,7 @@ def _resolved(openapi: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, 
 
 
 def _addresses(view: View | None) -> Callable[..., str]:
-    """The address of a path of the register, as of the time that the reader is at, or of the `at` that is given."""
+    """A function that gives the address of a path of the register, at the view's time unless `at` is given."""
 
     def to(path: str = "", **params: object) -> str:
         query = {"at": view.at if view else None} | params

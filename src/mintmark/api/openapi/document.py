@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document. Which paths there are, and in which formats, is the routing table's to say.
+"""The OpenAPI 3.1 document. Its paths and formats come from the routing table.
 
-routes.table.ROUTES  +  operations (what a path is for, its parameters, its JSON)  ->  DOCUMENT
+routes.table.RESOURCES  +  operations (a path's purpose, parameters and JSON)  ->  DOCUMENT
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mintmark import __version__
-from mintmark.api.negotiate import MEDIA
+from mintmark.api.formats import MEDIA_TYPES
 from mintmark.api.openapi import operations, schemas
-from mintmark.api.routes.table import HOME, ROUTES
+from mintmark.api.routes.table import HOME_FORMATS, RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,8 +56,8 @@ def _document() -> Tree:
 
 
 def _paths() -> Iterator[tuple[str, Tree]]:
-    yield _path("/", operations.OPERATIONS["/"], HOME)
-    for below, found in ROUTES.items():
+    yield _path("/", operations.OPERATIONS["/"], HOME_FORMATS)
+    for below, found in RESOURCES.items():
         path, about = "/{register}" + below, operations.OPERATIONS[below]
         yield _path(path, about, [name for name in found.formats if name != "proof"])
         if "proof" in found.formats:
@@ -71,11 +71,11 @@ def _paths() -> Iterator[tuple[str, Tree]]:
 
 
 def _path(path: str, about: Operation, formats: Iterable[str] = ()) -> tuple[str, Tree]:
-    content = {MEDIA[name][0]: _content(name, about.shape) for name in formats} or {about.type: {}}
+    content = {MEDIA_TYPES[name][0]: _content(name, about.shape) for name in formats} or {about.type: {}}
     headers = (*(_ABOUT_LOG if path.startswith("/{register}") else ()), *about.headers)
     responses: Tree = {"200": _response(about.summary, headers) | {"content": content}}
     if "ETag" in headers:
-        responses["304"] = _response("What If-None-Match names is what there is.", headers)
+        responses["304"] = _response("If-None-Match names the current response.", headers)
     suffixes = ", ".join(f"`.{name}`" for name in formats)
     texts = (about.text, suffixes and f"Suffixes: {suffixes}.")
     return path, {
@@ -130,7 +130,10 @@ def _problems() -> Tree:
 
 def _problem(text: str) -> Tree:
     types: Tree = {"application/problem+json": {"schema": schemas.ref("Problem")}}
-    return {"description": text, "content": types | {MEDIA[name][0]: {} for name in HOME if name != "json"}}
+    return {
+        "description": text,
+        "content": types | {MEDIA_TYPES[name][0]: {} for name in HOME_FORMATS if name != "json"},
+    }
 
 
 def _ref(kind: str, name: str) -> Tree:

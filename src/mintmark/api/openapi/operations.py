@@ -1,4 +1,4 @@
-"""What each path of the read API is for, in words: what `openapi` adds to the routing table."""
+"""The purpose of each path of the read API, in words: the part of the OpenAPI document beside the routing table."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ A register has a host of its own too, where its log's origin says so: `https://{
 `/{register}/records`."""
 
 TAGS = {
-    "Registers": "What registers there are, and what each is.",
+    "Registers": "The registers here, and each of them.",
     "Records": "The latest entry of each key.",
     "Entries": "The history, entry by entry, and items by their hashes.",
     "Proofs": "The log itself (C2SP tlog-tiles, tlog-proof), and the proofs of the v1 API.",
     "Downloads": "Whole registers in one stream.",
     "v1": "Paths of openregister v1 that lie elsewhere now.",
-    "Other": "What is of no register.",
+    "Other": "Paths of no register.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a path answers. `shape` names its JSON; `type` its media type, where it has no suffixes."""
+    """A path's description. `shape` names its JSON schema; `type` is its media type, where it has no suffixes."""
 
     summary: str
     tag: str
@@ -50,7 +50,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter. `name` is what it is called where two kinds share a name."""
+    """A parameter. `name` is its name in the query, where two kinds share one."""
 
     text: str
     example: str = ""
@@ -77,32 +77,32 @@ PARAMETERS: Mapping[str, Parameter] = {
     "register": _path("The register's name.", "country", {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"}),
     "key": _path("The record's key.", "GB"),
     "field": _path("A field of the register.", "name"),
-    "value": _path("The value that it has, or has among others.", "Germany"),
+    "value": _path("The value of the field, or one of its values.", "Germany"),
     "number": _path("A user entry's number, from 1.", "7", _number(1)),
     "index": _path("An entry's position in the log, from 0.", "7", _number(0)),
     "digest": _path("An item's hash.", "", {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}),
-    "size": _path("How many user entries the tree has.", "20", _number(1)),
-    "old": _path("How many the older tree has.", "10", _number(1)),
+    "size": _path("The number of user entries in the tree.", "20", _number(1)),
+    "old": _path("The number in the older tree.", "10", _number(1)),
     "start": _path("The user entries after this number, from 0.", "0", _number(0)),
     "end": _path("The user entries up to this number.", "10", _number(0)),
     "level": _path("A level of tiles, 0 the leaves'.", "0", _number(0, 7)),
-    "tile": _path("A tile's index, in the form that C2SP tlog-tiles says.", "000.p/10"),
+    "tile": _path("A tile's index, as C2SP tlog-tiles writes it.", "000.p/10"),
     "at": Parameter("A size of the log, a date (the end of that day) or a time: as it was then.", schema=_AT),
-    "page-index": Parameter("Which page, from 1.", schema=_number(1, 10**9, 1)),
-    "page-size": Parameter("How many records a page has.", schema=_number(1, 5_000, 100)),
+    "page-index": Parameter("The number of the page, from 1.", schema=_number(1, 10**9, 1)),
+    "page-size": Parameter("The number of records on a page.", schema=_number(1, 5_000, 100)),
     "sort": Parameter("By key, or the newest entry first.", schema={"enum": ["key", "newest"], "default": "key"}),
-    "after": Parameter("Where the page begins: a key, or an index where the newest come first. Links have it."),
-    "past": Parameter("With `after`, where the page begins within the entries of one key.", schema=_number(0)),
+    "after": Parameter("The start of the page: a key, or an index where the newest come first. Links contain it."),
+    "past": Parameter("With `after`, the start of the page within the entries of one key.", schema=_number(0)),
     "after-index": Parameter("Entries past this index.", schema=_number(0), name="after"),
     "name": Parameter("With `value`: only records with this field …"),
     "having": Parameter("… of this value.", name="value"),
-    "q": Parameter("Words, all of which a record has; the last may be the beginning of one.", "united", name="q"),
+    "q": Parameter("Words, all of which a record has; the last may be a beginning.", "united", name="q"),
     "first": Parameter("The number of the first entry.", schema=_number(1, 2**63 - 1, 1), name="start"),
     "first-index": Parameter("The index of the first entry.", schema=_number(0, 2**63 - 1, 0), name="start"),
-    "limit": Parameter("How many entries at most.", schema=_number(1, 5_000, 100)),
+    "limit": Parameter("The number of entries at most.", schema=_number(1, 5_000, 100)),
     "from": Parameter("The older side: a size or a time. A year before the newer one, if not given.", schema=_AT),
     "to": Parameter("The newer side: a size or a time. The newest, if not given.", schema=_AT),
-    "changes": Parameter("How many changes at most.", schema=_number(1, 1_000, 100), name="limit"),
+    "changes": Parameter("The number of changes at most.", schema=_number(1, 1_000, 100), name="limit"),
 }  # fmt: skip
 
 _PAGE = ("page-index", "page-size", "sort", "after", "past", "at")
@@ -123,13 +123,13 @@ OPERATIONS: Mapping[str, Operation] = {
         "A record's entries", "Records", "Entries", ("after-index", "at"), "All, oldest first, up to 5,000 at a time."
     ),
     "/records/{key}/referrers": Operation(
-        "What refers to a record", "Records", "Referrers", ("at",),
+        "The referrers of a record", "Records", "Referrers", ("at",),
         "Records of any register here that link to it, up to 100 for each field that may.",
     ),
     "/records/{field}/{value}": Operation("Records by a field's value", "Records", "Records", _PAGE),
     "/search": Operation("Records by words", "Records", "Records", ("q", *_PAGE)),
     "/diff": Operation(
-        "What changed", "Records", "Changes", ("from", "to", "first-index", "changes", "at"),
+        "Changes", "Records", "Changes", ("from", "to", "first-index", "changes", "at"),
         "Records that were added, changed or ended between two sizes or times, in the order of their last entries.",
     ),
     "/entries": Operation(
@@ -152,7 +152,8 @@ OPERATIONS: Mapping[str, Operation] = {
         "The archive", "Downloads", "", ("at",), "Summary, items, entries, proof and checkpoint.", headers=_STREAM
     ),
     "/download-rsf": Operation(
-        "The register as RSF", "Downloads", "", ("at",), "406 where it has what RSF cannot say.", headers=_STREAM
+        "The register as RSF", "Downloads", "", ("at",), "406 where a record ended or an item was erased.",
+        headers=_STREAM,
     ),
     "/download-rsf/{start}": Operation("Later entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
     "/download-rsf/{start}/{end}": Operation("Some entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
@@ -170,7 +171,7 @@ LOG: Mapping[str, Operation] = {
 }
 FIXED: Mapping[str, Operation] = {
     "/openapi.json": Operation("This document", "Other", type="application/json", headers=()),
-    "/robots.txt": Operation("What robots may read", "Other", type="text/plain", headers=()),
+    "/robots.txt": Operation("Rules for robots", "Other", type="text/plain", headers=()),
     "/-/docs": Operation("This document, to read and to try", "Other", type="text/html", headers=()),
 }
 MOVED: Mapping[str, str] = {

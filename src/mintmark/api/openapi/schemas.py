@@ -1,6 +1,6 @@
-"""JSON Schemas of what JSON answers look like (openregister v1, "Shapes"), for the OpenAPI document.
+"""JSON Schemas of JSON responses (openregister v1, "Shapes"), for the OpenAPI document.
 
-YAML says the same trees; JSON Lines, the elements of a list or the values of a map, one a line.
+YAML has the same trees; JSON Lines, the elements of a list or the values of a map, one a line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def list_of(shape: Shape) -> Shape:
 
 
 def map_of(shape: Shape) -> Shape:
-    """An object with whatever names."""
+    """An object with any names."""
     return {"type": "object", "additionalProperties": shape}
 
 
@@ -47,7 +47,7 @@ SHAPES: dict[str, Shape] = {
     "Link": _object(
         {"field": TEXT, "value": TEXT},
         {"href": TEXT, "dangling": FLAG},
-        "Where a value leads. `href` is left out where nobody knows; `dangling`: to no record that is here.",
+        "The link of a value. `href` is left out where nobody knows it; `dangling`: it leads to no record here.",
     ),
     "Record": _object(
         _NUMBERS | _ENTRY | {"item": list_of(ref("Item")) | {"maxItems": 1}},

@@ -1,1 +1,1 @@
-"""What each route does: one small module a kind of resource; `table` tells which path is whose."""
+"""The handlers, one file for each kind of resource; `table` maps paths to them."""

@@ -1,8 +1,8 @@
 """Whole registers, streamed in bounded memory: the archive and RSF of v1, and every record or entry in one file.
 
-A status cannot be taken back once a stream has begun. What a format cannot say is looked for before; what is met on
-the way (a value that cannot be joined, a database that goes away) breaks the stream off, so that no client takes half
-for all.
+A status cannot be taken back once a stream has begun. Entries that a format cannot represent are looked for before. A
+failure on the way (a list that cannot be joined, a database that goes away) breaks the stream off, so that no client
+takes half of a file for all of it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from mintmark.api.formats import csv, jsonl, table, trees, tsv, ttl
+from mintmark.api.formats import CONTENT_TYPES, tables, trees, turtle
 from mintmark.api.formats.archive import Archive
-from mintmark.api.http_request import whole
-from mintmark.api.negotiate import TYPES
+from mintmark.api.requests import parse_number
+from mintmark.api.responses import Download, cache_control, head_headers
 from mintmark.api.routes import proofs
-from mintmark.api.routes.context import Reply
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import canonical
 from mintmark.register.entry import Entry
@@ -28,97 +27,105 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from mintmark.api.models import View
-    from mintmark.api.routes.context import RouteContext
+    from mintmark.api.requests import RouteContext
     from mintmark.register.definitions import Field
     from mintmark.store.registers.register_store import EntryRow
 
-    Body = AsyncGenerator[bytes, None]
+    Parts = AsyncGenerator[bytes, None]
 
-FRESH = 60  # seconds, as v1 had it
-USERS: bulk.Types = ("user",)
+MAX_AGE_SECONDS = 60  # as v1 had it
+USER_TYPES: bulk.Types = ("user",)
 
 
-async def records(c: RouteContext) -> Reply:
+async def records(c: RouteContext) -> Download:
     """Every record that stands."""
     match c.format:
         case "csv":
-            return _file(c, "records", _table(c, csv.print_rows))
+            return _file(c, "records", _table(c, tables.print_csv))
         case "tsv":
-            return _file(c, "records", _table(c, tsv.print_rows))
+            return _file(c, "records", _table(c, tables.print_tsv))
         case "ttl":
             return _file(c, "records", _turtle(c))
     return _file(c, "records", _lines(c))
 
 
-async def log(c: RouteContext) -> Reply:
-    """Every entry with its item, as `mintmark import` reads it: JSON Lines."""
+async def log(c: RouteContext) -> Download:
+    """Every entry with its item, as JSON Lines that `mintmark import` reads."""
     return _file(c, "log", _log(c))
 
 
-async def rsf(c: RouteContext, start: str = "0", end: str | None = None) -> Reply:
-    """The register as RSF, or its user entries past number `start` up to `end`. Raises Rejected for what RSF lacks."""
+async def rsf(c: RouteContext, start: str = "0", end: str | None = None) -> Download:
+    """The register as RSF, or its user entries past number `start` up to `end`.
+
+    Raises Rejected for an ended record or an erasure, which RSF cannot represent.
+    """
     first, last = _bounds(c.view, start, end)
     below = await _index_after(c, first), await _index_after(c, last)
-    types = bulk.BOTH if first == 0 else USERS
+    types = bulk.BOTH if first == 0 else USER_TYPES
     sizes = (0 if first == 0 else below[0], c.view.size if last == c.view.entries else below[1])
     if (found := await bulk.first_inexpressible(c.store, c.log, *sizes, types)) is not None:
-        what = "the end of a record" if found[1] else "an erasure"
-        raise Rejected(f"RSF cannot say {what} (key {found[0]!r}): take /download-log.jsonl instead", rule="rsf")
+        kind = "the end of a record" if found[1] else "an erasure"
+        raise Rejected(f"RSF cannot say {kind} (key {found[0]!r}): take /download-log.jsonl instead", rule="rsf")
     roots = await proofs.v1_root(c, first), await proofs.v1_root(c, last)
     return _file(c, "rsf", _rsf(c, types, sizes, roots))
 
 
-async def register(c: RouteContext) -> Reply:
+async def register(c: RouteContext) -> Download:
     """The archive: summary, items, entries, proof and checkpoint in one zip."""
     return _file(c, "zip", _archive(c))
 
 
-def _file(c: RouteContext, what: str, body: Body) -> Reply:
-    suffix = c.format if what in ("records", "log") else what
-    stem = f"{c.view.name}-{what}" if what in ("records", "log") else c.view.name
-    headers = {"Content-Disposition": f'attachment; filename="{stem}-{c.view.size}.{suffix}"'}
+def _file(c: RouteContext, kind: str, parts: Parts) -> Download:
+    named = kind in ("records", "log")
+    suffix = c.format if named else kind
+    stem = f"{c.view.name}-{kind}" if named else c.view.name
+    headers = {
+        "Cache-Control": cache_control(200, MAX_AGE_SECONDS),
+        "Content-Disposition": f'attachment; filename="{stem}-{c.view.size}.{suffix}"',
+        **head_headers(c.view.origin, c.view.size, c.view.root),
+    }
     if suffix == "zip":
         headers["Content-Transfer-Encoding"] = "binary"
-    return Reply(TYPES[c.format], body, fresh=FRESH, headers=headers)
+    return Download(parts, headers, CONTENT_TYPES[c.format])
 
 
-async def _table(c: RouteContext, print_rows: Callable[[Iterable[Sequence[str | None]]], bytes]) -> Body:
-    yield print_rows([table.record_header(c.view)])
-    lists = [(at, column) for at, column in enumerate(c.view.columns, len(table.ENTRY)) if column.many]
+async def _table(c: RouteContext, print_rows: Callable[[Iterable[Sequence[str | None]]], bytes]) -> Parts:
+    yield print_rows([tables.record_header(c.view)])
+    lists = [(at, column) for at, column in enumerate(c.view.columns, len(tables.ENTRY_COLUMNS)) if column.many]
     async for rows in bulk.cells(c.store, c.log, c.view.size, c.view.columns):
         yield print_rows([_joined(lists, row) for row in rows] if lists else rows)
 
 
 def _joined(lists: Iterable[tuple[int, Field]], row: Sequence[str | None]) -> list[str | None]:
-    """The cells with their lists, which come as JSON, joined."""
+    """The cells of a row, with its lists joined; they come as JSON."""
     cells = list(row)
     for at, column in lists:
         if (text := cells[at]) is not None:
-            cells[at] = table.joined(cells[3] or "", column, orjson.loads(text))
+            cells[at] = tables.join_values(cells[3] or "", column, orjson.loads(text))
     return cells
 
 
-async def _turtle(c: RouteContext) -> Body:
-    yield ttl.PREFIXES.encode()
-    printer = ttl.Printer(c.request.root)
+async def _turtle(c: RouteContext) -> Parts:
+    yield turtle.PREFIXES.encode()
+    printer = turtle.TurtlePrinter(c.request.site_url)
     async for rows in bulk.records(c.store, c.log, c.view.size):
         yield "".join([printer.record(c.view, row) for row in rows]).encode()
 
 
-async def _lines(c: RouteContext) -> Body:
+async def _lines(c: RouteContext) -> Parts:
     async for rows in bulk.records(c.store, c.log, c.view.size):
-        yield jsonl.print_lines([trees.record(c.view, row) for row in rows])
+        yield trees.print_jsonl([trees.record(c.view, row) for row in rows])
 
 
-async def _log(c: RouteContext) -> Body:
+async def _log(c: RouteContext) -> Parts:
     async for rows in bulk.entries(c.store, c.log, 0, c.view.size):
         yield b"".join(write_jsonl((_entry(row), _item(row)) for row in rows))
 
 
-async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]) -> Body:
-    """Items of the system first, as v1 had them; one root where there is nothing between two."""
+async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]) -> Parts:
+    """System items first, as v1 had them; one root alone where nothing lies between two."""
     yield _assert(roots[0])
-    if roots[0] == roots[1] and types == USERS:
+    if roots[0] == roots[1] and types == USER_TYPES:
         return
     for type_ in types:
         async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), items_once=True):
@@ -137,7 +144,7 @@ def _append(row: EntryRow) -> str:
     return f"append-entry\t{row.type}\t{row.key}\t{row.timestamp}\t{format_hash(row.item_hash or b'')}\n"
 
 
-async def _archive(c: RouteContext) -> Body:
+async def _archive(c: RouteContext) -> Parts:
     name = c.view.name
     with Archive() as archive:
         yield archive.add(f"{name}/register.json", orjson.dumps(trees.register(c.view)))
@@ -166,7 +173,7 @@ def _item(row: EntryRow) -> bytes | None:
 
 
 def _bounds(view: View, start: str, end: str | None) -> tuple[int, int]:
-    first, last = whole(start), view.entries if end is None else whole(end)
+    first, last = parse_number(start), view.entries if end is None else parse_number(end)
     if first is None or last is None or not first <= last <= view.entries:
         raise Malformed(f"a range of entries is 0 <= from <= to <= {view.entries}")
     return first, last

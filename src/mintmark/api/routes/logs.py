@@ -1,46 +1,79 @@
-"""The log itself, opaque ones too, as C2SP tlog-tiles has it: checkpoint, tiles and entry bundles below /{name}/log.
+"""The log below /{name}/log: its entries by index, and its files as C2SP tlog-tiles has them, of opaque logs too.
 
-A register's items are beside its entries, in tile/items. What was hashed never changes; an item may be erased, so a
-bundle of items is asked for each time.
+The files are checkpoint, tiles and entry bundles; a register's items are in tile/items, beside its entries. What was
+hashed never changes. An item may be erased, so a bundle of items is validated each time.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mintmark.api.routes.context import FOREVER, Reply
+from mintmark.api import models
+from mintmark.api.requests import parse_number
+from mintmark.api.responses import YEAR_SECONDS, head_headers, response
+from mintmark.api.routes.entries import MAX_PAGE_ENTRIES, PAGE_ENTRIES, page_of_entries
 from mintmark.errors import Malformed, NotAvailableYet, NotFound
+from mintmark.store.registers import entry_pages
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.text import MAX_NUMBER
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from mintmark.api.requests import RouteContext
     from mintmark.store.log.log_store import LogStore
     from mintmark.store.log.model import Head, Log
     from mintmark.tlog.trust import Bundle
 
-TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+NOTE_TYPE, TILE_TYPE = "text/plain; charset=utf-8", "application/octet-stream"
 
 
-async def serve(store: LogStore, log: Log, head: Head, path: str) -> Reply:
+async def entries(c: RouteContext) -> models.Model:
+    """Entries of either type from index `start` on."""
+    start = c.request.number("start", 0, 0, MAX_NUMBER)
+    limit = c.request.number("limit", PAGE_ENTRIES, 1, MAX_PAGE_ENTRIES)
+    rows = await entry_pages.indexed(c.store, c.log, c.view.size, start, limit)
+    page = page_of_entries(start, limit, min(limit, max(c.view.size - start, 0)), 0, c.view.size)
+    return models.EntryList(**c.about("/log/entries"), rows=rows, page=page)
+
+
+async def entry(c: RouteContext, index: str) -> models.Model:
+    """The entry at an index."""
+    position = parse_number(index)
+    row = await c.store.by_index(c.log, position) if position is not None and position < c.view.size else None
+    if row is None:
+        raise c.missing("entry at index", index)
+    return models.EntryDetail(**c.about(f"/log/entries/{position}"), row=row)
+
+
+async def file(store: LogStore, log: Log, head: Head, path: str) -> Response:
     """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`. Raises NotFound for all else, and beyond the head."""
+    body, max_age = await _read_file(store, log, head, path)
+    headers = head_headers(log.origin, head.size, head.root)
+    return response(body, NOTE_TYPE if path == "checkpoint" else TILE_TYPE, max_age=max_age, headers=headers)
+
+
+async def _read_file(store: LogStore, log: Log, head: Head, path: str) -> tuple[bytes, int]:
+    """The bytes of a file, and the seconds that they stay true."""
     if path == "checkpoint":
-        return Reply(TEXT, head.note)
+        return head.note, 0
     try:
         if path.startswith("tile/entries/"):
             row, width = await _bundle(store, log, head, *tile.parse_entries_path(path))
-            return Reply(BYTES, bundle.take(row.entries, width), fresh=FOREVER)
+            return bundle.take(row.entries, width), YEAR_SECONDS
         if path.startswith("tile/items/") and log.kind == "register":
             row, width = await _bundle(store, log, head, *tile.parse_items_path(path))
-            return Reply(BYTES, bundle.take(row.items, width))
-        return await _tile(store, log, head, tile.parse_path(path))
+            return bundle.take(row.items, width), 0
+        return await _hashes(store, log, head, tile.parse_path(path)), YEAR_SECONDS
     except Malformed as error:
         raise NotFound(str(error)) from None
 
 
-async def _tile(store: LogStore, log: Log, head: Head, asked: tile.Tile) -> Reply:
-    _check_width(asked.width, tile.tile_width(asked.level, asked.index, head.size))
-    hashes = (await store.tiles(log.id, [(asked.level, asked.index)]))[asked.level, asked.index]
-    return Reply(BYTES, hashes[: asked.width * HASH], fresh=FOREVER)
+async def _hashes(store: LogStore, log: Log, head: Head, wanted: tile.Tile) -> bytes:
+    _check_width(wanted.width, tile.tile_width(wanted.level, wanted.index, head.size))
+    key = wanted.level, wanted.index
+    return (await store.tiles(log.id, [key]))[key][: wanted.width * HASH]
 
 
 async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int) -> tuple[Bundle, int]:
@@ -48,6 +81,6 @@ async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int)
     return (await store.bundles(log.id, index, index + 1, 1))[0], width
 
 
-def _check_width(asked: int, there: int) -> None:
-    if not asked <= there:
-        raise NotAvailableYet(f"the log has {there} of {WIDTH} there, not {asked} yet")
+def _check_width(wanted: int, available: int) -> None:
+    if wanted > available:
+        raise NotAvailableYet(f"the log has {available} of {WIDTH} there, not {wanted} yet")

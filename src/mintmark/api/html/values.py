@@ -1,6 +1,6 @@
-"""What pages show of rows: values with where they lead, what changed between two entries, and how to narrow a list.
+"""The values that pages show: fields with their links, differences of two entries, histories, facets of a list.
 
-Pure: from answers to values that a template only has to print.
+Pure functions from models to values that a template only prints.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.api.linking import TITLES, segment, values
+from mintmark.api.linking import TITLE_FIELDS, segment, values
 from mintmark.register.definitions import Field
 from mintmark.register.item import SALT
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     Dangling = Collection[tuple[str, str]]
     Titles = Mapping[tuple[str, str], str]
 
-FIELD = Field("field", "string", many=False, register="field")  # a field's name is a key of the register `field`
-MAX_NARROWING = 24  # values on a page of a field that is offered to narrow a list by
-OFFERED = 8  # of them, the commonest
+FIELD_OF_NAMES = Field("field", "string", many=False, register="field")  # names are keys of the register `field`
+MAX_FACET_VALUES = 24  # of a field on a page, if the page suggests it as a facet
+MAX_FACET_CHARS = 40  # of such a value
+SUGGESTED_VALUES = 8  # the most frequent ones
 NO_TITLES: Titles = {}
 
 
 class Value(NamedTuple):
-    """One value of a field. `where` tells what `href` leads to; "dangling": to no record that is here. `title` is
-    what people call the record that it leads to, where that is known and says more."""
+    """One value of a field. `where` is the kind of its link; "dangling": to no record here. `title` is the linked
+    record's name, where it is known and differs from the text."""
 
     text: str
     href: str | None = None
@@ -40,7 +41,7 @@ class Value(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A field of a record, with its values; none where it is missing."""
+    """A field of a record with its values; none where it is missing."""
 
     field: Field
     values: list[Value]
@@ -55,23 +56,23 @@ class Difference(NamedTuple):
 
 
 def cells(view: View, item: Item | None, dangling: Dangling = (), titles: Titles = NO_TITLES) -> list[Cell]:
-    """Every field of a record, in the register's order, then what the register does not know (of system entries)."""
+    """Every field of a record in the register's order, then those unknown to the register (of system entries)."""
     known = {column.name for column in view.columns}
     item = item or {}
     fields = list(view.columns) if known & item.keys() else []
     fields += [_unknown(name, item) for name in item if name not in known and name != SALT]
-    return [Cell(field, shown(view, field, item, dangling, titles)) for field in fields]
+    return [Cell(field, field_values(view, field, item, dangling, titles)) for field in fields]
 
 
-def split(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+def split_missing(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
     """The cells that have values, and those that have none."""
     return [cell for cell in cells if cell.values], [cell for cell in cells if not cell.values]
 
 
-def shown(
+def field_values(
     view: View, field: Field, item: Item | None, dangling: Dangling = (), titles: Titles = NO_TITLES
 ) -> list[Value]:
-    """The values of one field, with where they lead."""
+    """The values of one field, with their links."""
     return [_value(view, field, text, dangling, titles) for text in values(item, field.name)]
 
 
@@ -87,41 +88,41 @@ def _value(view: View, field: Field, text: str, dangling: Dangling, titles: Titl
         return Value(text, None, "dangling")
     href = target.href
     if href is not None and target.where == "here":
-        href += then(view)
+        href += time_query(view)
     title = titles.get(target.record) if target.record else None
     return Value(text, href, target.where, title if title != text else None)
 
 
-def then(view: View) -> str:
-    """What takes a reader of a past time to the same time of another register: a size means nothing there."""
+def time_query(view: View) -> str:
+    """The query for the same time in another register; "" for a size, which means nothing there."""
     return f"?at={view.at}" if view.at and not view.at.isdecimal() else ""
 
 
-def defined(view: View, field: str, dangling: Dangling) -> str | None:
-    """Where the field itself is a record, if anybody publishes that."""
-    return _value(view, FIELD, field, dangling, NO_TITLES).href
+def field_href(view: View, field: str, dangling: Dangling) -> str | None:
+    """The address of a field's own record, if it is published."""
+    return _value(view, FIELD_OF_NAMES, field, dangling, NO_TITLES).href
 
 
 def differences(view: View, before: EntryRow | None, after: EntryRow | None) -> list[Difference]:
-    """The fields in which two entries of a record differ; all that has a value where there is only one."""
+    """The fields in which two entries of a record differ; with one entry alone, all that have a value."""
     old, new = (row.item or {} if row else {} for row in (before, after))
     return [
-        Difference(cell.field, shown(view, cell.field, old), shown(view, cell.field, new))
+        Difference(cell.field, field_values(view, cell.field, old), field_values(view, cell.field, new))
         for cell in cells(view, {**old, **new})
         if old.get(cell.field.name) != new.get(cell.field.name)
     ]
 
 
 class Step(NamedTuple):
-    """One entry in a record's history; `changes` None: what was before it is not on the page."""
+    """One entry of a record's history. `changes` is None where the entry before it is not known here."""
 
     row: EntryRow
     kind: Literal["added", "changed", "repeated", "ended", "erased"]
     changes: list[Difference] | None
 
 
-def steps(view: View, history: Sequence[EntryRow], complete: bool) -> Iterator[Step]:
-    """A record's history, newest first as it is given; `complete` if its first entry is there."""
+def history_steps(view: View, history: Sequence[EntryRow], complete: bool) -> Iterator[Step]:
+    """A record's history, newest first like `history`; `complete` if that begins with its first entry."""
     for row, before in zip(history, [*history[1:], None], strict=True):
         if before is None and not complete:
             yield Step(row, "changed", None)
@@ -141,43 +142,44 @@ def _kind(
     return "repeated" if changes == [] else "changed"
 
 
-class References(NamedTuple):
-    """Who refers to a record by one field of one register: the first few, and where they are all listed."""
+class ReferrerGroup(NamedTuple):
+    """The referrers of a record by one field of one register: the first few, and the address of the whole list."""
 
     register: str
     field: str
     records: list[tuple[str, str]]  # titles, with their addresses
-    all_of_them: str
+    list_href: str
 
 
-def references(view: View, referrers: Sequence[Referrer]) -> list[References]:
-    """What refers to a record, grouped by where it does."""
+def group_referrers(view: View, referrers: Sequence[Referrer]) -> list[ReferrerGroup]:
+    """The referrers of a record, grouped by register and field."""
     found = []
     for (register, field, value), group in groupby(referrers, lambda r: (r.register, r.field, r.value)):
         base = view.linker.base.format(register) + "/records"
-        records = [(referrer.title, f"{base}/{segment(referrer.key)}{then(view)}") for referrer in group]
-        found.append(References(register, field, records, f"{base}/{field}/{segment(value)}{then(view)}"))
+        records = [(referrer.title, f"{base}/{segment(referrer.key)}{time_query(view)}") for referrer in group]
+        found.append(ReferrerGroup(register, field, records, f"{base}/{field}/{segment(value)}{time_query(view)}"))
     return found
 
 
-def columns(view: View) -> list[Field]:
-    """The columns of a table of records behind the key: what names a record first, so that a phone shows both."""
+def table_columns(view: View) -> list[Field]:
+    """The columns of a table of records after the key. The name comes first, so that a phone shows both."""
     rest = [column for column in view.columns if column.name != view.name]
-    return sorted(rest, key=lambda column: column.name != TITLES[0])
+    return sorted(rest, key=lambda column: column.name != TITLE_FIELDS[0])
 
 
-class Narrowing(NamedTuple):
-    """A field by which the list on the page can be narrowed, with the values that it has there."""
+class SuggestedFacet(NamedTuple):
+    """A field to narrow a list by, with its most frequent values on the page."""
 
     field: str
     values: list[str]
 
 
-def narrowings(view: View, rows: Sequence[EntryRow]) -> list[Narrowing]:
-    """Fields with few values that come again on the page, commonest first: links to facets, which know the whole."""
+def suggested_facets(view: View, rows: Sequence[EntryRow]) -> list[SuggestedFacet]:
+    """The fields whose few values repeat on a page of records."""
     found = []
     for column in view.columns:
         counts = Counter(value for row in rows for value in values(row.item, column.name))
-        if 1 < len(counts) <= MAX_NARROWING and counts.total() >= 2 * len(counts) and all(len(v) <= 40 for v in counts):
-            found.append(Narrowing(column.name, [value for value, _ in counts.most_common(OFFERED)]))
+        few = 1 < len(counts) <= MAX_FACET_VALUES and all(len(value) <= MAX_FACET_CHARS for value in counts)
+        if few and counts.total() >= 2 * len(counts):
+            found.append(SuggestedFacet(column.name, [value for value, _ in counts.most_common(SUGGESTED_VALUES)]))
     return found

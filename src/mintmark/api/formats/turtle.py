@@ -1,8 +1,8 @@
-"""Turtle (RDF 1.1): a resource a block, links as IRIs, other values as literals typed by their fields' datatypes.
+"""Turtle (RDF 1.1): a block for each resource, links as IRIs, other values as literals of their fields' datatypes.
 
-A field's IRI is its record in the register `field`, here or elsewhere; where there is none, a fragment of the
-register's own. Links that dangle for want of an address stay strings. Relative addresses are made absolute:
-`Printer` knows the host that was asked.
+A field's IRI is its record in the register `field`, here or elsewhere; where there is none, a fragment of its own
+register's IRI. A link without an address stays a string. Addresses are absolute, with the host of the request. Terms
+are spelled here because rdflib's take several times as long (docs/adr/009-web-libraries.md).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mintmark.register.item import SALT, format_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mintmark.api.models import Answer, View
+    from mintmark.api.models import Model, View
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
 
-META = "https://openregister.github.io/specification/#"
-PREFIXES = f"@prefix register-metadata: <{META}> .\n@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
+METADATA_NAMESPACE = "https://openregister.github.io/specification/#"
+PREFIXES = f"@prefix register-metadata: <{METADATA_NAMESPACE}> .\n@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = re.compile(r'[\\"\x00-\x1f\x7f]')
@@ -44,48 +44,48 @@ _LEXICAL = {
 }
 
 
-def render(answer: Answer, root: str) -> bytes:
-    """The answer's graph; `root` is the scheme and host that were asked, which make addresses absolute."""
-    return (PREFIXES + "".join(Printer(root).blocks(answer))).encode()
+def render_turtle(model: Model, site_url: str) -> bytes:
+    """A model as a graph; `site_url` is the scheme and host that make addresses absolute."""
+    return (PREFIXES + "".join(TurtlePrinter(site_url).blocks(model))).encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Printer:
-    """Prints blocks for one host."""
+class TurtlePrinter:
+    """Prints blocks with the addresses of one host."""
 
-    root: str
+    site_url: str
 
-    def blocks(self, answer: Answer) -> Iterator[str]:
-        """The blocks of an answer."""
-        match answer:
-            case models.Records():
-                yield from (self.record(answer.view, row) for row in answer.rows)
-                yield from self._dangling(answer.view, answer.dangling)
-            case models.Record():
-                yield self.record(answer.view, answer.row)
-                yield from self._dangling(answer.view, answer.dangling)
-            case models.Referrers():
-                yield from (self._reference(answer, referrer) for referrer in answer.referrers)
+    def blocks(self, model: Model) -> Iterator[str]:
+        """The blocks of a model."""
+        match model:
+            case models.RecordList():
+                yield from (self.record(model.view, row) for row in model.rows)
+                yield from self._dangling(model.view, model.dangling)
+            case models.RecordDetail():
+                yield self.record(model.view, model.row)
+                yield from self._dangling(model.view, model.dangling)
+            case models.ReferrerList():
+                yield from (self._reference(model, referrer) for referrer in model.referrers)
             case models.Diff():
-                yield from (self._change(answer, change) for change in answer.changes)
-            case models.Entries():
-                yield from (self.entry(answer.view, row) for row in answer.rows)
-            case models.EntryAnswer():
-                yield self.entry(answer.view, answer.row)
-            case models.ItemAnswer():
-                item = f"/items/{format_hash(answer.row.item_hash or b'')}"
-                yield self._block(self._own(answer.view, item), self.fields(answer.view, answer.item))
-            case models.RegisterHome():
-                yield self.register(answer.view)
+                yield from (self._change(model, change) for change in model.changes)
+            case models.EntryList():
+                yield from (self.entry(model.view, row) for row in model.rows)
+            case models.EntryDetail():
+                yield self.entry(model.view, model.row)
+            case models.ItemDetail():
+                item = f"/items/{format_hash(model.row.item_hash or b'')}"
+                yield self._block(self._own(model.view, item), self.fields(model.view, model.item))
+            case models.RegisterDetail():
+                yield self.register(model.view)
             case models.RegisterList():
-                yield from map(self.register, answer.registers)
+                yield from map(self.register, model.registers)
             case models.Problem():
-                status = f"<http://www.w3.org/2011/http#statusCodeValue> {answer.status}"
-                yield f"\n[] {status} ;\n    <http://purl.org/dc/terms/title> {literal(answer.title)} ;\n"
-                yield f"    <http://purl.org/dc/terms/description> {literal(answer.detail)} .\n"
+                status = f"<http://www.w3.org/2011/http#statusCodeValue> {model.status}"
+                yield f"\n[] {status} ;\n    <http://purl.org/dc/terms/title> {literal(model.title)} ;\n"
+                yield f"    <http://purl.org/dc/terms/description> {literal(model.detail)} .\n"
 
     def record(self, view: View, row: EntryRow) -> str:
-        """A record: its fields, and which entry they are of."""
+        """A record: its fields, and its latest entry."""
         pairs = [*self.fields(view, row.item), *self._entry(view, row)]
         return self._block(self._own(view, f"/records/{segment(row.key)}"), pairs)
 
@@ -96,7 +96,7 @@ class Printer:
         return self._block(self._own(view, where), pairs)
 
     def register(self, view: View) -> str:
-        """A register: its name, counts, and what was signed."""
+        """A register: its name, its counts, and the root that was signed."""
         pairs = [
             ("<http://purl.org/dc/terms/title>", literal(view.title)),
             ("register-metadata:total-records", str(view.records)),
@@ -110,7 +110,7 @@ class Printer:
         return self._block(self._own(view, "/register"), pairs)
 
     def fields(self, view: View, item: Item | None) -> Iterator[tuple[str, str]]:
-        """A pair a value."""
+        """A (predicate, object) for each value of an item."""
         known = view.schema.fields
         for name in item or ():
             if name != SALT:
@@ -118,26 +118,26 @@ class Printer:
                 for value in values(item, name):
                     yield predicate, self._value(view, known.get(name), value)
 
-    def _change(self, answer: models.Diff, change: models.Change) -> str:
-        """What happened to a record, with its fields before and after."""
+    def _change(self, model: models.Diff, change: models.Change) -> str:
+        """A changed record: the kind of change, and its fields before and after."""
         pairs = [
-            ("register-metadata:record", self._own(answer.view, f"/records/{segment(change.key)}")),
+            ("register-metadata:record", self._own(model.view, f"/records/{segment(change.key)}")),
             ("register-metadata:change", literal(change.kind)),
         ]
-        for name, view, row in (("before", answer.before, change.before), ("after", answer.view, change.after)):
+        for name, view, row in (("before", model.before, change.before), ("after", model.view, change.after)):
             if row is not None:
                 fields = [*self.fields(view, row.item), *self._entry(view, row)]
                 pairs.append((f"register-metadata:{name}", f"[ {_joined(fields)} ]"))
         return self._block("[]", pairs)
 
-    def _reference(self, answer: models.Referrers, referrer: models.Referrer) -> str:
-        """The triple of the record that refers."""
-        subject = answer.view.linker.record(referrer.register, referrer.key).href or ""
-        record = self._own(answer.view, f"/records/{segment(answer.key)}")
-        return self._block(self._iri(subject), [(self._field(answer.view, referrer.field), record)])
+    def _reference(self, model: models.ReferrerList, referrer: models.Referrer) -> str:
+        """The triple of a record that refers to another."""
+        subject = model.view.linker.record(referrer.register, referrer.key).href or ""
+        record = self._own(model.view, f"/records/{segment(model.key)}")
+        return self._block(self._iri(subject), [(self._field(model.view, referrer.field), record)])
 
     def _dangling(self, view: View, dangling: Iterable[tuple[str, str]]) -> Iterator[str]:
-        """The records that are linked to and not there."""
+        """The records that are linked to and do not exist."""
         for register, key in sorted(dangling):
             if (href := view.linker.record(register, key).href) is not None:
                 yield self._block(self._iri(href), [("register-metadata:dangling", "true")])
@@ -165,7 +165,7 @@ class Printer:
         return self._iri(view.base + path)
 
     def _iri(self, href: str) -> str:
-        absolute = self.root + href if href.startswith("/") else href
+        absolute = self.site_url + href if href.startswith("/") else href
         return f"<{_NO_IRI.sub(lambda match: f'%{ord(match[0]):02X}', absolute)}>"
 
     def _block(self, subject: str, pairs: Iterable[tuple[str, str]]) -> str:
@@ -178,13 +178,13 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def literal(value: str, datatype: str | None = None) -> str:
-    """A literal of an XSD datatype; None: a string."""
+    """A literal of an XSD datatype; a string where that is None."""
     quoted = _ESCAPED.sub(lambda match: _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04X}", value)
     return f'"{quoted}"^^xsd:{datatype}' if datatype else f'"{quoted}"'
 
 
 def _datatype(datatype: str, value: str) -> str | None:
-    """The XSD datatype that a value has in truth; old data is not always what its field says."""
+    """The XSD datatype that fits a value; old data does not always fit its field's datatype."""
     if datatype in ("datetime", "timestamp"):
         return next((name for pattern, name in _DATETIMES if pattern.fullmatch(value)), None)
     pattern, name = _LEXICAL.get(datatype, (None, None))

@@ -1,0 +1,164 @@
+"""CSV (RFC 4180) and TSV: a model as a table, with columns in the register's field order.
+
+A missing value is an empty cell. The values of a field with cardinality n are joined with `;`; none of them may hold
+one. CSV has CRLF, and quotes where a cell needs them. TSV has LF and no quotes: a tab or a line break in a cell becomes
+one space, and a header says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mintmark.api import models
+from mintmark.api.formats import NotAcceptable
+from mintmark.api.linking import values
+from mintmark.register.item import SALT, format_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mintmark.api.models import Model, View
+    from mintmark.register.definitions import Field
+    from mintmark.register.item import Item
+    from mintmark.store.registers.register_store import EntryRow
+
+ENTRY_COLUMNS = ["index-entry-number", "entry-number", "entry-timestamp", "key"]
+
+
+_BREAKS = str.maketrans("\t\r\n", "   ")
+
+
+class Table(NamedTuple):
+    """A header and rows of the same width."""
+
+    header: list[str]
+    rows: list[list[str]]
+
+
+def render_csv(model: Model) -> bytes:
+    """A model as CSV. Raises NotAcceptable for a list with a semicolon in a value."""
+    table = _TABLES[type(model)](model)
+    return print_csv([table.header, *table.rows])
+
+
+def render_tsv(model: Model) -> bytes:
+    """A model as TSV. Raises NotAcceptable for a list with a semicolon in a value."""
+    table = _TABLES[type(model)](model)
+    return print_tsv([table.header, *table.rows])
+
+
+def print_csv(rows: Iterable[Sequence[str | None]]) -> bytes:
+    """Lines of CSV; a cell that is None is empty."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def print_tsv(rows: Iterable[Sequence[str | None]]) -> bytes:
+    """Lines of TSV; a cell that is None is empty."""
+    return "".join(["\t".join([_unbroken(cell) if cell else "" for cell in row]) + "\n" for row in rows]).encode()
+
+
+def _unbroken(text: str) -> str:
+    # Most cells have nothing to replace, and a search is faster than a replacement.
+    return text.translate(_BREAKS) if "\t" in text or "\n" in text or "\r" in text else text
+
+
+def record_header(view: View) -> list[str]:
+    """The columns of records."""
+    return ENTRY_COLUMNS + [column.name for column in view.columns]
+
+
+def record_row(columns: Sequence[Field], row: EntryRow) -> list[str]:
+    """The cells of a record. Raises NotAcceptable for a list that could not be split again."""
+    number = str(row.number)
+    return [number, number, row.timestamp, row.key, *(_cell(row.key, column, row.item) for column in columns)]
+
+
+def _cell(key: str, column: Field, item: Item | None) -> str:
+    return join_values(key, column, item.get(column.name, "") if item else "")
+
+
+def join_values(key: str, column: Field, value: str | list[str]) -> str:
+    """The values of a field as one cell. Raises NotAcceptable where they could not be split again."""
+    if isinstance(value, str):
+        return value
+    cell = ";".join(value)
+    if cell.count(";") > max(len(value) - 1, 0):
+        raise NotAcceptable(
+            f"a value of {column.name} in record {key!r} holds a semicolon, which separates values here; take JSON"
+        )
+    return cell
+
+
+def _records(view: View, rows: Iterable[EntryRow]) -> Table:
+    return Table(record_header(view), [record_row(view.columns, row) for row in rows])
+
+
+def _entries(rows: Iterable[EntryRow]) -> Table:
+    return Table([*ENTRY_COLUMNS, "item-hash"], [_entry_row(row) for row in rows])
+
+
+def _entry_row(row: EntryRow) -> list[str]:
+    number = "" if row.number is None else str(row.number)
+    return [number, number, row.timestamp, row.key, "" if row.item_hash is None else format_hash(row.item_hash)]
+
+
+def _item(model: models.ItemDetail) -> Table:
+    known = {column.name for column in model.view.columns}
+    if known >= model.item.keys() - {SALT}:
+        columns = model.view.columns
+        return Table([c.name for c in columns], [[_cell(model.row.key, c, model.item) for c in columns]])
+    return Table(list(model.item), [[";".join(values(model.item, name)) for name in model.item]])
+
+
+def _registers(model: models.RegisterList) -> Table:
+    header = ["register", "register-name", "total-records", "total-entries", "last-updated", "origin", "size", "root"]
+    return Table(header, [_summary(view) for view in model.registers])
+
+
+def _summary(view: View) -> list[str]:
+    numbers = str(view.records), str(view.entries)
+    return [view.name, view.title, *numbers, view.updated or "", view.origin, str(view.size), format_hash(view.root)]
+
+
+def _register(model: models.RegisterDetail) -> Table:
+    header = ["field", "datatype", "cardinality", "register", "text"]
+    rows = [[c.name, c.datatype, "n" if c.many else "1", c.register or "", c.text] for c in model.view.columns]
+    return Table(header, rows)
+
+
+def _diff(model: models.Diff) -> Table:
+    return Table(["key", "change", "field", "before", "after"], [row for c in model.changes for row in _change(c)])
+
+
+def _change(change: models.Change) -> list[list[str]]:
+    """A row for each field that changed."""
+    old = (change.before.item if change.before else None) or {}
+    new = (change.after.item if change.after else None) or {}
+    fields = [name for name in dict.fromkeys((*old, *new)) if name != SALT and old.get(name) != new.get(name)]
+    return [
+        [change.key, change.kind, name, ";".join(values(old, name)), ";".join(values(new, name))] for name in fields
+    ]
+
+
+def _problem(model: models.Problem) -> Table:
+    return Table(["status", "title", "detail"], [[str(model.status), model.title, model.detail]])
+
+
+_TABLES: dict[type[Model], Callable[[Any], Table]] = {
+    models.RegisterList: _registers,
+    models.RegisterDetail: _register,
+    models.RecordList: lambda model: _records(model.view, model.rows),
+    models.RecordDetail: lambda model: _records(model.view, [model.row]),
+    models.EntryList: lambda model: _entries(model.rows),
+    models.EntryDetail: lambda model: _entries([model.row]),
+    models.ItemDetail: _item,
+    models.ReferrerList: lambda model: Table(
+        ["register", "field", "key"], [[r.register, r.field, r.key] for r in model.referrers]
+    ),
+    models.Diff: _diff,
+    models.Problem: _problem,
+}

@@ -12,17 +12,17 @@ import pytest
 from mintmark.cli import exits
 from mintmark.cli.run.up_files import sole_use
 from mintmark.config.deployment import DeploymentDir
-from mintmark.config.key_files import lines
+from mintmark.config.key_files import format_key_lines
 from mintmark.files import write_durably
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.cli.conftest import Result, Run
+    from tests.support.commands import Result, Run
 
 LOG = generate_skey("log.example/country")
 
@@ -41,7 +41,7 @@ def one_sentence(result: Result, code: int, *said: str) -> None:
 def trust(tmp_path: Path) -> Path:
     """The directory of an `up`, which knows one log."""
     (tmp_path / "trust").mkdir()
-    (tmp_path / "trust" / "country.vkey").write_bytes(lines([LOG.vkey]))
+    (tmp_path / "trust" / "country.vkey").write_bytes(format_key_lines([LOG.vkey]))
     return tmp_path
 
 

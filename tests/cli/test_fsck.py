@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.operate.databases import Database, databases
+from mintmark.cli.databases import databases
 from mintmark.errors import Misconfigured
 from mintmark.fsck.resume_state import ResumeState, cursor_file
 from mintmark.tlog import bundle
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import ORIGIN, Keys
 from tests.support.places import mirror, mirror_config, register, rows
 from tests.support.world import serve
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.store.mirror.read_store import ReadStore
-    from tests.cli.conftest import Run
+    from tests.support.commands import Run
 
 SPOIL = b"update bundle set entries = set_byte(entries, 9, 0) where index = 1"
 
@@ -137,12 +137,14 @@ async def test_a_source_that_is_away_is_exit_4_and_one_that_lies_3(
     assert row == (0,)
 
 
-async def test_an_interrupted_check_goes_on_where_it_was(read_store: ReadStore, read_db: str, tmp_path: Path) -> None:
+async def test_an_interrupted_check_goes_on_where_it_was(
+    read_store: ReadStore, read_db: str, tmp_path: Path, state: Path
+) -> None:
     world = register(count=700)
     await mirror(read_store, world)
     config = mirror_config(tmp_path, read_db, ["127.0.0.1:1"], world)
     (database,) = databases(config, "read")
-    cursor = ResumeState(cursor_file(database, world.origin))
+    cursor = ResumeState(cursor_file(state / "mintmark", database.conninfo, world.origin))
     cursor._saved -= 100
     cursor.move(512)
     on = await spawn("fsck", "--config", config, "--json")
@@ -155,7 +157,7 @@ async def test_an_interrupted_check_goes_on_where_it_was(read_store: ReadStore, 
 
 
 def test_a_cursor_that_says_nothing_is_the_beginning(tmp_path: Path) -> None:
-    cursor = ResumeState(cursor_file(Database("read", "host=x", {}), "a/b"))
+    cursor = ResumeState(cursor_file(tmp_path, "host=x", "a/b"))
     assert cursor.load() == 0
     cursor.file.parent.mkdir(parents=True)
     for wrong in (b"", b"[]", b'{"upto":"x"}'):

@@ -15,7 +15,7 @@ from mintmark.cli import exits, main
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Run
+    from tests.support.commands import Run
 
 HEAVY = ("grpc", "psycopg", "pydantic", "rich", "starlette", "cryptography", "orjson", "rdflib")
 

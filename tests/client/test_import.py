@@ -13,8 +13,8 @@ from mintmark.cli import exits
 from mintmark.cli.main import main
 from mintmark.client import table_import, upload
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from tests.cli.conftest import spawn
 from tests.mint.conftest import LIGHTHOUSE, SALTED, TOKEN, Site, create, site  # noqa: F401  # a fixture
+from tests.support.commands import spawn
 from tests.support.lights import DEFINED, append_items, define
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mintmark.mirror.worker import Worker
 from mintmark.postgres.server import USER
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import COSIGNATURE, generate_skey, parse_note
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import ORIGIN, Keys, append
 from tests.support.places import rows
 

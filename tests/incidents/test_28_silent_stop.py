@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.places import LiveWorld, add_records, mirror_config, register, until_shown, worker
 from tests.support.world import Lie
 

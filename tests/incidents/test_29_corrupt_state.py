@@ -14,7 +14,7 @@ from mintmark.errors import Misconfigured
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
-from tests.cli.conftest import Result, spawn
+from tests.support.commands import Result, spawn
 from tests.support.places import LiveWorld, add_records, follower, mirror, register, rows
 from tests.support.world import flip, serve
 

@@ -17,10 +17,10 @@ from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
-from tests.cli.conftest import spawn
 from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, create, put
 from tests.mint.test_append import stored
 from tests.mint.test_high_water_mark import copied
+from tests.support.commands import spawn
 from tests.support.lighthouse import ROWS, system
 from tests.support.lights import DEFINED, append, append_items, define, lights
 from tests.support.oracle import check_log

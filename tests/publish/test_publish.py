@@ -20,7 +20,7 @@ from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
 from mintmark.tlog.tile import Tile, entries_path, items_path, path
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import Keys
 from tests.support.places import add_records, mirror, mirror_config, register
 from tests.support.static import files, publish, shelf

@@ -20,10 +20,10 @@ from mintmark.sources.tiles import TilesSource, open_source
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import bundle
-from tests.cli.conftest import spawn
 from tests.mirror.test_three_ways import digest
 from tests.mirror.test_worker import working
 from tests.publish.test_publish import erase, expected, opaque
+from tests.support.commands import spawn
 from tests.support.minting import Keys
 from tests.support.oracle import check_log
 from tests.support.places import (

@@ -11,21 +11,18 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mintmark.cli.output import state_directory
 from mintmark.files import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.cli.operate.databases import Database
-
 EVERY = 2.0  # seconds between writes
 
 
-def cursor_file(database: Database, origin: str) -> Path:
-    """In the user's state directory, one for each database and log."""
-    digest = sha256(database.conninfo.encode()).hexdigest()[:16]
-    return state_directory() / "fsck" / digest / quote(origin, safe="")
+def cursor_file(state_directory: Path, conninfo: str, origin: str) -> Path:
+    """In a user's state directory, one for each database and log."""
+    digest = sha256(conninfo.encode()).hexdigest()[:16]
+    return state_directory / "fsck" / digest / quote(origin, safe="")
 
 
 class ResumeState:

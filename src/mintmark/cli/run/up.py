@@ -1,6 +1,6 @@
 """`mintmark up`: everything on one machine, supervised; data, keys and addresses in one directory.
 
-    check files and ports -> Postgres -> mint -> registers appended -> mirrors and read API -> all mirrored -> ready
+    check files and ports -> Postgres -> mint, mirrors, read API -> registers appended -> all mirrored -> ready
 
 Stopping goes the other way: servers first, all together, then Postgres.
 """
@@ -8,16 +8,19 @@ Stopping goes the other way: servers first, all together, then Postgres.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import click
 
-from mintmark.cli.options import TrustedLog, dir_option, json_option
-from mintmark.cli.output import answer, echo, run_until_stopped
-from mintmark.config.deployment import Addresses, DeploymentDir
+from mintmark.cli.options import dir_option, json_option
+from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
+from mintmark.client.addresses import Addresses
+from mintmark.client.keys import TrustedLog, read_vkeys
+from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Malformed
 
 if TYPE_CHECKING:
@@ -26,15 +29,15 @@ if TYPE_CHECKING:
     from mintmark.client.rsf_import import CheckedFile
     from mintmark.rpc.client import RpcClient
 
-LOOK = 0.1  # seconds between looks
+POLL_INTERVAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the command line asks for, checked."""
+class UpOptions:
+    """The options of the command line, checked."""
 
-    place: DeploymentDir
-    files: tuple[tuple[CheckedFile, bool], ...]  # each with whether it needs the legacy mode
+    deployment: DeploymentDir
+    files: tuple[CheckedFile, ...]
     grpc: str
     http: str
     mirrors: int
@@ -60,20 +63,21 @@ def up(
 
     A second run goes on from the same data, and appends what the files have that the registers have not.
     """
-    from mintmark.cli.run.ports import claim, split
-    from mintmark.cli.run.up_files import sole_use
+    from mintmark.cli.run.up_files import claim_address, sole_use, split_address
 
     _check_domain(domain)
     for address, option in ((grpc, "--grpc"), (http, "--http")):  # both, before one is found to be taken
-        split(address, option)
+        split_address(address, option)
     paths = [*map(_existing, registers), *more]
     if samples or (samples is None and not paths):
         paths += sample_files()
     files = tuple(map(_checked, paths))
-    place = DeploymentDir(dir_.absolute())
-    with sole_use(place):
-        plan = Plan(place, files, claim(grpc, "--grpc"), claim(http, "--http"), mirrors, domain, as_json)
-        run_until_stopped(_up(plan))
+    deployment = DeploymentDir(dir_.absolute())
+    with sole_use(deployment):
+        options = UpOptions(
+            deployment, files, claim_address(grpc, "--grpc"), claim_address(http, "--http"), mirrors, domain, as_json
+        )
+        run_until_stopped(_up(options))
 
 
 def _check_domain(domain: str) -> None:
@@ -94,107 +98,106 @@ def _existing(name: str) -> Path:
 
 
 def sample_files() -> list[Path]:
-    """The registers that come with the package."""
+    """The RSF files of the registers that come with the package."""
     return sorted((Path(__file__).parents[2] / "samples").glob("*.rsf"))
 
 
-def _checked(path: Path) -> tuple[CheckedFile, bool]:
-    """A register file, by the strict rules; where they refuse it, by those for old data, saying what was admitted."""
-    from mintmark.cli.write.import_ import tell_warnings
+def _checked(path: Path) -> CheckedFile:
+    """A register file, by the strict rules; where they refuse it, by those for old data, with what they admitted."""
     from mintmark.client.rsf_import import check_file
     from mintmark.errors import Rejected
 
     try:
-        return check_file(path), False
+        return check_file(path)
     except Rejected as error:
         try:
             file = check_file(path, legacy=True)
         except Rejected as worse:
             raise Rejected(f"{path}: {worse}", rule=worse.rule, field=worse.field, line=worse.line) from error
         echo(f"{path.name} is old data, in which some values break the rules of today")
-        tell_warnings(list(file.warnings))
-        return file, True
+        echo_admitted(file.warnings)
+        return file
 
 
-async def _up(plan: Plan) -> None:
+async def _up(options: UpOptions) -> None:
     from mintmark.cli.run.postgres import running_postgres
     from mintmark.cli.run.supervisor import Supervisor
     from mintmark.cli.run.up_files import write_files
 
-    echo(f"starting Postgres in {plan.place.dir / 'postgres'}")
-    async with running_postgres(plan.place.dir / "postgres") as databases:
-        write_files(plan.place, databases, plan.grpc, plan.http)
+    echo(f"starting Postgres in {options.deployment.dir / 'postgres'}")
+    async with running_postgres(options.deployment.dir / "postgres") as databases:
+        write_files(options.deployment, databases, options.grpc, options.http)
         try:
-            async with Supervisor() as crew:
-                await crew.during(_bring_up(plan, crew, databases))
-                crew.settled = True
-                await crew.during(asyncio.Event().wait())
+            async with Supervisor() as supervisor:
+                await supervisor.during(_bring_up(options, supervisor, databases))
+                supervisor.settled = True
+                await supervisor.during(asyncio.Event().wait())
         finally:
-            plan.place.withdraw()
+            options.deployment.withdraw()
             echo("stopping")
 
 
-async def _bring_up(plan: Plan, crew: Supervisor, databases: Databases) -> None:
-    from mintmark.cli.run.ports import reach
-    from mintmark.client.upload import patiently
+async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
+    from mintmark.cli.run.up_files import reachable_address
+    from mintmark.client.append import with_retries
     from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.migrate import migrate
 
     await migrate(databases.read, "read")  # before several mirrors and the API want it
 
-    _start_servers(plan, crew, databases)
-    token = plan.place.token.read_text().strip()
-    async with RpcClient(reach(plan.grpc), token=token) as client:
-        await patiently(client.logs)
-        for file, legacy in plan.files:
-            await _publish(plan, client, file, legacy)
-        registers = await _registers(plan, client)
+    _start_servers(options, supervisor, databases)
+    token = options.deployment.token.read_text().strip()
+    async with RpcClient(reachable_address(options.grpc), token=token) as client:
+        await with_retries(client.logs)
+        for file in options.files:
+            await _publish(options, client, file)
+        registers = await _registers(options, client)
     await _mirrored(databases.read, {log["origin"]: log["size"] for log in registers.values()})
-    await _serving(reach(plan.http))
-    addresses = Addresses(reach(plan.grpc), f"http://{reach(plan.http)}", plan.domain)
-    plan.place.publish(addresses)
+    await _serving(reachable_address(options.http))
+    addresses = Addresses(reachable_address(options.grpc), f"http://{reachable_address(options.http)}", options.domain)
+    options.deployment.publish(addresses)
     ready = {
         "ready": True,
         "http": addresses.http,
         "grpc": addresses.grpc,
-        "dir": str(plan.place.dir),
+        "dir": str(options.deployment.dir),
         "registers": registers,
     }
     answer(
-        plan.as_json, ready, f"ready: {addresses.http}  gRPC {addresses.grpc}  data {plan.place.dir}  (Ctrl-C stops it)"
+        options.as_json,
+        ready,
+        f"ready: {addresses.http}  gRPC {addresses.grpc}  data {options.deployment.dir}  (Ctrl-C stops it)",
     )
 
 
-def _start_servers(plan: Plan, crew: Supervisor, databases: Databases) -> None:
+def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
     from mintmark.cli.run.supervisor import Child
     from mintmark.cli.run.up_files import environment
 
-    settings = environment(databases, plan.grpc, plan.http)
-    mirrors = [f"mirror-{number}" for number in range(1, plan.mirrors + 1)]
+    settings = environment(databases, options.grpc, options.http)
+    mirrors = [f"mirror-{number}" for number in range(1, options.mirrors + 1)]
     for name, command in [("mint", "mint"), *((mirror, "mirror") for mirror in mirrors), ("api", "serve")]:
-        arguments = (command, "--config", str(plan.place.config))
-        crew.start(Child(name, arguments, plan.place.logs / f"{name}.log", settings))
-    echo(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {plan.place.logs}")
+        arguments = (command, "--config", str(options.deployment.config))
+        supervisor.start(Child(name, arguments, options.deployment.logs / f"{name}.log", settings))
+    echo(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {options.deployment.logs}")
 
 
-async def _publish(plan: Plan, client: RpcClient, file: CheckedFile, legacy: bool) -> None:
-    from mintmark.client.rsf_import import append_file
-    from mintmark.client.upload import patiently
+async def _publish(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
+    from mintmark.client.append import with_retries
+    from mintmark.client.rsf_import import plan_rsf
 
-    origin = f"{plan.domain}/{file.name}"
-    log = TrustedLog(origin, plan.place.adopt(origin))
-    await patiently(lambda: client.create(origin, "register"))
-    appended, _, head = await append_file(client, log, file, legacy=legacy)
+    origin = f"{options.domain}/{file.name}"
+    log = TrustedLog(origin, options.deployment.adopt(origin))
+    await with_retries(lambda: client.create(origin, "register"))
+    appended, _, head = await (await plan_rsf(client, log, file)).apply(client)
     echo(f"{origin}: {head.size} entries, {appended} of them new")
 
 
-async def _registers(plan: Plan, client: RpcClient) -> dict[str, dict[str, Any]]:
+async def _registers(options: UpOptions, client: RpcClient) -> dict[str, dict[str, Any]]:
     """Every log that the mint serves and whose key is here."""
-    from mintmark.config.key_files import read_vkeys
-
     found = {}
     for log in await client.logs():
-        key = plan.place.trust / f"{log.name}.vkey"
+        key = options.deployment.trust / f"{log.name}.vkey"
         if key.exists():
             found[log.name] = {"origin": log.origin, "vkey": read_vkeys(key)[0].vkey, "size": log.size}
     return found
@@ -215,18 +218,16 @@ async def _mirrored(database: str, sizes: dict[str, int]) -> None:
                     del sizes[log.origin]
             if all(origin in logs and logs[origin].head >= size for origin, size in sizes.items()):
                 return
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
 async def _serving(address: str) -> None:
     """Waits until the read API answers."""
-    while not await asyncio.to_thread(_answers, f"http://{address}/"):  # noqa: ASYNC110  # another process
-        await asyncio.sleep(LOOK)
+    import httpx
 
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as response:  # noqa: S310  # our own address
-            return bool(response.status == 200)
-    except OSError:
-        return False
+    async with httpx.AsyncClient(timeout=5) as client:
+        while True:
+            with suppress(httpx.TransportError):
+                if (await client.get(f"http://{address}/")).status_code == HTTPStatus.OK:
+                    return
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)

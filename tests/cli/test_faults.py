@@ -16,25 +16,15 @@ from mintmark.config.key_files import format_key_lines
 from mintmark.files import write_durably
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
-from tests.support.commands import spawn
+from tests.support.commands import configured, one_sentence, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.commands import Result, Run
+    from tests.support.commands import Run
 
 LOG = generate_skey("log.example/country")
-
-
-def one_sentence(result: Result, code: int, *said: str) -> None:
-    assert result.code == code, result
-    assert result.err.startswith("mintmark: ")
-    assert result.err.count("\n") == 1
-    assert "rror: internal" not in result.err
-    assert "[Errno" not in result.err
-    for words in said:
-        assert words in result.err
 
 
 @pytest.fixture
@@ -146,12 +136,6 @@ def taken() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-def configured(directory: Path, section: str, **values: object) -> Path:
-    file = directory / "mintmark.toml"
-    file.write_text(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
-    return file
 
 
 async def test_a_server_whose_port_is_taken(mint_db: str, read_db: str, trust: Path, taken: str) -> None:

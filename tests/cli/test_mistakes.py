@@ -10,8 +10,7 @@ from mintmark.cli import exits
 from mintmark.config.deployment import DeploymentDir
 from mintmark.config.key_files import format_key_lines
 from mintmark.tlog.note import generate_skey
-from tests.cli.test_faults import configured, one_sentence
-from tests.support.commands import spawn
+from tests.support.commands import configured, one_sentence, spawn
 from tests.support.places import mirror_config
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     Run = Callable[..., "Result"]
 
@@ -50,3 +52,21 @@ async def serving(database: str, address: str) -> AsyncIterator[Process]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def one_sentence(result: Result, code: int, *expected: str) -> None:
+    """The command ended with this code, and with one sentence that has these words and is fit for a person."""
+    assert result.code == code, result
+    assert result.err.startswith("mintmark: ")
+    assert result.err.count("\n") == 1
+    assert "rror: internal" not in result.err
+    assert "[Errno" not in result.err
+    for words in expected:
+        assert words in result.err
+
+
+def configured(directory: Path, section: str, **values: object) -> Path:
+    """A configuration file with one section."""
+    file = directory / "mintmark.toml"
+    file.write_text(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return file

@@ -189,6 +189,8 @@ class _LoopThread:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, which is cancelled where the caller is interrupted."""
+        if self._loop is None:
+            work.close()
         future = asyncio.run_coroutine_threadsafe(work, self._running)
         try:
             return future.result()

@@ -1,4 +1,4 @@
-"""The commands of README.md and of docs/, and the Python of docs/library.md, one after the other as a reader would."""
+"""The commands of README.md and docs/, and the Python of README.md and docs/library.md, run as a reader would."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "docs" / "library.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)]
+EXAMPLES = [
+    re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    for page in (ROOT / "README.md", ROOT / "docs" / "library.md")
+]
 COMMANDS = re.findall(r"^\$ (.*)$", "\n".join(BLOCKS), re.MULTILINE)
 SCRIPTS = [command for command in COMMANDS if command.startswith("scripts/")]
 
@@ -66,19 +69,14 @@ def test_every_command_does_what_it_says(shell: Shell) -> None:
         assert done.stdout or command.startswith(("cp ", "sed ", "printf ", "mintmark export ")), command
 
 
-def test_every_example_of_the_library_runs(running: Up, tmp_path: Path) -> None:
-    """In one process, each with the names of those before it, where a reader would run them."""
-    blocks = re.findall(r"```python\n(.*?)```", LIBRARY.read_text(), re.DOTALL)
-    assert len(blocks) >= 10
+@pytest.mark.parametrize("blocks", EXAMPLES, ids=["README.md", "library.md"])
+def test_every_example_in_python_runs(running: Up, tmp_path: Path, blocks: list[str]) -> None:
+    """All of a page in one process, each with the names of those before it; after the commands of the README."""
+    assert blocks
     script = tmp_path / "examples.py"
     script.write_text("\n".join(f'{block}\nprint("block {number}")' for number, block in enumerate(blocks)))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        cwd=running.directory.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    command, directory = [sys.executable, "-W", "error", script], running.directory.parent
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     outputs = re.split(r"^block \d+\n", done.stdout, flags=re.MULTILINE)
     assert len(outputs) == len(blocks) + 1

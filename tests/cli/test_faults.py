@@ -1,4 +1,4 @@
-"""What goes wrong in front of a person: one sentence that names the fix, the right exit code, and nothing half done."""
+"""Faults in front of a person: one sentence that names the fix, the right exit code, and nothing half done."""
 
 from __future__ import annotations
 

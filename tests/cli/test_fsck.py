@@ -30,7 +30,7 @@ SPOIL = b"update bundle set entries = set_byte(entries, 9, 0) where index = 1"
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where cursors are kept."""
+    """The directory of cursors."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state"
 

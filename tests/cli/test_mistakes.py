@@ -1,4 +1,4 @@
-"""What a new user gets wrong: a wrong file, a wrong address, a step left out. One sentence says what to do instead."""
+"""Mistakes of a new user: a wrong file, a wrong address, a step left out. One sentence says what to do instead."""
 
 from __future__ import annotations
 

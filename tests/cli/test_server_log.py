@@ -1,4 +1,4 @@
-"""What a server says on stderr when something fails: enough to mend it, once, and no secrets."""
+"""The log of a server when something fails: enough to mend it, once, and no secrets."""
 
 from __future__ import annotations
 

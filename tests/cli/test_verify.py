@@ -30,7 +30,7 @@ INDEX, SIZE = 301, 700
 
 
 class Files(NamedTuple):
-    """What `prove` and `keygen` leave behind."""
+    """The files that `prove` and `keygen` write."""
 
     proof: Path
     entry: Path

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     LoadSettings = Callable[[], MirrorSettings]
 
-ADVICE = "give the log's key with --vkey, or the directory of an `up` that has it with --dir"
+ADVICE_FOR_UNKNOWN = "give the log's key with --vkey, or the directory of an `up` that has it with --dir"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Target:
         if self.vkeys:
             return KeyRing(self.vkeys).log(name)
         create = f"; `mintmark create {name}` makes a new log" if to_write and not self.grpc_option else ""
-        return KeyRing(directories=[self.trust]).log(name, ADVICE, create)
+        return KeyRing(directories=[self.trust]).log(name, ADVICE_FOR_UNKNOWN, create)
 
     def client(self, *logs: TrustedLog) -> AsyncClient:
         """A client of the server, which trusts these logs. Raises Unavailable when no server is known."""

@@ -1,4 +1,4 @@
-"""Where a client finds the servers of an `up` of this machine, and the token that they let it write with.
+"""The servers of an `up` of this machine, as its directory tells clients, and the token to write with.
 
 DIR/addresses.json   what runs now, and where      DIR/token   the bearer token      DIR/trust   the logs' public keys
 """
@@ -26,7 +26,7 @@ class Addresses(NamedTuple):
 
 
 def read_addresses(directory: Path, otherwise: str = NAME_A_SERVER) -> Addresses:
-    """Where the `up` of a directory answers. Raises Unavailable when none runs; `otherwise` says what else to do."""
+    """The addresses of a directory's `up`. Raises Unavailable when none runs; `otherwise` says what else to do."""
     file = directory / ADDRESSES_FILE
     try:
         return Addresses(**json.loads(file.read_text()))

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from mintmark.client.keys import TrustedLog
     from mintmark.register.item import Item
-    from mintmark.rpc.client import AppendAnswer, RpcClient
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+    from mintmark.rpc.client import AppendAnswer, ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -216,10 +215,10 @@ class Appender:
                     raise ProofError(f"the log holds another entry {index} than the one that was sent")
 
 
-def _message(draft: ItemDraft) -> pb.Item:
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+def _message(draft: ItemDraft) -> ItemMessage:
+    from mintmark.rpc.client import item_message
 
-    return pb.Item(key=draft.key, json=draft.item, system=draft.system)
+    return item_message(draft.key, draft.item, system=draft.system)
 
 
 def _size(draft: Draft) -> int:
@@ -227,7 +226,7 @@ def _size(draft: Draft) -> int:
 
 
 def _content(draft: Draft) -> object:
-    """What the log has to hold of an entry: its bytes, or its key and its item's members but for a salt."""
+    """The content that the log has to hold: an entry's bytes, or its key and the members of its item but for a salt."""
     return draft if isinstance(draft, bytes) else (draft.key, _unsalted(draft.members()))
 
 

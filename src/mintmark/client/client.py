@@ -31,7 +31,7 @@ class AsyncClient:
         grpc: the HOST:PORT of a mint or a mirror.
         keys: the public keys to believe: vkeys, files of them, directories of NAME.vkey files, or several of these.
             They never come from the server.
-        http: the URL of a read API, to find records faster; what it says is checked, or said to be its word.
+        http: the URL of a read API, to find records faster.
         token: the bearer token, to append with.
 
     Raises:

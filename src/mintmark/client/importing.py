@@ -37,13 +37,13 @@ class ImportResult(NamedTuple):
 
 
 class ImportPlan(Protocol):
-    """What an import would do.
+    """The effect that an import would have.
 
     log        the log it goes to
     head       the verified head that it was made against
-    count      how many entries it appends
-    present    how many rows of the file the log holds already
-    warnings   what only the legacy mode admits, in words
+    count      the number of entries that it appends
+    present    the number of rows of the file that the log holds already
+    warnings   the faults that only the legacy mode admits, in words
     """
 
     @property

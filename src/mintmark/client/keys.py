@@ -17,7 +17,7 @@ from mintmark.tlog.origin import short_name
 if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
-ADVICE = "give the log's key"
+ADVICE_FOR_UNKNOWN = "give the log's key"
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ Keys = Key | Iterable[Key]
 class KeyRing:
     """The logs that somebody trusts, by name.
 
-    Keys are read at once; a directory is looked into when a log is asked for, so that a damaged file of one log
-    is no trouble to another.
+    Keys and files are read at once. A directory is searched for each log anew, so that a damaged file of one log does
+    not harm another.
 
     Raises:
         Malformed: a key that is none.
@@ -54,7 +54,7 @@ class KeyRing:
         for key in [keys] if isinstance(keys, TrustedLog | str | Path) else keys:
             self._add(key)
 
-    def log(self, name: str, advice: str = ADVICE, more: str = "") -> TrustedLog:
+    def log(self, name: str, advice: str = ADVICE_FOR_UNKNOWN, more: str = "") -> TrustedLog:
         """The log of a short name or an origin.
 
         Raises Misconfigured when no key of it is here: with `advice`, where no name is like it, and with `more`.

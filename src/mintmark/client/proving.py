@@ -45,8 +45,7 @@ class Prover:
     async def prove_record(self, key: str, policy: bytes | None = None) -> Proof:
         """The proof of a record's latest entry. Raises NotFound where there is none.
 
-        A cache before the read API may answer with something else than was asked: it is asked once more, past the
-        cache.
+        A cache before the read API may answer another question. Then the API is asked once more, past the cache.
         """
         try:
             return await self._prove_record(key, policy, fresh=False)

@@ -31,7 +31,7 @@ NOWHERE = RecordLocation(None, 0)
 
 
 class NotAReadApi(Unavailable):
-    """What answered is no read API, or its answer is about something else."""
+    """The answer is not a read API's, or is about something else."""
 
 
 class ReadApi:
@@ -49,8 +49,12 @@ class ReadApi:
         if self._client is not None:
             await self._client.aclose()
 
+    async def is_serving(self) -> bool:
+        """True if the API answers."""
+        return await self._status(f"{self.url}/") == HTTPStatus.OK
+
     async def locate(self, register: str, key: str, *, fresh: bool = False) -> RecordLocation:
-        """Where the API has a record; `fresh` asks past any cache.
+        """The place of a record in the API; `fresh` asks past any cache.
 
         Raises:
             NotAReadApi: the answer is not about this record.

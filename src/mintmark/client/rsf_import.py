@@ -82,12 +82,12 @@ class RsfPlan:
 
     @property
     def count(self) -> int:
-        """How many entries it appends."""
+        """The number of entries that it appends."""
         return len(self.file.rows) - self.present
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What only the legacy mode admits."""
+        """The faults that only the legacy mode admits, in words."""
         return self.file.warnings
 
     def entries(self) -> Iterator[PlannedEntry]:

@@ -1,11 +1,12 @@
-"""A register as it was at some size of its log: every entry verified, in memory, to be asked any number of times."""
+"""A register as it was at some size of its log: every entry verified, and held in memory."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
 
 from mintmark.client import download
 from mintmark.client.audit import WithheldItems
@@ -163,5 +164,5 @@ def _ended(row: Row) -> bool:
 def _version(row: Row) -> RecordVersion:
     if row.entry is None:
         raise AssertionError("a record's rows have entries")
-    item = json.loads(row.item) if row.item else None
+    item = orjson.loads(row.item) if row.item else None
     return RecordVersion(row.index, row.entry.key, row.entry.timestamp, item, row.missing)

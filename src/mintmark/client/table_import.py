@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from mintmark.client.keys import TrustedLog
     from mintmark.register.schema import Schema
     from mintmark.register.tables import TableRow
-    from mintmark.rpc.client import RpcClient
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+    from mintmark.rpc.client import ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
 
@@ -48,7 +47,7 @@ class TablePlan:
 
     @property
     def count(self) -> int:
-        """How many entries it appends."""
+        """The number of entries that it appends."""
         return len(self.placed)
 
     def entries(self) -> Iterator[PlannedEntry]:
@@ -110,7 +109,7 @@ async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint)
     return definitions
 
 
-async def _send(client: RpcClient, verifier: LogVerifier, batch: Sequence[tuple[pb.Item, int]]) -> Checkpoint:
+async def _send(client: RpcClient, verifier: LogVerifier, batch: Sequence[tuple[ItemMessage, int]]) -> Checkpoint:
     """Appends items, each to become that entry of its record; the verified head after them."""
     content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
     request_id, messages = derived_id(verifier.origin, *content), [message for message, _ in batch]
@@ -150,10 +149,7 @@ def _planned(row: TableRow) -> PlannedEntry:
     return PlannedEntry(row.key, item, row.timestamp, row.type)
 
 
-def _message(entry: PlannedEntry) -> pb.Item:
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+def _message(entry: PlannedEntry) -> ItemMessage:
+    from mintmark.rpc.client import item_message
 
-    message = pb.Item(key=entry.key, json=entry.item or b"", system=entry.type == "system")
-    if entry.timestamp is not None:
-        message.timestamp.FromJsonString(entry.timestamp)
-    return message
+    return item_message(entry.key, entry.item or b"", entry.timestamp, system=entry.type == "system")

@@ -80,7 +80,7 @@ class DeploymentDir:
         return self.dir / ADDRESSES_FILE
 
     def addresses(self) -> Addresses:
-        """Where the `up` of this directory answers. Raises Unavailable when none runs."""
+        """The addresses of this directory's `up`. Raises Unavailable when none runs."""
         return read_addresses(self.dir)
 
     def configured(self) -> Path:

@@ -27,7 +27,7 @@ class TrustStore:
         self._directory = load_mirror(file).trust
 
     def load(self) -> FollowConfig:
-        """What to follow now. Raises Misconfigured for the configuration, Malformed for a file that holds no key."""
+        """The logs to follow. Raises Misconfigured for the configuration, Malformed for a file that holds no key."""
         settings = load_mirror(self._file)
         self._directory = settings.trust
         if not settings.trust.is_dir():

@@ -81,7 +81,7 @@ def audit(name: str, state: Path | None, full: bool, second_opinion: bool, targe
 
 
 def _default_state(target: Target, log: TrustedLog) -> Path:
-    """Beside the `up` that is asked; for a server elsewhere, in the user's state directory, a file for each key."""
+    """In the directory of the `up`; for a server elsewhere, in the user's state directory, a file for each key."""
     if not target.is_elsewhere:
         return target.deployment.dir / "audit" / f"{log.name}.checkpoint"
     name = f"{quote(log.origin, safe='')}+{log.verifiers[0].key_id.hex()}.checkpoint"

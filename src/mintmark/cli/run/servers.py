@@ -104,7 +104,7 @@ def _reason(log: LogResult) -> str:
     """The reason why a log is not at its target, and what there is to do."""
     if not log.lied:
         return f"; {log.error}" if log.error else ""
-    name, reason = short_name(log.origin), log.error or "by a source, which is not asked any more"
+    name, reason = short_name(log.origin), log.error or "by a source, which is not used any more"
     what = "stopped" if log.stopped else "contradicted"
     return f"; {what}: {reason}; see `mintmark evidence {name}`, and once you have decided, `mintmark resume {name}`"
 

@@ -8,9 +8,7 @@ Stopping goes the other way: servers first, all together, then Postgres.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +151,8 @@ async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Datab
             await _publish(options, client, file)
         registers = await _registers(options, client)
     await _mirrored(databases.read, {log["origin"]: log["size"] for log in registers.values()})
-    await _serving(reachable_address(options.http))
     addresses = Addresses(reachable_address(options.grpc), f"http://{reachable_address(options.http)}", options.domain)
+    await _serving(addresses.http)
     options.deployment.publish(addresses)
     ready = {
         "ready": True,
@@ -221,13 +219,11 @@ async def _mirrored(database: str, sizes: dict[str, int]) -> None:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-async def _serving(address: str) -> None:
+async def _serving(url: str) -> None:
     """Waits until the read API answers."""
-    import httpx
+    from mintmark.client.read_api import ReadApi
 
-    async with httpx.AsyncClient(timeout=5) as client:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await client.get(f"http://{address}/")).status_code == HTTPStatus.OK:
-                    return
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    read_api = ReadApi(url)
+    while not await read_api.is_serving():  # noqa: ASYNC110  # another process
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    await read_api.close()

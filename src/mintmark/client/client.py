@@ -39,10 +39,10 @@ class AsyncClient:
         Misconfigured: a key file that cannot be read, no URL, or a token that no header can hold.
     """
 
-    def __init__(self, grpc: str, keys: Keys, *, http: str | None = None, token: str | None = None) -> None:
-        self.grpc = grpc
-        self._keys = KeyRing(keys)
-        self._http, self._token = http, check_token(token or "", "the token is not one")
+    def __init__(self, grpc: str, keys: Keys | KeyRing, *, http: str | None = None, token: str | None = None) -> None:
+        self.grpc, self.http = grpc, http
+        self.keys = keys if isinstance(keys, KeyRing) else KeyRing(keys)
+        self.token = check_token(token or "", "the token is not one")
         self._servers: Servers | None = None
         self._logs: dict[str, AsyncLog] = {}
 
@@ -56,8 +56,8 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         from mintmark.rpc.client import RpcClient
 
-        read_api = ReadApi(self._http) if self._http is not None else None
-        self._servers = Servers(RpcClient(self.grpc, token=self._token), read_api)
+        read_api = ReadApi(self.http) if self.http is not None else None
+        self._servers = Servers(RpcClient(self.grpc, token=self.token), read_api)
         return self
 
     async def __aexit__(
@@ -71,7 +71,7 @@ class AsyncClient:
 
     def log(self, name: str) -> AsyncLog:
         """The log of a short name or an origin. Raises Misconfigured where no key of it is known."""
-        trusted = self._keys.log(name)
+        trusted = self.keys.log(name)
         if trusted.origin not in self._logs:
             self._logs[trusted.origin] = AsyncLog(self._open, trusted)
         return self._logs[trusted.origin]
@@ -87,7 +87,7 @@ class AsyncClient:
 
         `on_outage` is called with the error and the seconds until the next attempt.
         """
-        return follow(self._open.rpc, [self._keys.log(name) for name in names], on_outage)
+        return follow(self._open.rpc, [self.keys.log(name) for name in names], on_outage)
 
     @property
     def _open(self) -> Servers:

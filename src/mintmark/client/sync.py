@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mintmark.client.append import AppendedBatch, AppendedEntry, Draft
     from mintmark.client.audit import AuditReport
     from mintmark.client.importing import ImportPlan, ImportResult
-    from mintmark.client.keys import Keys
+    from mintmark.client.keys import KeyRing, Keys
     from mintmark.client.log import AsyncLog, LogEntry
     from mintmark.client.proofs import Proof
     from mintmark.client.register import AsyncRegister, JsonItem
@@ -34,16 +34,15 @@ T = TypeVar("T")
 class Client:
     """`AsyncClient` for programs without asyncio: `with Client("HOST:PORT", keys) as client`; the same arguments."""
 
-    def __init__(self, grpc: str, keys: Keys, *, http: str | None = None, token: str | None = None) -> None:
+    def __init__(self, grpc: str, keys: Keys | KeyRing, *, http: str | None = None, token: str | None = None) -> None:
         self._client = AsyncClient(grpc, keys, http=http, token=token)
         self._loop = _LoopThread()
 
     @classmethod
     def from_directory(cls, directory: str | Path = ".mintmark") -> Self:
         """A client of the `mintmark up` that runs in a directory. Raises Unavailable when none does."""
-        client = cls.__new__(cls)
-        client._client, client._loop = AsyncClient.from_directory(directory), _LoopThread()
-        return client
+        client = AsyncClient.from_directory(directory)
+        return cls(client.grpc, client.keys, http=client.http, token=client.token)
 
     def __enter__(self) -> Self:
         self._loop.start()
@@ -180,6 +179,7 @@ class _LoopThread:
         self._thread.start()
 
     def stop(self) -> None:
+        self.run(_cancel_others())
         loop, thread, self._loop = self._running, self._thread, None
         loop.call_soon_threadsafe(loop.stop)
         if thread is not None:
@@ -221,6 +221,14 @@ class _LoopThread:
         if self._loop is None:
             raise RuntimeError("open the client first: `with`")
         return self._loop
+
+
+async def _cancel_others() -> None:
+    """Cancels what still runs: a call that was interrupted, say."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _next(items: AsyncIterator[T]) -> tuple[T] | None:

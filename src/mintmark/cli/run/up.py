@@ -137,35 +137,18 @@ async def _up(options: UpOptions) -> None:
 
 async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
     from mintmark.cli.run.up_files import reachable_address
-    from mintmark.client.append import with_retries
-    from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.migrate import migrate
 
     await migrate(databases.read, "read")  # before several mirrors and the API want it
-
     _start_servers(options, supervisor, databases)
-    token = options.deployment.token.read_text().strip()
-    async with RpcClient(reachable_address(options.grpc), token=token) as client:
-        await with_retries(client.logs)
-        for file in options.files:
-            await _publish(options, client, file)
-        registers = await _registers(options, client)
+    grpc, http = reachable_address(options.grpc), f"http://{reachable_address(options.http)}"
+    registers = await _append_files(options, grpc)
     await _mirrored(databases.read, {log["origin"]: log["size"] for log in registers.values()})
-    addresses = Addresses(reachable_address(options.grpc), f"http://{reachable_address(options.http)}", options.domain)
-    await _serving(addresses.http)
-    options.deployment.publish(addresses)
-    ready = {
-        "ready": True,
-        "http": addresses.http,
-        "grpc": addresses.grpc,
-        "dir": str(options.deployment.dir),
-        "registers": registers,
-    }
-    answer(
-        options.as_json,
-        ready,
-        f"ready: {addresses.http}  gRPC {addresses.grpc}  data {options.deployment.dir}  (Ctrl-C stops it)",
-    )
+    await _serving(http)
+    options.deployment.publish(Addresses(grpc, http, options.domain))
+    directory = options.deployment.dir
+    ready = {"ready": True, "http": http, "grpc": grpc, "dir": str(directory), "registers": registers}
+    answer(options.as_json, ready, f"ready: {http}  gRPC {grpc}  data {directory}  (Ctrl-C stops it)")
 
 
 def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
@@ -180,7 +163,19 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databa
     echo(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {options.deployment.logs}")
 
 
-async def _publish(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
+async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, Any]]:
+    """Appends what the files have that the registers have not; describes every register that the mint serves."""
+    from mintmark.client.append import with_retries
+    from mintmark.rpc.client import RpcClient
+
+    async with RpcClient(grpc, token=options.deployment.token.read_text().strip()) as client:
+        await with_retries(client.logs)
+        for file in options.files:
+            await _append_file(options, client, file)
+        return await _registers(options, client)
+
+
+async def _append_file(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
     from mintmark.client.append import with_retries
     from mintmark.client.rsf_import import plan_rsf
 

@@ -24,6 +24,7 @@ from mintmark import (
     verify,
 )
 from mintmark.client.append import ItemDraft
+from mintmark.tlog import bundle
 from mintmark.tlog.note import generate_skey
 from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, TOKEN, WEAK, Site, create, site  # noqa: F401  # a fixture
 from tests.support.lights import DEFINED, define, light
@@ -206,6 +207,17 @@ async def test_an_answer_that_was_lost_appends_nothing_twice(site: Site) -> None
         assert len(lost.ids) == 2
         assert len(set(lost.ids)) == 1
         assert (await log.checkpoint()).size == 1
+
+
+@pytest.mark.parametrize("others", [[b"other"], [b"one", b"more"]])
+async def test_a_mint_that_appends_something_else(site: Site, others: list[bytes]) -> None:  # noqa: F811
+    async with site.running() as mint, AsyncClient(mint.address, site.signers[THINGS].vkey, token=TOKEN) as client:
+        await create(mint)
+        log = client.log("things")
+        honest = log.servers.rpc.append
+        log.servers.rpc.append = lambda origin, id, entries: honest(origin, id, bundle.join(others))  # type: ignore[method-assign]
+        with pytest.raises(ProofError, match=r"another entry 0 than|acknowledged 2 entries of 1"):
+            await log.append(b"one")
 
 
 async def test_an_audit_keeps_its_state(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mintmark.aio import Backoff
-from mintmark.client.append import with_retries
+from mintmark.client.sending import with_retries
 from mintmark.errors import Busy, Unavailable
 from mintmark.mirror.worker import BACKOFF_FIRST, BACKOFF_MAX
 from mintmark.rpc.client import RpcClient

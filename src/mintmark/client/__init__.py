@@ -3,7 +3,8 @@
 client, sync     AsyncClient; Client, the same without asyncio
 log, register    one log: heads, entries, proofs, appends, audits; one register: records, schema, imports
 proofs           verify, offline; proving fetches proofs
-append           single appends, gathered; retries that append nothing twice
+append           single appends, gathered
+sending          batches, sent until they are answered; nothing twice
 importing        plans of imports; rsf_import and table_import make them
 audit, evidence  what a log signed before and after; documents that convict it
 download         verified chunks, on which all reading stands

@@ -1,23 +1,19 @@
-"""Appends over gRPC: patient with a mint that is busy or away, and sure that nothing is appended twice.
+"""Appends single entries, which go to the mint together, each answered with its own index.
 
-Each batch has a request id and is sent again with the same one until it is answered. An answer is believed once its
-checkpoint is verified (signed, grown from the last one seen, covering the batch) and, for single appends, once the
-entries were read back from the signed tree.
+An append is answered once the entry was read back from the signed tree.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.aio import Batcher
 from mintmark.client import download
-from mintmark.errors import Busy, Forbidden, Malformed, MintmarkError, NotFound, ProofError, Rejected, Unavailable
+from mintmark.client.sending import AppendedBatch, batches, send
+from mintmark.errors import Forbidden, Malformed, MintmarkError, ProofError, Rejected
 from mintmark.register import canonical
 from mintmark.register.chunk import open_chunk
 from mintmark.register.item import SALT, parse_item
@@ -26,27 +22,13 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import LogVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from mintmark.client.keys import TrustedLog
     from mintmark.register.item import Item
     from mintmark.rpc.client import AppendAnswer, ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
-
-T = TypeVar("T")
-
-RETRY_SECONDS = 60.0  # to go on trying while a mint is away
-RETRY_PAUSE_SECONDS = 0.5  # between attempts, where the mint names no other time
-MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 4096, 4 * 2**20
-
-
-class AppendedBatch(NamedTuple):
-    """Entries [first, first + count) of the log, and a verified head that covers them."""
-
-    first: int
-    count: int  # type: ignore[assignment]  # instead of tuple.count
-    head: Checkpoint
 
 
 class AppendedEntry(NamedTuple):
@@ -82,65 +64,6 @@ class ItemDraft:
 
 
 Draft = bytes | ItemDraft  # an entry of an opaque log, or of a register
-
-
-async def with_retries(call: Callable[[], Awaitable[T]], seconds: float = RETRY_SECONDS) -> T:
-    """The answer of a call that is safe to repeat, through the outages and the queues of `seconds`.
-
-    A call is repeated no sooner than the mint says, and with jitter: calls that were refused together do not come back
-    together.
-    """
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((Busy, Unavailable)),
-        wait=_pause,
-        stop=tenacity.stop_before_delay(seconds),
-        sleep=asyncio.sleep,
-        reraise=True,
-    )
-
-    async def attempt() -> T:
-        return await call()
-
-    return await retrying(attempt)
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    seconds = error.retry_after if isinstance(error, Busy) else RETRY_PAUSE_SECONDS
-    return seconds * random.uniform(1, 1.5)  # noqa: S311  # jitter
-
-
-async def head_to_grow(client: RpcClient, log: TrustedLog) -> Checkpoint:
-    """The verified head that an append goes on from. Raises NotFound where the log was never made."""
-    try:
-        return await with_retries(lambda: download.get_head(client, log))
-    except NotFound as error:
-        raise NotFound(f"{error}; `mintmark create {log.origin}` makes it") from error
-
-
-async def send(client: RpcClient, trusted: LogVerifier, call: Callable[[], Awaitable[AppendAnswer]]) -> AppendedBatch:
-    """Sends a batch until it is answered, and verifies the answer. Raises Untrusted for an answer that lies."""
-    answer = await with_retries(call)
-    head = await with_retries(lambda: download.accept(client, trusted, answer.note))
-    if answer.first < 0 or answer.first + answer.count > head.size:
-        raise ProofError("the mint acknowledged entries that its checkpoint does not cover", answer.note)
-    return AppendedBatch(answer.first, answer.count, head)
-
-
-def batches(
-    rows: Iterable[T], first: int, size: Callable[[T], int], max_entries: int = MAX_BATCH_ENTRIES
-) -> Iterator[tuple[int, list[T]]]:
-    """Cuts rows into batches, each with the position of its first row; the same rows are always cut alike."""
-    batch: list[T] = []
-    total = 0
-    for row in rows:
-        if batch and (len(batch) == max_entries or total + size(row) > MAX_BATCH_BYTES):
-            yield first, batch
-            first, batch, total = first + len(batch), [], 0
-        batch.append(row)
-        total += size(row)
-    if batch:
-        yield first, batch
 
 
 class Appender:

@@ -5,7 +5,6 @@ A plan is made against one head. What others append between the plan and its app
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -62,14 +61,3 @@ class ImportPlan(Protocol):
 
     async def apply(self, client: RpcClient, step: Callable[[int], None], max_batch_entries: int) -> ImportResult:
         """Appends them. An application that was cut off is planned again: nothing is appended twice."""
-
-
-def derived_id(origin: str, *content: bytes) -> bytes:
-    """The request id of a batch of an import: the same when the import is run again, so that nothing comes in twice.
-
-    `content` says what is appended, and where: the same may have to come in again, one day, elsewhere.
-    """
-    digest = hashlib.sha256(f"mintmark import\n{origin}\n".encode())
-    for part in content:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.digest()[:16]

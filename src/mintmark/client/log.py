@@ -20,11 +20,12 @@ from mintmark.tlog.trust import LogVerifier
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from mintmark.client.append import AppendedBatch, AppendedEntry, Draft
+    from mintmark.client.append import AppendedEntry, Draft
     from mintmark.client.audit import AuditReport
     from mintmark.client.keys import TrustedLog
     from mintmark.client.proofs import Proof
     from mintmark.client.read_api import ReadApi
+    from mintmark.client.sending import AppendedBatch
     from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk

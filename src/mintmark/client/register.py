@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mintmark.client.append import MAX_BATCH_ENTRIES, ItemDraft, with_retries
+from mintmark.client.append import ItemDraft
 from mintmark.client.importing import FORMATS
 from mintmark.client.rsf_import import check_file, plan_rsf
+from mintmark.client.sending import MAX_BATCH_ENTRIES, with_retries
 from mintmark.client.snapshot import read_snapshot
 from mintmark.client.table_import import plan_table
 from mintmark.errors import Malformed

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.append import MAX_BATCH_ENTRIES, batches, head_to_grow, send
-from mintmark.client.importing import ImportResult, PlannedEntry, derived_id
+from mintmark.client.importing import ImportResult, PlannedEntry
+from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import ProofError, Rejected
 from mintmark.register.entry import format_entry, parse_entry
 from mintmark.register.rsf import read_rsf

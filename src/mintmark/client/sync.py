@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, BinaryIO, Self
 
-    from mintmark.client.append import AppendedBatch, AppendedEntry, Draft
+    from mintmark.client.append import AppendedEntry, Draft
     from mintmark.client.audit import AuditReport
     from mintmark.client.importing import ImportPlan, ImportResult
     from mintmark.client.keys import KeyRing, Keys
     from mintmark.client.log import AsyncLog, LogEntry
     from mintmark.client.proofs import Proof
     from mintmark.client.register import AsyncRegister, JsonItem
+    from mintmark.client.sending import AppendedBatch
     from mintmark.client.snapshot import RecordVersion, RegisterSnapshot, When
     from mintmark.register.schema import Schema
     from mintmark.tlog.checkpoint import Checkpoint

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.append import MAX_BATCH_ENTRIES, batches, head_to_grow, send
-from mintmark.client.importing import ImportResult, PlannedEntry, derived_id
+from mintmark.client.importing import ImportResult, PlannedEntry
 from mintmark.client.overlap import Overlap
+from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
 from mintmark.register import canonical
 from mintmark.register.chunk import open_chunk

@@ -165,7 +165,7 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databa
 
 async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, Any]]:
     """Appends what the files have that the registers have not; describes every register that the mint serves."""
-    from mintmark.client.append import with_retries
+    from mintmark.client.sending import with_retries
     from mintmark.rpc.client import RpcClient
 
     async with RpcClient(grpc, token=options.deployment.token.read_text().strip()) as client:
@@ -176,8 +176,8 @@ async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, An
 
 
 async def _append_file(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
-    from mintmark.client.append import with_retries
     from mintmark.client.rsf_import import plan_rsf
+    from mintmark.client.sending import with_retries
 
     origin = f"{options.domain}/{file.name}"
     log = TrustedLog(origin, options.deployment.adopt(origin))

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from mintmark.cli.options import Target
-    from mintmark.client.append import AppendedBatch, AppendedEntry
+    from mintmark.client.append import AppendedEntry
     from mintmark.client.client import AsyncClient
     from mintmark.client.importing import ImportResult
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.sending import AppendedBatch
 
     Call = Callable[[AsyncClient], Awaitable[AppendedBatch]]
 
@@ -98,7 +99,7 @@ def _stdin_lines() -> list[bytes]:
 
 
 async def _as_batch(appended: Awaitable[AppendedEntry]) -> AppendedBatch:
-    from mintmark.client.append import AppendedBatch
+    from mintmark.client.sending import AppendedBatch
 
     index, head = await appended
     return AppendedBatch(index, 1, head)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.report import Usage
-from mintmark.cli.run.supervisor import PARENT
+from mintmark.cli.run.supervisor import PARENT_VARIABLE
 from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ async def running(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env={**os.environ, PARENT: str(os.getpid()), **(environment or {})},
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid()), **(environment or {})},
             process_group=0,
         )
     task = asyncio.current_task()

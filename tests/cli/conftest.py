@@ -1,30 +1,16 @@
-"""How the tests run a command line: in this process where nothing is served, as a process where something is."""
+"""The fixture that runs a command line in this process."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mintmark.cli.main import main
+from tests.support.commands import Result
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Callable
-
-    Run = Callable[..., "Result"]
-
-
-class Result(NamedTuple):
-    """What a command line came to."""
-
-    code: int
-    out: str
-    err: str
+    from tests.support.commands import Run
 
 
 @pytest.fixture
@@ -36,32 +22,3 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
         return Result(code, *capfd.readouterr())
 
     return call
-
-
-async def spawn(*arguments: object, stdin: bytes = b"", **environment: str) -> Result:
-    """`mintmark ARGUMENTS` as a process."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "mintmark", *map(str, arguments)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | environment,
-    )
-    out, err = await process.communicate(stdin)
-    return Result(process.returncode or 0, out.decode(), err.decode())
-
-
-@asynccontextmanager
-async def serving(database: str, address: str) -> AsyncIterator[Process]:
-    """`mintmark serve` as a process."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "mintmark", "serve"),
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"MINTMARK_API__DATABASE": database, "MINTMARK_API__LISTEN": address},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()

@@ -13,14 +13,14 @@ from mintmark.cli import exits
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.tlog.note import generate_skey
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from tests.cli.conftest import Result
+    from tests.support.commands import Result
 
     Ask = Callable[..., object]
 

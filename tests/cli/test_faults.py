@@ -1,4 +1,4 @@
-"""What goes wrong in front of a person: one sentence that names the fix, the right exit code, and nothing half done."""
+"""Faults in front of a person: one sentence that names the fix, the right exit code, and nothing half done."""
 
 from __future__ import annotations
 
@@ -12,36 +12,26 @@ import pytest
 from mintmark.cli import exits
 from mintmark.cli.run.up_files import sole_use
 from mintmark.config.deployment import DeploymentDir
-from mintmark.config.key_files import lines
+from mintmark.config.key_files import format_key_lines
 from mintmark.files import write_durably
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
-from tests.cli.conftest import spawn
+from tests.support.commands import configured, one_sentence, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.cli.conftest import Result, Run
+    from tests.support.commands import Run
 
 LOG = generate_skey("log.example/country")
-
-
-def one_sentence(result: Result, code: int, *said: str) -> None:
-    assert result.code == code, result
-    assert result.err.startswith("mintmark: ")
-    assert result.err.count("\n") == 1
-    assert "rror: internal" not in result.err
-    assert "[Errno" not in result.err
-    for words in said:
-        assert words in result.err
 
 
 @pytest.fixture
 def trust(tmp_path: Path) -> Path:
     """The directory of an `up`, which knows one log."""
     (tmp_path / "trust").mkdir()
-    (tmp_path / "trust" / "country.vkey").write_bytes(lines([LOG.vkey]))
+    (tmp_path / "trust" / "country.vkey").write_bytes(format_key_lines([LOG.vkey]))
     return tmp_path
 
 
@@ -146,12 +136,6 @@ def taken() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-def configured(directory: Path, section: str, **values: object) -> Path:
-    file = directory / "mintmark.toml"
-    file.write_text(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
-    return file
 
 
 async def test_a_server_whose_port_is_taken(mint_db: str, read_db: str, trust: Path, taken: str) -> None:

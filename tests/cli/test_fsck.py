@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from mintmark.cli import exits
-from mintmark.cli.operate.databases import databases
+from mintmark.cli.databases import databases
 from mintmark.errors import Misconfigured
 from mintmark.fsck.resume_state import ResumeState, resume_file
 from mintmark.tlog import bundle
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import ORIGIN, Keys
 from tests.support.places import mirror, mirror_config, register, rows
 from tests.support.world import serve
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.store.mirror.read_store import ReadStore
-    from tests.cli.conftest import Run
+    from tests.support.commands import Run
 
 SPOIL = b"update bundle set entries = set_byte(entries, 9, 0) where index = 1"
 
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where cursors are kept."""
+    """The directory of cursors."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state"
 

@@ -15,7 +15,7 @@ from mintmark.cli import exits, main
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Run
+    from tests.support.commands import Run
 
 HEAVY = ("grpc", "psycopg", "pydantic", "rich", "starlette", "cryptography", "orjson", "rdflib")
 
@@ -63,9 +63,8 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.parametrize("kind", sorted(subclasses(errors.MintmarkError), key=lambda kind: kind.__name__))
 def test_every_error_has_an_exit_code(kind: type[errors.MintmarkError]) -> None:
-    expected = {errors.NotAvailableYet: 4, errors.Busy: 4, errors.Unavailable: 4}.get(
-        kind, 3 if issubclass(kind, errors.Untrusted) else 1
-    )
+    later = (errors.NotAvailableYet, errors.Busy, errors.Unavailable)
+    expected = 4 if issubclass(kind, later) else 3 if issubclass(kind, errors.Untrusted) else 1
     assert exits.exit_code(kind("why")) == expected
 
 

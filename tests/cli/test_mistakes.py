@@ -1,4 +1,4 @@
-"""What a new user gets wrong: a wrong file, a wrong address, a step left out. One sentence says what to do instead."""
+"""Mistakes of a new user: a wrong file, a wrong address, a step left out. One sentence says what to do instead."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import pytest
 
 from mintmark.cli import exits
 from mintmark.config.deployment import DeploymentDir
-from mintmark.config.key_files import lines
+from mintmark.config.key_files import format_key_lines
 from mintmark.tlog.note import generate_skey
-from tests.cli.conftest import spawn
-from tests.cli.test_faults import configured, one_sentence
+from tests.support.commands import configured, one_sentence, spawn
 from tests.support.places import mirror_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Run
+    from tests.support.commands import Run
 
 LOG = generate_skey("log.example/country")
 README = "# Countries\n\nA register – of countries.\nThe key is elsewhere.\n"
@@ -52,7 +51,7 @@ def test_a_proof_checked_by_what_is_no_key(run: Run, readme: Path) -> None:
 
 def test_a_proof_checked_by_what_is_no_policy(run: Run, readme: Path) -> None:
     key = readme.with_name("country.vkey")
-    key.write_bytes(lines([LOG.vkey]))
+    key.write_bytes(format_key_lines([LOG.vkey]))
     for file in (readme, key):
         result = run("verify", readme, "--entry", readme, "--policy", file)
         one_sentence(result, exits.ERROR, f"{file} is not a policy")

@@ -9,7 +9,7 @@ import pytest
 
 from mintmark.cli import exits
 from mintmark.tlog.note import generate_skey
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.places import LiveWorld, add_records, mirror_config, register, worker
 from tests.support.world import Lie, serve
 

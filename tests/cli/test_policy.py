@@ -10,14 +10,14 @@ import pytest
 from mintmark.cli import exits
 from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.note import COSIGNATURE, MLDSA44, generate_skey
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.world import World, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.tlog.note import SecretKey
-    from tests.cli.conftest import Result
+    from tests.support.commands import Result
 
 TIME = 1_790_000_000
 
@@ -75,9 +75,13 @@ async def test_any_other_entry_log_or_policy(world: World, tmp_path: Path) -> No
     policy, entry = tmp_path / "policy", tmp_path / "entry"
     policy.write_text(f"log {world.signer.vkey}\nquorum none\n")
     assert (await prove(world, tmp_path)).code == exits.OK
-    for text in ("", "quorum none\n", f"log {generate_skey(world.origin).vkey}\nquorum none\n", "quorum some\n"):
+    for text in ("quorum none\n", f"log {generate_skey(world.origin).vkey}\nquorum none\n"):
         policy.write_text(text)
         assert (await verify(tmp_path)).code == exits.LIED
+    for text in ("", "quorum some\n", f"log {world.signer.vkey}\n"):  # no policies
+        policy.write_text(text)
+        result = await verify(tmp_path)
+        assert (result.code, f"{policy} is not a policy" in result.err) == (exits.ERROR, True)
     policy.write_text(f"log {world.signer.vkey}\nquorum none\n")
     entry.write_bytes(b"entry 302")
     assert (await verify(tmp_path)).code == exits.LIED

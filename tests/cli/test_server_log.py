@@ -1,4 +1,4 @@
-"""What a server says on stderr when something fails: enough to mend it, once, and no secrets."""
+"""The log of a server when something fails: enough to mend it, once, and no secrets."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import psycopg
 import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mintmark.cli.run.ports import claim
+from mintmark.cli.run.up_files import claim_address
 from mintmark.telemetry import log_to_stderr
-from tests.cli.conftest import serving
+from tests.support.commands import serving
 from tests.support.lighthouse import ROWS
 from tests.support.read_api import mirror, world
 
@@ -45,7 +45,7 @@ async def close(database: str) -> None:
 async def test_a_database_that_goes_away_is_one_line_a_request(new_database: Callable[[str | None], str]) -> None:
     database = new_database("read")
     await mirror(database, world("lighthouse", ROWS))
-    address = claim("127.0.0.1:0", "listen")
+    address = claim_address("127.0.0.1:0", "listen")
     async with serving(database, address) as process:
         async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
             await until_served(client)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mintmark import AsyncClient, Rejected
 from mintmark.cli import exits
-from mintmark.cli.main import main
-from mintmark.client import table_import, upload
+from mintmark.client.keys import TrustedLog
+from mintmark.client.table_import import plan_table
+from mintmark.register.rsf import write_rsf
+from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
-from tests.cli.conftest import spawn
-from tests.support.lights import DEFINED, append_items, define
+from tests.support.commands import spawn
+from tests.support.lighthouse import ROWS
+from tests.support.lights import DEFINED, append, append_items, define, light, lights
 from tests.support.mint_site import LIGHTHOUSE, SALTED, TOKEN, Site, create, site  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from mintmark.rpc.client import RpcClient
+    from mintmark.rpc.client import AppendAnswer
 
     Import = Callable[..., "dict[str, int]"]
 
@@ -91,43 +94,75 @@ async def test_an_item_that_was_erased_is_not_brought_back(site: Site, tmp_path:
         assert outcome(await run(HEADER, OLD)) == (0, 1, 2)
 
 
+class CutOff(RpcClient):
+    """A client whose process ends when it has sent so many batches and one more, unanswered."""
+
+    left: int
+
+    async def append_items(self, origin: str, request_id: bytes, items: Sequence[pb.Item]) -> AppendAnswer:
+        answer = await super().append_items(origin, request_id, items)
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("the process ends")
+        return answer
+
+
 @pytest.mark.parametrize("lost", [0, 1, 2])
-async def test_an_import_that_is_cut_off_anywhere_is_run_again(
-    site: Site,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    lost: int,
-) -> None:
+async def test_an_import_that_is_cut_off_anywhere_is_run_again(site: Site, tmp_path: Path, lost: int) -> None:  # noqa: F811
     """Also where the last batch is in the log and its answer was lost."""
-    monkeypatch.setattr(upload, "BATCH_ENTRIES", 10)
-    monkeypatch.setenv("MINTMARK_TOKEN", TOKEN)
     rows = [HEADER, *(f"L{number},Light {number % 3}" for number in range(25))]
     async with importing(site, tmp_path) as (client, run):
         (tmp_path / "table.csv").write_text("".join(f"{row}\n" for row in rows))
-        arguments = ["import", LIGHTHOUSE, str(tmp_path / "table.csv"), "--grpc", client.address]
-        arguments += ["--vkey", site.signers[LIGHTHOUSE].vkey]
-        assert await failing_after(lost, arguments, monkeypatch) == exits.ERROR
+        log = TrustedLog(LIGHTHOUSE, tuple(site.verifiers(LIGHTHOUSE)))
+        async with CutOff(client.address, token=TOKEN) as cut_off:
+            cut_off.left = lost
+            plan = await plan_table(cut_off, log, tmp_path / "table.csv", "csv")
+            with pytest.raises(OSError, match="the process ends"):
+                await plan.apply(cut_off, max_batch_entries=10)
+        assert (await client.inclusion(LIGHTHOUSE, index=0)).size == DEFINED + min(10 * (lost + 1), 25)
         said = await run(*rows)
         assert said["size"] == DEFINED + 25
         assert said["appended"] + said["present"] == 25
         assert await site.check(LIGHTHOUSE) == DEFINED + 25
 
 
-async def failing_after(batches: int, arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Runs a command whose process ends when it has sent so many batches and one more, unanswered."""
-    honest, sent = table_import.send, 0
+async def test_a_plan_is_looked_at_before_it_is_sent(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    async with importing(site, tmp_path) as (client, run):
+        await run(HEADER, OLD)
+        file = tmp_path / "lights.csv"
+        file.write_text(f"{HEADER}\n{OLD}\nKIN,Kinnaird\n")
+        async with AsyncClient(client.address, site.signers[LIGHTHOUSE].vkey, token=TOKEN) as library:
+            register = library.register("lighthouse")
+            plan = await register.plan(file)
+            assert (plan.log.origin, plan.head.size, plan.count, plan.present) == (LIGHTHOUSE, DEFINED + 1, 1, 1)
+            assert list(plan.entries()) == [("KIN", b'{"lighthouse":"KIN","name":"Kinnaird"}', None, "user")]
+            assert (await register.log.checkpoint()).size == DEFINED + 1
+            result = await register.apply(plan)
+            assert (result.appended, result.present, result.head.size) == (1, 1, DEFINED + 2)
+            assert (await register.record("KIN")).item == {"lighthouse": "KIN", "name": "Kinnaird"}
+            assert (await register.plan(file)).count == 0
 
-    async def send(*args: object) -> object:
-        nonlocal sent
-        answer = await honest(*args)  # type: ignore[arg-type]
-        if sent == batches:
-            raise OSError("the process ends")
-        sent += 1
-        return answer
 
-    with monkeypatch.context() as patch:
-        patch.setattr(table_import, "send", send)
-        return await asyncio.to_thread(main, arguments)
+@pytest.mark.parametrize("appended", [0, 4, len(ROWS)])
+async def test_an_rsf_file_is_planned_from_what_the_log_has(site: Site, tmp_path: Path, appended: int) -> None:  # noqa: F811
+    file = tmp_path / "lighthouse.rsf"
+    file.write_bytes(b"".join(write_rsf(ROWS)))
+    async with site.running() as client:
+        await create(client)
+        if appended:
+            await append(client, ROWS[:appended])
+        async with AsyncClient(client.address, site.signers[LIGHTHOUSE].vkey, token=TOKEN) as library:
+            register = library.register("lighthouse")
+            plan = await register.plan(file)
+            assert (plan.count, plan.present, plan.warnings) == (len(ROWS) - appended, appended, [])
+            assert [entry.item for entry in plan.entries()] == [item for _, item in ROWS[appended:]]
+            assert (await register.apply(plan)).head.size == len(ROWS)
+        assert await site.check(LIGHTHOUSE) == len(ROWS)
+        await append_items(client, [pb.Item(key="L1", json=light("L1"))])
+        file.write_bytes(b"".join(write_rsf([*ROWS, *lights(2, 4)])))
+        async with AsyncClient(client.address, site.signers[LIGHTHOUSE].vkey, token=TOKEN) as library:
+            with pytest.raises(Rejected, match="holds other entries than this file"):
+                await library.register("lighthouse").plan(file)
 
 
 async def test_a_register_that_is_not_defined_yet(site: Site, tmp_path: Path) -> None:  # noqa: F811
@@ -148,7 +183,7 @@ async def test_a_log_that_was_not_created(site: Site, tmp_path: Path) -> None:  
         (tmp_path / "table.csv").write_text(f"{HEADER}\n{OLD}\n")
         where = ("--grpc", client.address, "--vkey", site.signers[LIGHTHOUSE].vkey)
         said = await spawn("import", LIGHTHOUSE, tmp_path / "table.csv", *where, MINTMARK_TOKEN=TOKEN)
-        assert (said.code, f"`mintmark create {LIGHTHOUSE}`" in said.err) == (exits.NOT_YET, True), said
+        assert (said.code, f"`mintmark create {LIGHTHOUSE}`" in said.err) == (exits.ERROR, True), said
     (tmp_path / "up").mkdir()
     said = await spawn("import", "lighthouse", tmp_path / "table.csv", "--dir", tmp_path / "up")
     assert (said.code, "`mintmark create lighthouse`" in said.err) == (exits.ERROR, True), said

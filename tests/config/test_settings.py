@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.cli.run.up_files import CONFIG
+from mintmark.cli.run.up_files import CONFIG_TEMPLATE
 from mintmark.config.settings import load_api, load_mint, load_mirror
 from mintmark.errors import Misconfigured
 
@@ -100,7 +100,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_the_file_that_up_writes(file: Path) -> None:
     values = {"mint": '"m"', "read": '"r"', "grpc": '"127.0.0.1:1"', "http": '"127.0.0.1:2"', "source": '"127.0.0.1:1"'}
-    file.write_text(CONFIG.format(**values))
+    file.write_text(CONFIG_TEMPLATE.format(**values))
     assert load_mint(file).keys == file.parent / "mint/keys"
     assert load_mirror(file).sources == (load_mint(file).listen,)
     assert load_api(file).listen == "127.0.0.1:2"

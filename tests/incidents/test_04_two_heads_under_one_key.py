@@ -18,7 +18,7 @@ from mintmark.mirror.worker import Worker
 from mintmark.postgres.server import USER
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.note import COSIGNATURE, generate_skey, parse_note
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import ORIGIN, Keys, append
 from tests.support.places import rows
 
@@ -82,7 +82,7 @@ async def test_a_mirror_that_sees_both_stops_and_keeps_both_notes(
     after = await rows(read_store)
     assert before.pop("progress") != after.pop("progress")
     assert after == before
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.kind == "Fork"
     assert set(kept.notes) == set(notes)
     for note in kept.notes:  # a third party can check them with the log's key alone
@@ -116,5 +116,5 @@ async def test_the_command_exits_with_3_and_the_cosigner_refuses_the_second(
     assert head.size == BEFORE + APART
     signed = [note for (*_, note, _) in (await rows(read_store, "checkpoint"))["checkpoint"]]
     assert not any(parse_note(note)[0] == parse_note(forked)[0] for note in signed)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert {parse_note(note)[0] for note in kept.notes} == {parse_note(note)[0] for note in (head.note, forked)}

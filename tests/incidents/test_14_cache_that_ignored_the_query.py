@@ -17,7 +17,7 @@ import pytest
 
 from mintmark.mirror.run_once import once
 from mintmark.tlog.proof_file import parse_proof
-from tests.cli.conftest import Result, spawn
+from tests.support.commands import Result, spawn
 from tests.support.places import LiveWorld, add_records, mirror, register, rows, run_once, worker
 from tests.support.world import World, serve
 

@@ -44,7 +44,7 @@ async def test_an_older_head_of_the_same_tree_is_stale(read_store: ReadStore) ->
         with pytest.raises(NotAvailableYet, match="is behind"):
             await step.step(behind(world), note, "opaque")
     assert await rows(read_store) == before
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
 
 
 async def test_an_older_head_of_another_tree_is_an_alarm(read_store: ReadStore) -> None:
@@ -69,7 +69,7 @@ async def test_replicas_that_take_turns_only_ever_move_the_mirror_forward(read_s
         await followed.attempt()
         seen.append((await read_store.head(1)).size)
     assert seen == [300, 700, 700, 1500, 1500, 1500, 1500]
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
     assert not [event for event, _, _ in told if event == "contradiction"]
 
 
@@ -87,6 +87,6 @@ async def test_one_source_that_goes_back_within_a_stream_is_an_alarm(read_store:
     for note in world.shown():
         followed.offer(world.address, note, "opaque")
         await followed.attempt()
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert (kept.kind, kept.notes) == ("Rollback", [world.notes[-1], world.notes[-2]])
     assert (await read_store.head(1)).size == 1500

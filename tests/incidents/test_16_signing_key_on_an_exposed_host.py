@@ -20,7 +20,7 @@ from mintmark.errors import BadSignature
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import MLDSA44, SecretKey, generate_skey, parse_vkey
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.places import mirror_config
 from tests.support.world import World, serve
 

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mintmark.aio import Backoff
-from mintmark.client import upload
+from mintmark.client.sending import with_retries
 from mintmark.errors import Busy, Unavailable
 from mintmark.mirror.worker import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS
 from mintmark.rpc.client import RpcClient
@@ -58,7 +58,7 @@ class Times:
 
 async def test_a_client_comes_again_no_sooner_than_told_and_not_in_step_with_others() -> None:
     crowd = [Times(Busy("full", AFTER), 1) for _ in range(30)]
-    assert await asyncio.gather(*(upload.patiently(call) for call in crowd)) == ["done"] * 30
+    assert await asyncio.gather(*(with_retries(call) for call in crowd)) == ["done"] * 30
     pauses = [call.pauses[0] for call in crowd]
     assert min(pauses) >= AFTER
     assert max(pauses) - min(pauses) > AFTER / 10
@@ -66,7 +66,7 @@ async def test_a_client_comes_again_no_sooner_than_told_and_not_in_step_with_oth
 
 async def test_a_client_without_a_time_waits_longer_and_longer() -> None:
     call = Times(Unavailable("away"), 3)
-    assert await upload.patiently(call) == "done"
+    assert await with_retries(call) == "done"
     assert len(call.at) == 4
     assert all(pause > 0.05 for pause in call.pauses)
 

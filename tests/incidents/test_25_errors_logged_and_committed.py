@@ -85,12 +85,12 @@ async def test_a_register_whose_rows_are_refused_does_not_stop_the_others(read_s
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert await _shown(read_store, bad) == FIRST
-    (status,) = [status for status in await read_store.status.status() if status.origin == bad.origin]
+    (status,) = [status for status in await read_store.status.of_logs() if status.origin == bad.origin]
     assert status.error is not None
 
 
 async def _shown(store: ReadStore, world: World) -> int:
-    found = [status.head for status in await store.status.status() if status.origin == world.origin]
+    found = [status.head for status in await store.status.of_logs() if status.origin == world.origin]
     return found[0] if found else 0
 
 

@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.places import LiveWorld, add_records, mirror_config, register, until_shown, worker
 from tests.support.world import Lie
 
@@ -59,7 +59,7 @@ async def test_a_follower_that_is_stuck_shows_as_behind_and_by_how_long(
 
 async def noticed(store: ReadStore, stuck: World, well: World) -> bool:
     """Whether the one is complete, and something is said of the other."""
-    status = {log.origin: log for log in await store.status.status()}
+    status = {log.origin: log for log in await store.status.of_logs()}
     return status[well.origin].head == well.size and status[stuck.origin].error is not None
 
 
@@ -79,7 +79,7 @@ async def test_a_follower_that_is_gone_leaves_no_heartbeat_and_a_head_that_ages(
     await asyncio.gather(running, return_exceptions=True)
     assert not await read_store.leases.beats(), "one that ends says so"
     world.append([b"nobody comes for this"])
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
     async with read_store.pool.connection() as conn:  # an hour passes
         for table, column in (("heartbeat", "at"), ("head", "at"), ("progress", "at"), ("lease", "until")):
             await conn.execute(f"update {table} set {column} = {column} - interval '1 hour'".encode())
@@ -101,7 +101,7 @@ async def test_the_time_behind_counts_from_this_stop_and_not_from_an_earlier_one
             world.lie = Lie.WITHHOLD_ITEM
             add_records(world, 100)
             async with asyncio.timeout(20):
-                while (await read_store.status.status())[0].error is None:  # noqa: ASYNC110  # a database
+                while (await read_store.status.of_logs())[0].error is None:  # noqa: ASYNC110  # a database
                     await asyncio.sleep(0.05)
             if again:
                 break

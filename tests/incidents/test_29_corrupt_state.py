@@ -14,7 +14,7 @@ from mintmark.errors import Misconfigured
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
-from tests.cli.conftest import Result, spawn
+from tests.support.commands import Result, spawn
 from tests.support.places import LiveWorld, add_records, follower, mirror, register, rows
 from tests.support.world import flip, serve
 
@@ -58,7 +58,7 @@ async def test_a_mirror_whose_own_copy_is_damaged_says_so_and_blames_nobody(read
         await conn.execute(damage[table].encode())
     with pytest.raises(Misconfigured, match="run mintmark fsck"):
         await CatchUp(read_store, world.origin, world.verifiers).step(world, world.notes[-1], "register")
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
     assert (await read_store.head(1)).size == 300
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.places import mirror, mirror_config, run_once
 from tests.support.world import Lie, World, serve
 

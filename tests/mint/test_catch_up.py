@@ -17,7 +17,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.lighthouse import ROWS, system
 from tests.support.lights import DEFINED, append, append_items, define, lights
 from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, copied, create, put, stored

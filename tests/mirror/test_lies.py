@@ -107,7 +107,7 @@ async def test_a_fork_stops_the_log_and_both_notes_are_kept(read_store: ReadStor
     assert not reports[0].done
     assert "Fork" in (reports[0].error or "")
     assert await rows(read_store) == before
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.kind == "Fork"
     assert kept.notes == [honest.notes[-1], forked.notes[-1]]
 
@@ -122,7 +122,7 @@ async def test_a_source_that_goes_back_within_one_stream_is_refused(read_store: 
         await log.attempt()
     assert log.stopped is not None
     assert "Rollback" in log.stopped
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.kind == "Rollback"
     assert kept.notes == source.notes[::-1]
 

@@ -16,8 +16,8 @@ from mintmark.mirror.run_once import once
 from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
-from tests.cli.conftest import spawn
 from tests.mirror.test_worker import Down, Hung, same_log, working
+from tests.support.commands import spawn
 from tests.support.places import LiveWorld, add_records, mirror_config, register, run_once, until_shown, worker
 from tests.support.world import World, serve
 

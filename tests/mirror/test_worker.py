@@ -153,9 +153,9 @@ async def test_a_source_that_fails_is_passed_over(read_store: ReadStore, kind: t
         await until_shown(read_store, honest)
         add_records(honest, 10)
         await until_shown(read_store, honest)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.source, status.stopped) == (honest.address, None)
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_a_source_that_refuses_is_passed_over_whatever_it_says(
     first.error = error
     async with working(worker(read_store, [first, honest], honest)):
         await until_shown(read_store, honest)
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 async def test_a_source_that_lags_is_passed_over_and_is_no_contradiction(read_store: ReadStore) -> None:
@@ -181,7 +181,7 @@ async def test_a_source_that_lags_is_passed_over_and_is_no_contradiction(read_st
         stale.append(honest.entries_[200:300], honest.items[200:300])
         add_records(honest, 20)
         await until_shown(read_store, honest)
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ async def test_a_source_that_lies_is_evidence_and_the_log_goes_on_with_another(r
         await until(lambda: any(event == "contradiction" for event, *_ in told))
         add_records(honest, 5)
         await until_shown(read_store, honest)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.source, status.stopped) == (honest.address, None)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert (kept.source, kept.kind) == ("liar:1", lie.value.split()[0])
     assert kept.notes
 
@@ -212,7 +212,7 @@ async def test_a_new_worker_does_not_ask_a_source_that_lied_before(read_store: R
     liar = same_log(Asked, honest, "liar:1")
     liar.lie = Lie.FLIP_ENTRY
     await once(worker(read_store, [liar, honest], honest), 5)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.source == "liar:1"
     liar.lie, liar.asked = Lie.NOTHING, 0
     add_records(liar, 50)
@@ -222,7 +222,7 @@ async def test_a_new_worker_does_not_ask_a_source_that_lied_before(read_store: R
     else:
         async with working(worker(read_store, [liar, honest], honest)):
             await until_shown(read_store, honest)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.head, status.source, liar.asked) == (350, honest.address, 0)
 
 
@@ -261,14 +261,14 @@ async def test_a_fork_stops_the_log_however_short_it_is(read_store: ReadStore, s
         await until_shown(read_store, honest)
         mirror.follow(mirror.trust, [honest, forked])
         async with asyncio.timeout(20):
-            while not (await read_store.status.status())[0].stopped:  # noqa: ASYNC110  # a database
+            while not (await read_store.status.of_logs())[0].stopped:  # noqa: ASYNC110  # a database
                 await asyncio.sleep(0.05)
         shown, before = honest.size, honest.notes[-1]
         add_records(honest, 10)
         await asyncio.sleep(0.3)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.head, "Fork" in (status.stopped or "")) == (shown, True)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.notes == [before, forked.notes[-1]]
 
 
@@ -279,12 +279,12 @@ async def test_a_log_is_followed_again_after_resume_without_a_new_head(read_stor
         source.lie = Lie.FLIP_ENTRY
         add_records(source, 50)
         async with asyncio.timeout(20):
-            while not (await read_store.status.status())[0].stopped:  # noqa: ASYNC110  # a database
+            while not (await read_store.status.of_logs())[0].stopped:  # noqa: ASYNC110  # a database
                 await asyncio.sleep(0.05)
         source.lie = Lie.NOTHING
         await read_store.evidence.resume(1)
         await until_shown(read_store, source)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert kept.resumed is not None
 
 
@@ -308,7 +308,7 @@ async def test_a_source_that_speaks_no_protocol_ends_nothing(read_store: ReadSto
     ):
         await until_shown(read_store, honest)
         assert address in {beat.source for beat in await read_store.leases.beats() if beat.error}
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 @asynccontextmanager
@@ -345,7 +345,7 @@ async def test_logs_and_sources_change_without_a_restart(read_store: ReadStore) 
         add_records(two, 5)
         async with asyncio.timeout(20):
             wanted = {"one": before, "two": two.size}
-            while {s.name: s.head for s in await read_store.status.status()} != wanted:  # noqa: ASYNC110  # a database
+            while {s.name: s.head for s in await read_store.status.of_logs()} != wanted:  # noqa: ASYNC110  # a database
                 await asyncio.sleep(0.05)
 
 
@@ -382,7 +382,7 @@ async def test_a_stream_that_begins_anew_may_show_an_older_head(read_store: Read
         one.lie = Lie.NOTHING
         add_records(one, 5)
         await until_shown(read_store, one, two)
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 async def test_a_key_that_changes_is_used_at_once(read_store: ReadStore) -> None:
@@ -395,7 +395,7 @@ async def test_a_key_that_changes_is_used_at_once(read_store: ReadStore) -> None
         source.signer = new
         add_records(source, 5)
         await until_shown(read_store, source)
-    assert not await read_store.evidence.evidence(1)
+    assert not await read_store.evidence.of_log(1)
 
 
 async def test_a_dead_workers_log_is_taken_when_its_lease_ends(read_store: ReadStore) -> None:
@@ -462,9 +462,9 @@ async def test_no_source_can_say_what_kind_of_log_it_is(read_store: ReadStore, k
             await until_shown(read_store, honest)
             grow(honest, liar)
         await until_shown(read_store, honest)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.kind, status.source, status.head) == (kind, honest.address, 300)
-    (kept,) = await read_store.evidence.evidence(1)
+    (kept,) = await read_store.evidence.of_log(1)
     assert (kept.kind, kept.source) == ("ProofError", "liar:1")
 
 
@@ -485,5 +485,5 @@ async def test_a_source_that_calls_the_log_another_kind_is_not_asked(read_store:
         mirror.follow(mirror.trust, [liar, honest])
         add_records(honest, 5)
         await until_shown(read_store, honest)
-    (status,) = await read_store.status.status()
+    (status,) = await read_store.status.of_logs()
     assert (status.kind, status.source) == ("register", honest.address)

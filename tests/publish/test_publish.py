@@ -19,7 +19,7 @@ from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.note import generate_skey
 from mintmark.tlog.tile import Tile, entries_path, items_path, path
-from tests.cli.conftest import spawn
+from tests.support.commands import spawn
 from tests.support.minting import Keys
 from tests.support.places import add_records, mirror, mirror_config, register
 from tests.support.static import files, publish, published_log
@@ -165,7 +165,7 @@ async def test_a_smaller_log_replaces_nothing(new_database: Callable[[str], str]
         ):
             await publish(ReadStore(behind), world, published_log(tmp_path, world))
         assert files(tmp_path) == before
-        assert await ReadStore(behind).evidence.evidence(1) == []
+        assert await ReadStore(behind).evidence.of_log(1) == []
 
 
 @pytest.mark.parametrize("published", [600, 700, 900], ids=["smaller", "same size", "larger"])
@@ -187,7 +187,7 @@ async def test_a_fork_replaces_nothing_and_both_notes_are_kept(
             await publish(ReadStore(one), world, published_log(tmp_path, world))
         assert set(caught.value.notes) == {world.notes[-1], other.notes[-1]}
         assert files(tmp_path) == before
-        (kept,) = await ReadStore(one).evidence.evidence(1)
+        (kept,) = await ReadStore(one).evidence.of_log(1)
         assert (kept.kind, set(kept.notes)) == ("Fork", set(caught.value.notes))
         assert kept.source == f"{tmp_path.as_uri()}/thing/log/"
         stopped = (await ReadStore(one).progress(world.origin)).stopped
@@ -228,7 +228,7 @@ async def test_damaged_rows_get_no_checkpoint(read_store: ReadStore, tmp_path: P
     with pytest.raises(ProofError, match="run mintmark fsck"):
         await publish(read_store, world, published_log(tmp_path, world))
     assert not (tmp_path / "thing" / "log" / CHECKPOINT_PATH).exists()
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
 
 
 async def test_damage_of_ours_is_not_held_against_what_is_published(read_store: ReadStore, tmp_path: Path) -> None:
@@ -243,12 +243,12 @@ async def test_damage_of_ours_is_not_held_against_what_is_published(read_store: 
     with pytest.raises(ProofError, match="run mintmark fsck"):
         await publish(read_store, world, published_log(tmp_path, world))
     assert files(tmp_path / "thing" / "log")["checkpoint"] == world.notes[0]
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
     stranger = register(count=1)
     stranger.signer = generate_skey(world.origin)
     with pytest.raises(MintmarkError, match="or its key was changed"):
         await publish(read_store, stranger, published_log(tmp_path, world))
-    assert await read_store.evidence.evidence(1) == []
+    assert await read_store.evidence.of_log(1) == []
 
 
 @pytest.mark.parametrize("url", ["memory:///", "file"])

@@ -19,10 +19,10 @@ from mintmark.sources.tiles import POLL_INTERVAL_SECONDS, TilesSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import bundle
-from tests.cli.conftest import spawn
 from tests.mirror.test_three_ways import digest
 from tests.mirror.test_worker import working
 from tests.publish.test_publish import erase, expected, opaque
+from tests.support.commands import spawn
 from tests.support.minting import Keys
 from tests.support.oracle import check_log
 from tests.support.places import (
@@ -160,7 +160,7 @@ async def test_a_daemon_follows_what_is_published(new_database: Callable[[str], 
                     add_records(world, step)
                     await published(one, tmp_path, world)
                     await until_shown(second, world)
-            assert await second.evidence.evidence(1) == []
+            assert await second.evidence.of_log(1) == []
             database = second.pool.conninfo
     assert await digest(database) == await digest(one)
 
@@ -245,7 +245,7 @@ async def test_a_published_fork_is_refused_and_both_notes_are_kept(
                 reached = await run_once(second, [static], other, 10)
         assert (reached.done, reached.lied) == (False, True)
         assert await rows(second, *WRITTEN) == before
-        (kept,) = await second.evidence.evidence(1)
+        (kept,) = await second.evidence.of_log(1)
         assert (kept.kind, kept.source) == ("Fork", static.address)
         assert set(kept.notes) == {world.notes[-1], other.notes[-1]}
 
@@ -270,7 +270,7 @@ async def test_a_node_that_is_behind_is_no_contradiction(new_database: Callable[
                 seen = asked
                 while asked < seen + 10:  # noqa: ASYNC110  # another thread
                     await asyncio.sleep(0.02)
-            assert await second.evidence.evidence(1) == []
+            assert await second.evidence.of_log(1) == []
 
 
 async def test_an_older_head_of_another_tree_is_shown_to_the_mirror(tmp_path: Path) -> None:

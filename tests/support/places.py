@@ -117,7 +117,7 @@ async def until_shown(store: ReadStore, *worlds: World, seconds: float = 40) -> 
     """Waits until each log's head in the database is its world's."""
     wanted = {world.origin: world.size for world in worlds}
     async with asyncio.timeout(seconds):
-        while {status.origin: status.head for status in await store.status.status()} != wanted:  # noqa: ASYNC110  # a database
+        while {status.origin: status.head for status in await store.status.of_logs()} != wanted:  # noqa: ASYNC110  # a database
             await asyncio.sleep(0.05)
 
 

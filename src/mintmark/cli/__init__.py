@@ -1,1 +1,1 @@
-"""The command line: parse, call, print. One module a command; nothing heavy is imported before a command needs it."""
+"""The command line: parse, call the library, print. Nothing heavy is imported before a command needs it."""

@@ -1,4 +1,4 @@
-"""What a command prints: results on stdout (text, or JSON with --json), everything else on stderr.
+"""The output of commands: results on stdout (text, or JSON with --json), everything else on stderr.
 
 A progress bar shows on a terminal's stderr only, and rich is imported only then.
 """
@@ -17,24 +17,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+
+    from rich import progress as rich_progress
+
+    from mintmark.tlog.checkpoint import Checkpoint
 
 T = TypeVar("T")
 
+MAX_WARNINGS_SHOWN = 10  # of an import, in full
+
 
 def emit(value: Mapping[str, Any]) -> None:
-    """One JSON object, on a line of its own, at once."""
+    """Prints a JSON object on a line of its own, and flushes."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
 
 def echo(message: str) -> None:
-    """A remark to the person who watches."""
+    """Prints a remark for a person, on stderr."""
     click.echo(message, err=True)
 
 
 def answer(as_json: bool, value: Mapping[str, Any], text: str) -> None:
-    """The result of a command, in the form that was asked for."""
+    """Prints the result of a command: `value` as JSON, or `text`."""
     if as_json:
         emit(value)
     else:
@@ -50,7 +56,7 @@ def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLo
 def run_until_stopped(
     server: Coroutine[Any, Any, None], loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> None:
-    """Runs a server until SIGINT or SIGTERM, and lets it clean up: to stop is what ends it, not a failure."""
+    """Runs a server until SIGINT or SIGTERM, which are no failures, and lets it clean up."""
 
     async def main() -> None:
         task = asyncio.ensure_future(server)
@@ -72,10 +78,27 @@ def _stop_once(task: asyncio.Future[None]) -> None:
 
 @contextmanager
 def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar towards `total`; call what it gives with each step forward."""
+    """Shows a bar towards `total`; yields the function that moves it by a number of steps."""
     if as_json or not sys.stderr.isatty():
         yield lambda steps: None
         return
+    with _bar() as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def progress_to(label: str, as_json: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar; yields the function that moves it to a number of steps done, of so many in all."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _bar() -> rich_progress.Progress:
     from rich import progress as rich
     from rich.console import Console
 
@@ -85,11 +108,22 @@ def progress(label: str, total: int | None, as_json: bool = False) -> Iterator[C
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda steps: bar.advance(task, steps)
+    return rich.Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def describe_head(head: Checkpoint) -> dict[str, object]:
+    """A verified head for a machine."""
+    return {"origin": head.origin, "size": head.size, "root": head.root.hex(), "note": head.note.decode()}
+
+
+def echo_admitted(warnings: Sequence[str]) -> None:
+    """Prints what the legacy mode admitted, the first few in full."""
+    for warning in warnings[:MAX_WARNINGS_SHOWN]:
+        echo(f"admitted: {warning}")
+    if len(warnings) > MAX_WARNINGS_SHOWN:
+        echo(f"admitted: {len(warnings) - MAX_WARNINGS_SHOWN} more like these")
 
 
 def state_directory() -> Path:
-    """What commands remember for this user between their runs (XDG Base Directory Specification)."""
+    """The directory of what commands remember for a user between runs (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mintmark"

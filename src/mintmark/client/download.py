@@ -1,7 +1,7 @@
-"""Reading a log over gRPC, believing nothing: every value that leaves here has been verified against the log's key.
+"""Reads a log over gRPC and verifies every value against the log's key before it is returned.
 
-A download may start anywhere: the right edge of the tree at that point comes as tiles, and a consistency proof shows
-that the signed tree grew from it. From there on each chunk is checked before it is given out.
+A download may start anywhere: tiles give the right edge of the tree at that point, and a consistency proof shows that
+the signed tree grew from it. From there on, each chunk is verified before it is yielded.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from mintmark.tlog.trust import LogVerifier
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from mintmark.cli.options import TrustedLog
+    from mintmark.client.keys import TrustedLog
     from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
-PAUSE = 0.5  # seconds before a broken download goes on
+RESUME_PAUSE_SECONDS = 0.5  # before a broken download goes on
 
 
 @contextmanager
 def strictly() -> Iterator[None]:
-    """What a server sends and does not parse is no better than a false proof."""
+    """Raises ProofError for Malformed: an answer that does not parse is worth no more than a false proof."""
     try:
         yield
     except Malformed as error:
@@ -38,26 +38,31 @@ def strictly() -> Iterator[None]:
 
 
 async def get_head(client: RpcClient, log: TrustedLog) -> Checkpoint:
-    """The present head, signed by a key we trust."""
+    """The present head, signed by a trusted key of the log."""
     note = await client.checkpoint(log.origin)
     with strictly():
         return open_checkpoint(note, log.origin, log.verifiers)
 
 
 async def get_head_by_policy(client: RpcClient, log: TrustedLog, policy: bytes) -> Checkpoint:
-    """The present head with its cosignatures, signed by a key we trust and as a tlog-policy asks for."""
+    """The present head, signed by a trusted key and cosigned by the quorum of a tlog-policy.
+
+    Raises:
+        Malformed: no policy.
+        NotAvailableYet: the quorum has not cosigned this head so far.
+    """
     from mintmark.tlog.policy import open_by_policy, parse_policy
 
-    asked = parse_policy(policy)
+    parsed = parse_policy(policy)
     note = await client.checkpoint(log.origin)
     with strictly():
         open_checkpoint(note, log.origin, log.verifiers)
-        head, _ = open_by_policy(note, asked)
+        head, _ = open_by_policy(note, parsed)
     return head
 
 
 async def accept(client: RpcClient, trusted: LogVerifier, note: bytes) -> Checkpoint:
-    """Moves a verifier to a newer head, with the server's proof that it follows. Raises Untrusted where it does not."""
+    """Moves a verifier to a newer head, which the server proves to follow. Raises Untrusted where it does not."""
     before = trusted.head
     with strictly():
         seen = open_checkpoint(note, trusted.origin, trusted.verifiers)
@@ -67,14 +72,14 @@ async def accept(client: RpcClient, trusted: LogVerifier, note: bytes) -> Checkp
         return trusted.accept(note, proof)
 
 
-async def begin(client: RpcClient, log: TrustedLog, head: Checkpoint, start: int = 0) -> LogVerifier:
-    """A verifier that stands at the bundle of `start`, ready for the chunks from there on."""
+async def start_verifier(client: RpcClient, log: TrustedLog, head: Checkpoint, start: int = 0) -> LogVerifier:
+    """A verifier at the bundle that holds `start`, for the chunks from there to the head."""
     at = start - start % WIDTH
     return LogVerifier(log.origin, log.verifiers, head, await edge_at(client, head, at))
 
 
 async def get_chunks(client: RpcClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
-    """Verified chunks from where `trusted` stands to `end`; goes on after a break while each attempt gets further."""
+    """Verified chunks from the edge of `trusted` to `end`. Resumes a broken stream if the attempt got any further."""
     while (at := trusted.edge.size) < end:
         try:
             async for chunk in _attempt(client, trusted, end):
@@ -82,7 +87,7 @@ async def get_chunks(client: RpcClient, trusted: LogVerifier, end: int) -> Async
         except Unavailable:
             if trusted.edge.size == at:
                 raise
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RESUME_PAUSE_SECONDS)
 
 
 async def _attempt(client: RpcClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
@@ -98,12 +103,12 @@ async def _attempt(client: RpcClient, trusted: LogVerifier, end: int) -> AsyncIt
 
 def _head(trusted: LogVerifier) -> Checkpoint:
     if trusted.head is None:
-        raise AssertionError("a download begins at a head")
+        raise AssertionError("a download starts from a head")
     return trusted.head
 
 
 def check_range(start: int, end: int | None, head: Checkpoint) -> int:
-    """The end of a range that may be open. Raises NotAvailableYet beyond the head."""
+    """The end of a range, the head's size where `end` is None. Raises NotAvailableYet beyond the head."""
     end = head.size if end is None else end
     if not 0 <= start <= end <= head.size:
         raise NotAvailableYet(f"entries [{start}, {end}) are not all there; the log has {head.size}")
@@ -111,12 +116,12 @@ def check_range(start: int, end: int | None, head: Checkpoint) -> int:
 
 
 def is_register(chunk: VerifiedChunk) -> bool:
-    """Whether items came beside the entries: an opaque log has none."""
+    """True if items came beside the entries; an opaque log has none."""
     return bool(chunk.bundles and chunk.bundles[0].items)
 
 
 def leaves(chunk: VerifiedChunk) -> Iterator[tuple[int, bytes]]:
-    """(index, entry) of each new entry of a chunk, as it was hashed."""
+    """(index, entry) of each new entry of a chunk; the bytes that were hashed."""
     for row in chunk.bundles:
         for index, entry in enumerate(bundle.cut(row.entries, row.width), row.index * WIDTH):
             if chunk.start <= index < chunk.end:

@@ -1,7 +1,12 @@
-"""Verified chunks -> a file: one function a format. Each writes as it reads where the format lets it.
+"""Writes verified chunks to a file: one function a format. Each writes as it reads where the format lets it.
 
-RSF puts all items before all entries, so the whole register is held in memory; tables keep items in a temporary file
+RSF puts all items before all entries, so the whole register is held in memory. Tables keep items in a temporary file
 and their places in memory, because a record's last entry and the last columns may come at the end.
+
+A line of JSON Lines, or of `json_lines`, which keeps the indices:
+
+    {"index":7,"entry":{…},"item":{…}}     a register entry; the item is null for a tombstone, and once it is erased
+    {"index":7,"base64":"…"}               anything else
 """
 
 from __future__ import annotations
@@ -9,11 +14,10 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
+from base64 import b64encode
 from typing import TYPE_CHECKING, BinaryIO
 
-from mintmark.cli.output import echo
-from mintmark.cli.read.rows import json_lines
-from mintmark.client.download import is_register
+from mintmark.client.download import is_register, leaves
 from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register.item import parse_item
@@ -31,35 +35,49 @@ if TYPE_CHECKING:
     from mintmark.tlog.trust import VerifiedChunk
 
     Chunks = AsyncIterator[VerifiedChunk]
+    Write = Callable[[Chunks, BinaryIO], Awaitable[list[str]]]  # returns warnings
 
 
-async def export_jsonl(chunks: Chunks, stream: BinaryIO) -> None:
-    """A line an entry: what `import` reads, or the bytes of an opaque log's entries in base64."""
+async def export_jsonl(chunks: Chunks, stream: BinaryIO) -> list[str]:
+    """A line an entry, which `import` reads; or the bytes of an opaque log's entries in base64."""
     async for chunk in chunks:
         stream.writelines(write_jsonl(_entries(chunk)) if is_register(chunk) else json_lines(chunk))
+    return []
 
 
-async def export_rsf(chunks: Chunks, stream: BinaryIO) -> None:
+async def export_rsf(chunks: Chunks, stream: BinaryIO) -> list[str]:
     """The register as an RSF file, with its published roots. Raises Rejected for what RSF cannot say."""
     stream.writelines(write_rsf([row async for chunk in chunks for row in _entries(chunk)]))
+    return []
 
 
-async def export_csv(chunks: Chunks, stream: BinaryIO) -> None:
-    """The records that stand, a column a field of the register, RFC 4180."""
-    await _export_table(chunks, stream, _csv_line)
+async def export_csv(chunks: Chunks, stream: BinaryIO) -> list[str]:
+    """The records that stand, a column a field of the register, RFC 4180. Warns of each that was erased."""
+    return await _export_table(chunks, stream, _csv_line)
 
 
-async def export_tsv(chunks: Chunks, stream: BinaryIO) -> None:
-    """The records that stand, unquoted. Raises Rejected for a value with a tab or a line break."""
-    await _export_table(chunks, stream, _tsv_line)
+async def export_tsv(chunks: Chunks, stream: BinaryIO) -> list[str]:
+    """The records that stand, unquoted; warns as `export_csv`. Raises Rejected for a value with a tab or line break."""
+    return await _export_table(chunks, stream, _tsv_line)
 
 
-WRITERS: dict[str, Callable[[Chunks, BinaryIO], Awaitable[None]]] = {
-    "jsonl": export_jsonl,
-    "rsf": export_rsf,
-    "csv": export_csv,
-    "tsv": export_tsv,
-}
+WRITERS: dict[str, Write] = {"jsonl": export_jsonl, "rsf": export_rsf, "csv": export_csv, "tsv": export_tsv}
+
+
+def json_lines(chunk: VerifiedChunk) -> Iterator[bytes]:
+    """The new entries of a chunk as JSON Lines with indices; canonical bytes go through as they were hashed."""
+    for index, leaf, row in numbered_rows(chunk):
+        if row is None or row.entry is None:
+            yield b'{"index":%d,"base64":"%b"}\n' % (index, b64encode(leaf))
+        else:
+            yield b'{"index":%d,"entry":%b,"item":%b}\n' % (index, leaf, row.item or b"null")
+
+
+def numbered_rows(chunk: VerifiedChunk) -> Iterator[tuple[int, bytes, Row | None]]:
+    """(index, leaf, row) of each new entry of a chunk; the row is None in an opaque log."""
+    rows = iter(open_chunk(chunk)) if is_register(chunk) else None
+    for index, leaf in leaves(chunk):
+        yield index, leaf, next(rows) if rows else None
 
 
 def _register_rows(chunk: VerifiedChunk) -> list[tuple[Row, Entry]]:
@@ -72,9 +90,9 @@ def _entries(chunk: VerifiedChunk) -> list[tuple[Entry, bytes | None]]:
     return [(entry, row.item) for row, entry in _register_rows(chunk)]
 
 
-async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[str], str], bytes]) -> None:
+async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[str], str], bytes]) -> list[str]:
     with tempfile.TemporaryFile() as file:
-        records = _Records(file)
+        records = _LatestItems(file)
         async for chunk in chunks:
             for row, entry in _register_rows(chunk):
                 records.add(row, entry)
@@ -84,15 +102,21 @@ async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[s
         stream.write(line([column.name for column in schema.columns], "the header"))
         for key, item in records.items(schema.register.name):
             stream.write(line([_cell(key, column, item) for column in schema.columns], f"record {key!r}"))
+        return [f"the item of record {key!r} was erased; only its key is written" for key in records.erased]
 
 
-class _Records:
+class _LatestItems:
     """The latest item of each record that stands, kept in a file."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self.definitions: dict[str, bytes] = {}
         self._file = file
-        self._places: dict[str, tuple[int, int] | None] = {}
+        self._places: dict[str, tuple[int, int] | None] = {}  # offset and length; None: erased
+
+    @property
+    def erased(self) -> list[str]:
+        """The keys of the records whose item was erased."""
+        return [key for key, place in self._places.items() if place is None]
 
     def add(self, row: Row, entry: Entry) -> None:
         if entry.type == "system":
@@ -109,7 +133,6 @@ class _Records:
     def items(self, key_field: str) -> Iterator[tuple[str, Item]]:
         for key, place in self._places.items():
             if place is None:
-                echo(f"the item of record {key!r} was erased; only its key is written")
                 yield key, {key_field: key}
             else:
                 self._file.seek(place[0])

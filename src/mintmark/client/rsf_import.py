@@ -1,8 +1,8 @@
-"""Importing an RSF file: a whole register, or the rest of one.
+"""Imports of RSF files: a whole register, or the rest of one.
 
 The file is checked as a whole before anything is sent: its own roots, and every entry against the schema in force at
-its position. Then the log's signed head tells, by one proof, how much of the file it holds already, and only the rest
-is appended. So an import that was cut off is simply run again, and one that is complete changes nothing.
+its position. Then one proof under the log's signed head shows how much of the file the log holds already, and only the
+rest is appended. So an import that was cut off is simply run again, and one that is complete changes nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.upload import Imported, batches, derived_id, head_to_grow, send
+from mintmark.client.importing import ImportResult, PlannedEntry
+from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import ProofError, Rejected
-from mintmark.register.entry import format_entry
+from mintmark.register.entry import format_entry, parse_entry
 from mintmark.register.rsf import read_rsf
 from mintmark.register.rules import Rules
 from mintmark.tlog import bundle
@@ -23,13 +24,14 @@ from mintmark.tlog.kernel import HASH, leaf_hash
 from mintmark.tlog.merkle import check_consistency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mintmark.cli.options import TrustedLog
+    from mintmark.client.keys import TrustedLog
     from mintmark.register.rsf import RsfEntry
     from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.trust import LogVerifier
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CheckedFile:
     name: str  # the register's own
     rows: Sequence[tuple[bytes, bytes]]  # (entry, item)
     warnings: Sequence[str]
+    legacy: bool = False
 
     @property
     def hashes(self) -> bytes:
@@ -53,7 +56,7 @@ def check_file(path: Path, *, legacy: bool = False) -> CheckedFile:
     rules, warnings = _admit(entries, legacy)
     register = rules.schema.register
     rows = [(format_entry(row.entry), row.item) for row in entries]
-    return CheckedFile(register.name if register else path.stem, rows, warnings)
+    return CheckedFile(register.name if register else path.stem, rows, warnings, legacy)
 
 
 def _admit(entries: Sequence[RsfEntry], legacy: bool) -> tuple[Rules, list[str]]:
@@ -68,32 +71,66 @@ def _admit(entries: Sequence[RsfEntry], legacy: bool) -> tuple[Rules, list[str]]
     return rules, warnings
 
 
-async def append_file(
-    client: RpcClient, log: TrustedLog, file: CheckedFile, *, legacy: bool, step: Callable[[int], None] = lambda _: None
-) -> Imported:
-    """Appends what the log does not hold yet.
+@dataclass(frozen=True)
+class RsfPlan:
+    """An `ImportPlan` of an RSF file."""
 
-    Raises Rejected where the log holds something else than the file.
-    """
+    log: TrustedLog
+    head: Checkpoint
+    file: CheckedFile
+    present: int
+
+    @property
+    def count(self) -> int:
+        """The number of entries that it appends."""
+        return len(self.file.rows) - self.present
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The faults that only the legacy mode admits, in words."""
+        return self.file.warnings
+
+    def entries(self) -> Iterator[PlannedEntry]:
+        """The entries that it appends, in order."""
+        for leaf, item in self.file.rows[self.present :]:
+            entry = parse_entry(leaf)
+            yield PlannedEntry(entry.key, item or None, entry.timestamp, entry.type)
+
+    async def apply(
+        self,
+        client: RpcClient,
+        step: Callable[[int], None] = lambda entries: None,
+        max_batch_entries: int = MAX_BATCH_ENTRIES,
+    ) -> ImportResult:
+        """Appends them. Raises Rejected where the log holds something else than the file afterwards."""
+        head = self.head
+        verifier = await download.start_verifier(client, self.log, head)
+        rows = self.file.rows[self.present :]
+        for first, batch in batches(rows, self.present, lambda row: len(row[0]) + len(row[1]), max_batch_entries):
+            head = await self._send(client, verifier, first, batch)
+            step(len(batch))
+        await _present(client, self.log, head, self.file)
+        return ImportResult(self.count, self.present, head)
+
+    async def _send(
+        self, client: RpcClient, verifier: LogVerifier, first: int, batch: Sequence[tuple[bytes, bytes]]
+    ) -> Checkpoint:
+        origin, legacy = self.log.origin, self.file.legacy
+        entries, items = bundle.join(row[0] for row in batch), bundle.join(row[1] for row in batch)
+        request_id = derived_id(origin, b"%d" % first, entries, items)
+        return (
+            await send(client, verifier, lambda: client.append(origin, request_id, entries, items, legacy=legacy))
+        ).head
+
+
+async def plan_rsf(client: RpcClient, log: TrustedLog, file: CheckedFile) -> RsfPlan:
+    """The plan of what the log does not hold yet. Raises Rejected where it holds something else than the file."""
     head = await head_to_grow(client, log)
-    held = await _held(client, log, head, file)
-    step(held)
-    trusted = await download.begin(client, log, head)
-    for first, rows in batches(file.rows[held:], held, lambda row: len(row[0]) + len(row[1])):
-        entries, items = bundle.join(row[0] for row in rows), bundle.join(row[1] for row in rows)
-        request_id = derived_id(log.origin, b"%d" % first, entries, items)
-        _, head = await send(
-            client,
-            trusted,
-            lambda: client.append(log.origin, request_id, entries, items, legacy=legacy),  # noqa: B023
-        )
-        step(len(rows))
-    await _held(client, log, head, file)
-    return Imported(len(file.rows) - held, held, head)
+    return RsfPlan(log, head, file, await _present(client, log, head, file))
 
 
-async def _held(client: RpcClient, log: TrustedLog, head: Checkpoint, file: CheckedFile) -> int:
-    """With how many of the file's entries the log begins. Raises Rejected if one is another."""
+async def _present(client: RpcClient, log: TrustedLog, head: Checkpoint, file: CheckedFile) -> int:
+    """The number of the file's entries that the log begins with. Raises Rejected if one is another."""
     common = min(head.size, len(file.rows))
     if common == 0:
         return 0  # of nothing there is no proof, and no need

@@ -1,18 +1,20 @@
-"""Importing records from CSV, TSV or JSON Lines: the mint makes the entries, and its clock stamps those without a time.
+"""Imports of records from CSV, TSV or JSON Lines. The mint makes the entries, and stamps those without a time.
 
-The file is read twice: once to check every row against the schema, so that a bad one changes nothing, and once to send
-what the log does not hold (`overlap`). Each batch has a request id made from its content and its place in the records,
-so an import that was cut off is simply run again.
+Every row is checked against the schema, so that a bad one changes nothing, and those that the log holds already are
+left out (`overlap`). Each batch has a request id made from its content and its place in the records, so an import that
+was cut off is simply run again.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.import_plan import Overlap
-from mintmark.client.upload import Imported, batches, derived_id, head_to_grow, send
+from mintmark.client.importing import ImportResult, PlannedEntry
+from mintmark.client.overlap import Overlap
+from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
@@ -26,14 +28,64 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from mintmark.cli.options import TrustedLog
+    from mintmark.client.keys import TrustedLog
     from mintmark.register.definitions import Definition
     from mintmark.register.schema import Schema
     from mintmark.register.tables import TableRow
-    from mintmark.rpc.client import RpcClient
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+    from mintmark.rpc.client import ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """An `ImportPlan` of a table; `placed` are the entries to append, each with its place in its record."""
+
+    log: TrustedLog
+    head: Checkpoint
+    placed: Sequence[tuple[PlannedEntry, int]]
+    present: int
+    warnings: Sequence[str] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of entries that it appends."""
+        return len(self.placed)
+
+    def entries(self) -> Iterator[PlannedEntry]:
+        """The entries that it appends, in order."""
+        return (entry for entry, _ in self.placed)
+
+    async def apply(
+        self,
+        client: RpcClient,
+        step: Callable[[int], None] = lambda entries: None,
+        max_batch_entries: int = MAX_BATCH_ENTRIES,
+    ) -> ImportResult:
+        """Appends them."""
+        head = self.head
+        verifier = await download.start_verifier(client, self.log, head)
+        messages = ((_message(entry), place) for entry, place in self.placed)
+        for _, batch in batches(messages, 0, lambda row: row[0].ByteSize(), max_batch_entries):
+            head = await _send(client, verifier, batch)
+            step(len(batch))
+        return ImportResult(self.count, self.present, head)
+
+
+async def plan_table(client: RpcClient, log: TrustedLog, path: Path, format_: str) -> TablePlan:
+    """The plan of a file's rows that the log does not hold. Raises Rejected with line and reason."""
+    head = await head_to_grow(client, log)
+    rules = Rules.load(await read_definitions(client, log, head), {})
+    if rules.schema.register is None and format_ != "jsonl":  # whose lines may be definitions
+        raise _undefined(log)
+    overlap, count = Overlap(), 0
+    for row in _checked(log, path, format_, rules, head.size):
+        overlap.add(row)
+        count += 1
+    await overlap.read(client, log, head)
+    missing = overlap.missing(read_table(path, format_, rules.schema))
+    placed = [(_planned(row), place) for row, place in missing]
+    return TablePlan(log, head, placed, count - len(placed))
 
 
 def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
@@ -49,41 +101,19 @@ def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
 async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
     """The latest item of each system key but erasures, from a verified reading of the log."""
     definitions: dict[str, Definition] = {}
-    trusted = await download.begin(client, log, head)
-    async for chunk in download.get_chunks(client, trusted, head.size):
+    verifier = await download.start_verifier(client, log, head)
+    async for chunk in download.get_chunks(client, verifier, head.size):
         if not download.is_register(chunk):
             raise Rejected(f"{log.origin} is not a register; append to it with mintmark append", rule="kind")
         fold_definitions(definitions, open_chunk(chunk))
     return {key: definition.item for key, definition in definitions.items()}
 
 
-async def append_table(
-    client: RpcClient, log: TrustedLog, path: Path, format_: str, *, step: Callable[[int], None]
-) -> Imported:
-    """Appends those of a file's rows that are not there yet. Raises Rejected with line and reason."""
-    head = await head_to_grow(client, log)
-    rules = Rules.load(await read_definitions(client, log, head), {})
-    if rules.schema.register is None and format_ != "jsonl":  # whose lines may be definitions
-        raise _undefined(log)
-    overlap, count, appended = Overlap(), 0, 0
-    for row in _checked(log, path, format_, rules, head.size):
-        overlap.add(row)
-        count += 1
-    await overlap.read(client, log, head)
-    trusted = await download.begin(client, log, head)
-    missing = ((_message(row), place) for row, place in overlap.missing(read_table(path, format_, rules.schema)))
-    for _, batch in batches(missing, 0, lambda row: row[0].ByteSize()):
-        head = await _send(client, trusted, batch)
-        appended += len(batch)
-        step(len(batch))
-    return Imported(appended, count - appended, head)
-
-
-async def _send(client: RpcClient, trusted: LogVerifier, batch: Sequence[tuple[pb.Item, int]]) -> Checkpoint:
+async def _send(client: RpcClient, verifier: LogVerifier, batch: Sequence[tuple[ItemMessage, int]]) -> Checkpoint:
     """Appends items, each to become that entry of its record; the verified head after them."""
     content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
-    request_id, messages = derived_id(trusted.origin, *content), [message for message, _ in batch]
-    return (await send(client, trusted, lambda: client.append_items(trusted.origin, request_id, messages)))[1]
+    request_id, messages = derived_id(verifier.origin, *content), [message for message, _ in batch]
+    return (await send(client, verifier, lambda: client.append_items(verifier.origin, request_id, messages))).head
 
 
 def _undefined(log: TrustedLog) -> Rejected:
@@ -96,7 +126,7 @@ def _undefined(log: TrustedLog) -> Rejected:
 
 
 def _checked(log: TrustedLog, path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
-    """The rows of a file, each found good at its place."""
+    """The rows of a file, each admitted at its place. Raises Rejected with line and reason."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number, row in enumerate(read_table(path, format_, rules.schema)):
         try:
@@ -114,11 +144,12 @@ def _entry(row: TableRow, now: str) -> tuple[Entry, bytes | None]:
     return Entry(row.key, row.timestamp or now, row.type, item_hash(item) if item is not None else None), item
 
 
-def _message(row: TableRow) -> pb.Item:
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
+def _planned(row: TableRow) -> PlannedEntry:
+    item = None if row.item is None else canonical.format(row.item)
+    return PlannedEntry(row.key, item, row.timestamp, row.type)
 
-    item = b"" if row.item is None else canonical.format(row.item)
-    message = pb.Item(key=row.key, json=item, system=row.type == "system")
-    if row.timestamp is not None:
-        message.timestamp.FromJsonString(row.timestamp)
-    return message
+
+def _message(entry: PlannedEntry) -> ItemMessage:
+    from mintmark.rpc.client import item_message
+
+    return item_message(entry.key, entry.item or b"", entry.timestamp, system=entry.type == "system")

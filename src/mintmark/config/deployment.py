@@ -1,4 +1,4 @@
-"""The directory of an `up`: where it keeps data, keys and addresses, and where client commands find them.
+"""The directory of an `up`: its data, keys and addresses, where client commands find them.
 
 DIR/mintmark.toml        the servers' configuration
 DIR/mint/keys/NAME.key   the logs' secret keys          DIR/mint/tokens.toml   who may append
@@ -12,11 +12,21 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mintmark.config.key_files import lines, make_keys, read_keys, read_vkeys, write_keys
+from mintmark.client.addresses import (
+    ADDRESSES_FILE,
+    TOKEN_FILE,
+    TRUST_DIRECTORY,
+    Addresses,
+    not_running,
+    read_addresses,
+)
+from mintmark.client.keys import read_vkeys
+from mintmark.config.key_files import format_key_lines, make_keys, write_keys
 from mintmark.errors import Misconfigured, Unavailable
 from mintmark.files import write_durably
+from mintmark.mint.keys import read_keys
 from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
@@ -25,20 +35,12 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.note import Verifier
 
-ELSEWHERE = "name the configuration of another database with --config"
-
-
-class Addresses(NamedTuple):
-    """Where an `up` answers, and the domain of the origins that it makes."""
-
-    grpc: str
-    http: str
-    domain: str
+ANOTHER_DATABASE = "name the configuration of another database with --config"
 
 
 @dataclass(frozen=True)
 class DeploymentDir:
-    """One such directory."""
+    """One such directory: the paths in it, and what the commands do with them."""
 
     dir: Path
 
@@ -54,67 +56,62 @@ class DeploymentDir:
 
     @property
     def tokens(self) -> Path:
-        """Who may append what."""
+        """The file that says who may append what."""
         return self.dir / "mint" / "tokens.toml"
 
     @property
     def token(self) -> Path:
         """The bearer token of clients of this directory."""
-        return self.dir / "token"
+        return self.dir / TOKEN_FILE
 
     @property
     def trust(self) -> Path:
         """The public keys of the logs."""
-        return self.dir / "trust"
+        return self.dir / TRUST_DIRECTORY
 
     @property
     def logs(self) -> Path:
-        """What the servers print."""
+        """The directory of what the servers print."""
         return self.dir / "log"
 
     @property
     def running(self) -> Path:
         """The addresses of what runs now."""
-        return self.dir / "addresses.json"
+        return self.dir / ADDRESSES_FILE
 
     def addresses(self) -> Addresses:
-        """Where the `up` of this directory answers. Raises Unavailable when none runs."""
-        try:
-            return Addresses(**json.loads(self.running.read_text()))
-        except FileNotFoundError as error:
-            raise self._idle("name a server with --grpc and its log's key with --vkey") from error
-        except (ValueError, TypeError) as error:
-            raise Misconfigured(f"{self.running} is damaged; stop mintmark and start it again") from error
+        """The addresses of this directory's `up`. Raises Unavailable when none runs."""
+        return read_addresses(self.dir)
 
     def configured(self) -> Path:
-        """The configuration, for who needs a database of it. Raises Unavailable where no `up` has written it."""
+        """The configuration file, which names the databases. Raises Unavailable where no `up` has written it."""
         if not self.config.exists():
-            raise self._idle(ELSEWHERE)
+            raise not_running(self.dir, ANOTHER_DATABASE)
         return self.config
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Around questions to its databases. Raises Unavailable as `addresses` does: no Postgres runs without `up`."""
+    def reachable(self) -> Iterator[None]:
+        """Around the use of its databases: an Unavailable says that no `up` runs, where that is why."""
         try:
             yield
         except Unavailable as error:
             if not self.running.exists():
-                raise self._idle(ELSEWHERE) from error
+                raise not_running(self.dir, ANOTHER_DATABASE) from error
             raise
 
-    def _idle(self, otherwise: str) -> Unavailable:
-        return Unavailable(f"nothing runs in {self.dir}; start it with `mintmark up --dir {self.dir}`, or {otherwise}")
-
     def publish(self, addresses: Addresses) -> None:
-        """Tells clients where to go."""
+        """Writes the addresses, for clients."""
         write_durably(self.running, json.dumps(addresses._asdict()).encode() + b"\n")
 
     def withdraw(self) -> None:
-        """Tells clients that nothing runs here."""
+        """Removes the addresses: nothing runs here."""
         self.running.unlink(missing_ok=True)
 
     def adopt(self, origin: str, mldsa: bool = False) -> tuple[Verifier, ...]:
-        """The public keys of a log, whose secret keys are made here if they are not yet."""
+        """The public keys of a log; makes its secret keys where none are here.
+
+        Raises Misconfigured where the name is taken: by another origin, or by a log whose secret key is not here.
+        """
         name = short_name(origin)
         secret, public = self.keys / f"{name}.key", self.trust / f"{name}.vkey"
         if not secret.exists():
@@ -122,7 +119,7 @@ class DeploymentDir:
                 raise Misconfigured(f"{public} is the key of a log whose secret key is not here; choose another name")
             write_keys(secret, make_keys(origin, mldsa))
         if not public.exists():  # a crash may have come between the two
-            write_durably(public, lines(signer.vkey for signer in read_keys(secret)))
+            write_durably(public, format_key_lines(signer.vkey for signer in read_keys(secret)))
         verifiers = read_vkeys(public)
         if verifiers[0].name != origin:
             raise Misconfigured(f"{name} is here already as {verifiers[0].name}; choose another name than {origin}")

@@ -5,9 +5,10 @@
     [api]     database listen links
 
 `MINTMARK_<SECTION>__<KEY>` overrides a key, so that a container needs no file. Paths are relative to the file. A key
-that no server knows, a value of the wrong type or a missing one is Misconfigured: the message names file, key and fix.
+that no server knows, a value of the wrong type and a missing value are Misconfigured: the message names file, key and
+fix.
 
-Only server commands import this: validation costs more than the whole of `mintmark --help`.
+Only commands that need a configuration import this: pydantic takes longer to import than all of `mintmark --help`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class _Section(BaseModel):
 
 
 class MintSettings(_Section):
-    """What `mintmark mint` needs."""
+    """The settings of `mintmark mint`."""
 
     database: str = Field(min_length=1, description="a Postgres connection string, for the mint alone")
     listen: Address = Field("127.0.0.1:7070", description="the HOST:PORT to serve gRPC on")
@@ -60,7 +61,7 @@ class MintSettings(_Section):
 
 
 class MirrorSettings(_Section):
-    """What `mintmark mirror` needs."""
+    """The settings of `mintmark mirror`."""
 
     database: str = Field(min_length=1, description="a Postgres connection string, of the read database")
     sources: tuple[SourceAddress, ...] = Field(
@@ -74,7 +75,7 @@ class MirrorSettings(_Section):
 
 
 class ApiSettings(_Section):
-    """What `mintmark serve` needs."""
+    """The settings of `mintmark serve`."""
 
     database: str = Field(min_length=1, description="a Postgres connection string, of the read database")
     listen: Address = Field("127.0.0.1:8080", description="the HOST:PORT to serve HTTP on")
@@ -108,7 +109,7 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-OF_UP = Path(".mintmark/mintmark.toml")  # what `mintmark up` writes where it is run
+UP_CONFIG_FILE = Path(".mintmark/mintmark.toml")  # which `mintmark up` writes where it is run
 
 S = TypeVar("S", bound=_Section)
 
@@ -135,20 +136,20 @@ def configured(file: Path | None) -> set[str]:
 
 
 def _section(file: Path | None, name: str, kind: type[S]) -> S:
-    where = _where(file)
+    place = _place(file)
     section = getattr(_settings(file), name)
     if not isinstance(section, kind):
         raise Misconfigured(
-            f"{where} has no [{name}] section; give one with --config {_likely(file)}, or set {_variables(name, kind)}"
+            f"{place} has no [{name}] section; give one with --config {_likely(file)}, or set {_variables(name, kind)}"
         )
     return _anchored(section, file.absolute().parent if file else Path.cwd())
 
 
 def _likely(file: Path | None) -> str:
-    return str(OF_UP) if file is None and OF_UP.exists() else "FILE"
+    return str(UP_CONFIG_FILE) if file is None and UP_CONFIG_FILE.exists() else "FILE"
 
 
-def _where(file: Path | None) -> str:
+def _place(file: Path | None) -> str:
     return str(file) if file else "the environment"
 
 
@@ -156,7 +157,7 @@ def _settings(file: Path | None) -> Settings:
     try:
         return Settings(**_read(file))
     except ValidationError as error:
-        raise Misconfigured(f"{_where(file)}: {_explain(error)}") from error
+        raise Misconfigured(f"{_place(file)}: {_explain(error)}") from error
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -184,7 +185,7 @@ SECTIONS: dict[str, type[_Section]] = {"mint": MintSettings, "mirror": MirrorSet
 
 
 def _explain(error: ValidationError) -> str:
-    """One fault in the words of the file: key, what is wrong, what belongs there. Misspelt keys before missing ones."""
+    """One fault in the words of the file: the key, what is wrong, what belongs there. Misspelt keys before missing."""
     fault = min(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     section, key = (*map(str, fault["loc"]), "", "")[:2]
     fields = SECTIONS[section].model_fields if section in SECTIONS else {}

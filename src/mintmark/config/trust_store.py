@@ -1,6 +1,6 @@
-"""Which logs a mirror follows, by which keys and whence: the trust directory, through the configuration's globs.
+"""The logs that a mirror follows, their keys and sources: the trust directory, through the configuration's globs.
 
-Read anew whenever the mirror asks, so that a key that is put in the directory is a log that is followed.
+Read anew whenever the mirror asks, so a key that is put in the directory becomes a log that is followed.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mintmark.config.key_files import read_vkeys
+from mintmark.client.keys import read_vkeys
 from mintmark.config.settings import load_mirror
 from mintmark.errors import Misconfigured
 from mintmark.mirror.server import FollowConfig
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class TrustStore:
-    """The keys that a configuration file admits, as it and they are now."""
+    """The keys that a configuration file admits. Raises Misconfigured for a file that is no configuration."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._directory = load_mirror(file).trust
 
     def load(self) -> FollowConfig:
-        """As it is now. Raises Misconfigured, Malformed for a file that holds no key."""
+        """The logs to follow. Raises Misconfigured for the configuration, Malformed for a file that holds no key."""
         settings = load_mirror(self._file)
         self._directory = settings.trust
         if not settings.trust.is_dir():
@@ -41,7 +41,7 @@ class TrustStore:
         return FollowConfig(trust, expand_addresses(settings.sources, trust))
 
     def stamp(self) -> object:
-        """Changes when `load` may give something else; an unreadable file is none yet."""
+        """A value that changes when `load` may return something else."""
         try:
             with os.scandir(self._directory) as files:
                 keys = {file.name: file.stat().st_mtime_ns for file in files if file.name.endswith(".vkey")}

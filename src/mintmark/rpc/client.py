@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-TIMEOUT = 30.0  # seconds a unary call may take
+ItemMessage = pb.Item  # as `append_items` sends it
+
+UNARY_TIMEOUT_SECONDS = 30.0
 
 
 class Inclusion(NamedTuple):
@@ -44,7 +46,7 @@ class Watched(NamedTuple):
 
 
 class AppendAnswer(NamedTuple):
-    """Where a batch stands, and a checkpoint that covers it."""
+    """The place of a batch, a checkpoint that covers it, and what the legacy mode admitted."""
 
     first: int
     count: int  # type: ignore[assignment]  # instead of tuple.count
@@ -108,7 +110,7 @@ class RpcClient:
                 call.cancel()
 
     async def tiles(self, origin: str, tiles: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        """Tiles by (level, index, width), in the order asked."""
+        """Tiles by (level, index, width), in the order of the question."""
         refs = [pb.TileRef(level=level, index=index, width=width) for level, index, width in tiles]
         return list((await self._unary(self._log.GetTiles, pb.GetTilesRequest(origin=origin, tiles=refs))).hashes)
 
@@ -160,7 +162,7 @@ class RpcClient:
 
     async def _unary(self, method: Any, request: Any) -> Any:
         with self._errors():
-            return message(await method(request, timeout=TIMEOUT, metadata=self._metadata))
+            return message(await method(request, timeout=UNARY_TIMEOUT_SECONDS, metadata=self._metadata))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -171,3 +173,14 @@ class RpcClient:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 mapped.args = (f"{self.address} cannot be reached: {mapped}",)
             raise mapped from error
+
+
+def item_message(key: str, item: bytes, timestamp: str | None = None, *, system: bool = False) -> ItemMessage:
+    """A register entry whose leaf the mint makes: `item` is any spelling of JSON, empty for a tombstone.
+
+    `timestamp` is YYYY-MM-DDTHH:MM:SSZ, or None for the mint's clock; `system` is for definitions and erasures.
+    """
+    made = ItemMessage(key=key, json=item, system=system)
+    if timestamp is not None:
+        made.timestamp.FromJsonString(timestamp)
+    return made

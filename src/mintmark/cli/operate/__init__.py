@@ -1,1 +1,1 @@
-"""TODO."""
+"""Commands for who operates databases, mirrors and mints."""

@@ -1,4 +1,4 @@
-"""`mintmark fsck`: everything that a database says of its logs, checked, and mended from a source if asked."""
+"""`mintmark fsck`: checks everything that a database says of its logs; mends it from a source, if one is named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mintmark.errors import MintmarkError, Misconfigured
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mintmark.cli.operate.databases import Database
+    from mintmark.cli.databases import Database
     from mintmark.fsck.check import CheckResult
     from mintmark.fsck.findings import Damage, KeyedLog
     from mintmark.fsck.resume_state import ResumeState
@@ -48,11 +48,11 @@ def fsck(
     --repair-from mends them: every byte from there is proven by the log's own key before it is written, in one
     transaction for each log. An item that was erased is not brought back.
     """
-    from mintmark.cli.operate.databases import databases
+    from mintmark.cli.databases import databases
 
-    place = DeploymentDir(dir_)
-    runs = [_Run(database, names, since, as_json) for database in databases(config or place.configured(), kind)]
-    with nullcontext() if config else place.asking():
+    deployment = DeploymentDir(dir_)
+    runs = [_Run(database, names, since, as_json) for database in databases(config or deployment.configured(), kind)]
+    with nullcontext() if config else deployment.reachable():
         run(_reach_all(runs))
     run(_check_all(runs, source))
     _check_names(names, runs)
@@ -68,7 +68,7 @@ def fsck(
 
 @dataclass
 class _Result:
-    """A log, what was found, and what was left after the repair."""
+    """A log, the damages found in it, and those left after the repair."""
 
     keyed: KeyedLog
     found: CheckResult
@@ -78,7 +78,7 @@ class _Result:
 
 @dataclass
 class _Run:
-    """One database."""
+    """The check of one database, and its results so far."""
 
     database: Database
     names: Sequence[str]
@@ -87,7 +87,7 @@ class _Run:
     results: list[_Result] = field(default_factory=list)
     strays: list[Damage] = field(default_factory=list)
     unkeyed: list[str] = field(default_factory=list)
-    errors: list[MintmarkError] = field(default_factory=list)  # of repairs: one log's keeps no other from its own
+    errors: list[MintmarkError] = field(default_factory=list)  # of repairs, each of one log
 
     @property
     def damaged(self) -> bool:
@@ -141,7 +141,7 @@ class _Run:
             self.strays = await repair_strays(pool)
 
     def lines(self) -> list[str]:
-        """What a person reads: each damage, then a line for each log."""
+        """The text for a person: each damage, then a line for each log."""
         lines = [str(damage) for damage in self.strays]
         for result in self.results:
             found, left = result.found, result.left
@@ -160,7 +160,7 @@ def _damages(count: int) -> str:
 
 
 def _step(cursor: ResumeState, bar: Callable[[int], None], at: int) -> Callable[[int, bool], None]:
-    """Moves a bar, and the cursor over what is sound, from `at` on."""
+    """A function that moves a bar from `at` on, and the cursor over what is sound."""
 
     def step(upto: int, sound: bool) -> None:
         nonlocal at
@@ -173,7 +173,7 @@ def _step(cursor: ResumeState, bar: Callable[[int], None], at: int) -> Callable[
 
 
 async def _reach_all(runs: Sequence[_Run]) -> None:
-    """Raises where one is away, or has other tables: before an hour goes into the first."""
+    """Raises Unavailable where one is away, Misconfigured for other tables: before an hour goes into the first."""
     from mintmark.store.connection.migrate import check
 
     for each in runs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mintmark.cli import exits
+from mintmark.cli.exits import decode_notes
 from mintmark.cli.options import dir_option, json_option
 from mintmark.cli.output import echo, emit, progress, run
 from mintmark.config.deployment import DeploymentDir
@@ -25,19 +26,20 @@ if TYPE_CHECKING:
     from mintmark.store.log.model import Log
     from mintmark.tlog.note import Verifier
 
-TRIES = 3  # where another publisher is at work at the same place
-WORST = (exits.LIED, exits.ERROR, exits.NOT_YET, exits.OK)
+MAX_ATTEMPTS = 3  # while another publisher is at work at the same place
+WORST_EXIT_FIRST = (exits.LIED, exits.ERROR, exits.NOT_YET, exits.OK)
 
 
-class _From(NamedTuple):
-    """Which database, of which kind, and where its logs' keys are."""
+class _Database(NamedTuple):
+    """A database, its kind, and the directory of its logs' keys."""
 
     database: str
     kind: Component
     keys: Path
 
     def verifiers(self, log: Log) -> Sequence[Verifier]:
-        from mintmark.config.key_files import read_keys, read_vkeys
+        from mintmark.client.keys import read_vkeys
+        from mintmark.mint.keys import read_keys
         from mintmark.tlog.note import parse_vkey
 
         if self.kind == "mint":
@@ -60,24 +62,24 @@ def publish(names: tuple[str, ...], url: str, mint: bool, dir_: Path, config: Pa
     """
     from mintmark.publish.object_store import open_store
 
-    place = DeploymentDir(dir_)
+    deployment = DeploymentDir(dir_)
     store = open_store(url)
-    source = _source(config or place.configured(), mint)
-    with nullcontext() if config else place.asking():
+    source = _source(config or deployment.configured(), mint)
+    with nullcontext() if config else deployment.reachable():
         return run(_publish(source, names, store, url, as_json))
 
 
-def _source(config: Path, mint: bool) -> _From:
+def _source(config: Path, mint: bool) -> _Database:
     from mintmark.config.settings import load_mint, load_mirror
 
     if mint:
         of_mint = load_mint(config)
-        return _From(of_mint.database, "mint", of_mint.keys)
+        return _Database(of_mint.database, "mint", of_mint.keys)
     of_mirror = load_mirror(config)
-    return _From(of_mirror.database, "read", of_mirror.trust)
+    return _Database(of_mirror.database, "read", of_mirror.trust)
 
 
-async def _publish(source: _From, names: Iterable[str], place: ObjectStore, url: str, as_json: bool) -> int:
+async def _publish(source: _Database, names: Iterable[str], place: ObjectStore, url: str, as_json: bool) -> int:
     from mintmark.store.connection.migrate import migrate
     from mintmark.store.connection.pool import open_pool
     from mintmark.store.log.log_store import LogStore
@@ -93,11 +95,11 @@ async def _publish(source: _From, names: Iterable[str], place: ObjectStore, url:
                 log = _named(logs, name)
                 done = await _one(store, log, source.verifiers(log), place, url, as_json)
             except MintmarkError as error:
-                _tell_failure(as_json, name, error)
+                _print_failure(as_json, name, error)
                 codes.add(exits.exit_code(error))
             else:
-                _tell(as_json, log, url, done)
-    return min(codes, key=WORST.index)
+                _print_published(as_json, log, url, done)
+    return min(codes, key=WORST_EXIT_FIRST.index)
 
 
 def _named(logs: Mapping[str, Log], name: str) -> Log:
@@ -114,7 +116,7 @@ async def _one(
     from mintmark.publish.publisher import Publisher
 
     size = (await store.head(log.id)).size
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(MAX_ATTEMPTS)):
         with progress(f"publishing {log.origin}", size, as_json) as step:
             try:
                 return await Publisher(store, log, verifiers, PublishedLog(place, url, log.name), step).run()
@@ -124,7 +126,7 @@ async def _one(
     raise AssertionError("a last try returns or raises")
 
 
-def _tell(as_json: bool, log: Log, url: str, done: Published) -> None:
+def _print_published(as_json: bool, log: Log, url: str, done: Published) -> None:
     where = f"{url.rstrip('/')}/{log.name}/log/"
     size = done.head.size
     if as_json:
@@ -135,11 +137,9 @@ def _tell(as_json: bool, log: Log, url: str, done: Published) -> None:
         click.echo(f"{log.origin}: {what}; {where}")
 
 
-def _tell_failure(as_json: bool, name: str, error: MintmarkError) -> None:
+def _print_failure(as_json: bool, name: str, error: MintmarkError) -> None:
     if as_json:
-        notes = (
-            [note.decode("utf-8", "backslashreplace") for note in error.notes] if isinstance(error, Untrusted) else []
-        )
+        notes = decode_notes(error.notes) if isinstance(error, Untrusted) else []
         emit({"name": name, "error": {"type": type(error).__name__, "message": str(error), "notes": notes}})
     else:
         echo(f"mintmark: {name}: {error}")

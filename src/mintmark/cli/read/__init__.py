@@ -1,1 +1,1 @@
-"""TODO."""
+"""Commands that read a log and verify it."""

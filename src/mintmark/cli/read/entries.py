@@ -1,17 +1,25 @@
-"""`mintmark entries`."""
+"""`mintmark entries` and `mintmark export`: verified entries, printed or written to a file."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from mintmark.cli.options import client_options
-from mintmark.cli.output import run
+from mintmark.cli.output import echo, progress_to, run
+from mintmark.files import durable
 
 if TYPE_CHECKING:
-    from mintmark.cli.options import Target, TrustedLog
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from mintmark.cli.options import Target
+    from mintmark.client.keys import TrustedLog
+    from mintmark.tlog.trust import VerifiedChunk
 
 
 @click.command()
@@ -19,23 +27,60 @@ if TYPE_CHECKING:
 @click.option("--start", type=click.IntRange(min=0), default=0, help="The first index (default 0).")
 @click.option("--end", type=click.IntRange(min=0), help="The index to stop before (default: the head).")
 @client_options
-def entries(name: str, start: int, end: int | None, where: Target, as_json: bool) -> None:
+def entries(name: str, start: int, end: int | None, target: Target, as_json: bool) -> None:
     """Print entries [start, end) of the log NAME, each verified against its signed head."""
     if end is not None and end < start:
         raise click.UsageError("--end is not before --start")
-    run(_entries(where, where.log(name), start, end, as_json))
+    run(_entries(target, target.log(name), start, end, as_json))
 
 
-async def _entries(where: Target, log: TrustedLog, start: int, end: int | None, as_json: bool) -> None:
-    from mintmark.cli.read import rows
-    from mintmark.client import download
+async def _entries(target: Target, log: TrustedLog, start: int, end: int | None, as_json: bool) -> None:
+    from mintmark.client.export import json_lines
 
-    format_lines = rows.json_lines if as_json else rows.text_lines
-    async with where.client() as client:
-        head = await download.get_head(client, log)
-        end = download.check_range(start, end, head)
-        trusted = await download.begin(client, log, head, start)
-        async for chunk in download.get_chunks(client, trusted, end):
-            skipped = max(0, start - chunk.start)
-            sys.stdout.buffer.writelines(list(format_lines(chunk))[skipped : end - chunk.start])
+    format_lines = json_lines if as_json else _text_lines
+    async with target.client(log) as client:
+        async for chunk in client.log(log.origin).chunks(start, end):
+            lines = list(format_lines(chunk))[max(0, start - chunk.start) :]
+            sys.stdout.buffer.writelines(lines if end is None else lines[: end - max(start, chunk.start)])
             sys.stdout.buffer.flush()
+
+
+def _text_lines(chunk: VerifiedChunk) -> Iterator[bytes]:
+    """The new entries of a chunk as columns for the eye."""
+    from mintmark.client.export import numbered_rows
+
+    for index, leaf, row in numbered_rows(chunk):
+        if row is None or row.entry is None:
+            yield b"%d\t%b\n" % (index, leaf if leaf.isascii() and leaf.decode().isprintable() else leaf.hex().encode())
+        else:
+            entry, item = row.entry, row.item or (b"(erased)" if row.missing else b"(ended)")
+            yield b"%d\t%b\t%b\n" % (index, "\t".join((entry.timestamp, entry.type, entry.key)).encode(), item)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--format", "format_", type=click.Choice(["jsonl", "rsf", "csv", "tsv"]), default="jsonl", show_default=True
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write (default: stdout).")
+@client_options
+def export(name: str, format_: str, out: Path | None, target: Target, as_json: bool) -> None:
+    """Write the log NAME, each entry verified on the way. A file appears only when all of it held.
+
+    jsonl and rsf hold every entry; csv and tsv, the records that stand. Only jsonl can say everything: the end of a
+    record, an erasure, the entries of an opaque log.
+    """
+    log = target.log(name)
+    stdout = nullcontext(sys.stdout.buffer)
+    destination: AbstractContextManager[BinaryIO] = stdout if out is None else durable(out)
+    with destination as stream:
+        for warning in run(_export(target, log, format_, stream, as_json)):
+            echo(warning)
+
+
+async def _export(target: Target, log: TrustedLog, format_: str, stream: BinaryIO, as_json: bool) -> list[str]:
+    async with target.client(log) as client:
+        with progress_to(f"exporting {log.origin}", as_json) as step:
+            warnings = await client.log(log.origin).export(format_, stream, step)
+    stream.flush()
+    return warnings

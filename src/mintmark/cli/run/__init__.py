@@ -1,1 +1,1 @@
-"""TODO."""
+"""Commands that run servers, one or all of them."""

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-BACKOFF_FIRST, BACKOFF_MAX = 0.1, 5.0  # seconds
-STEADY = 10.0  # seconds of life after which the back-off begins anew
+FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.1, 5.0
+STEADY_SECONDS = 10.0  # of life, after which the back-off begins anew
 
 
 @asynccontextmanager
 async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
-    """A Postgres with both databases, until the block ends. One that dies is started again, and why is said.
+    """A Postgres with both databases, until the block ends. If it dies, it is started again, with a remark.
 
     Raises Misconfigured or MintmarkError where the first start fails.
     """
@@ -39,11 +39,11 @@ async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
 
 
 async def _keep(server: EmbeddedServer) -> None:
-    backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+    backoff = Backoff(FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS)
     while True:
         began = monotonic()
         reason = await server.wait()
-        if monotonic() - began > STEADY:
+        if monotonic() - began > STEADY_SECONDS:
             backoff.reset()
         delay = backoff.next()
         echo(f"Postgres ended ({reason}) and starts again in {delay:.1f} s; its log is {server.log}")
@@ -57,6 +57,6 @@ async def _restart(server: EmbeddedServer, delay: float) -> None:
             await server.start()
         except MintmarkError as error:
             echo(f"Postgres does not start yet: {error}")
-            delay = BACKOFF_MAX
+            delay = MAX_RESTART_SECONDS
         else:
             return

@@ -4,52 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mintmark.cli import exits
-from mintmark.cli.options import json_option
+from mintmark.cli.options import json_option, server_config_option
 from mintmark.cli.output import answer, run, run_until_stopped
-from mintmark.cli.run.supervisor import tether
+from mintmark.cli.run.supervisor import end_with_parent
 from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from pathlib import Path
 
     from mintmark.mirror.run_once import LogResult
 
-SELDOM = 10_000  # objects made between two looks of the garbage collector
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file; its keys can be set as MINTMARK_<SECTION>__<KEY> too.",
-)
+GC_THRESHOLD_OBJECTS = 10_000  # made between two runs of the garbage collector
 
 
 def _begin() -> None:
-    """What servers share: they end with the `up` that started them, and log to stderr, as stdout is for results."""
+    """Has this server end with the `up` that started it, and log to stderr; stdout is for results."""
     from mintmark.telemetry import log_to_stderr
 
-    tether()
+    end_with_parent()
     log_to_stderr()
 
 
 def _run_server(server: Coroutine[Any, Any, None]) -> None:
-    """Runs a server until it is told to stop, at its best speed.
+    """Runs a server until SIGINT or SIGTERM, with little garbage collection.
 
-    What is loaded by now lives as long as the process, and what a request makes dies with its last reference: looking
-    for cycles after every 700 objects takes a tenth of a mint's time.
+    Objects that are loaded by now live as long as the process, and those of a request die with their last reference.
+    Looking for cycles after every 700 objects takes a tenth of a mint's time.
     """
     gc.freeze()
-    gc.set_threshold(SELDOM)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS)
     run_until_stopped(server, _new_loop)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """The event loop for many small calls: uvloop's, where it runs. It answers a fifth more of them."""
+    """An event loop for many small calls: uvloop's, where it runs, answers a fifth more of them."""
     try:
         import uvloop
     except ImportError:  # Windows
@@ -58,7 +52,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 @click.command()
-@config_option
+@server_config_option
 def mint(config: Path | None) -> None:
     """Serve the mint of the configuration's [mint] section, until SIGINT or SIGTERM."""
     _begin()
@@ -70,7 +64,7 @@ def mint(config: Path | None) -> None:
 
 
 @click.command()
-@config_option
+@server_config_option
 @click.option("--once", is_flag=True, help="Go to the heads of now, then end.")
 @click.option(
     "--deadline", type=float, metavar="SECONDS", default=50, show_default=True, help="With --once: do what fits."
@@ -83,40 +77,40 @@ def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> i
     that one lied, and why is in `mintmark evidence NAME`.
     """
     _begin()
-    from mintmark.config.key_files import read_keys
     from mintmark.config.settings import load_mirror
     from mintmark.config.trust_store import TrustStore
+    from mintmark.mint.keys import read_keys
     from mintmark.mirror.server import mirror_once, serve_mirror
 
     settings = load_mirror(config)
-    trusting = TrustStore(config)
+    trust_store = TrustStore(config)
     cosigners = read_keys(settings.key) if settings.key else ()
     if once:
-        return _tell(run(mirror_once(settings.database, trusting, deadline, cosigners=cosigners)), as_json)
-    _run_server(serve_mirror(settings.database, trusting, listen=settings.listen, cosigners=cosigners))
+        return _print_results(run(mirror_once(settings.database, trust_store, deadline, cosigners=cosigners)), as_json)
+    _run_server(serve_mirror(settings.database, trust_store, listen=settings.listen, cosigners=cosigners))
     return exits.OK
 
 
-def _tell(logs: list[LogResult], as_json: bool) -> int:
+def _print_results(logs: list[LogResult], as_json: bool) -> int:
     for log in logs:
         state = {"origin": log.origin, "size": log.size, "target": log.target, "done": log.done, "error": log.error}
-        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}{_why(log)}")
+        answer(as_json, state, f"{log.origin}: {log.size} of {log.target}{_reason(log)}")
     if any(log.lied for log in logs):
         return exits.LIED
     return exits.OK if all(log.done for log in logs) else exits.NOT_YET
 
 
-def _why(log: LogResult) -> str:
-    """What kept a log back, and what there is to do."""
+def _reason(log: LogResult) -> str:
+    """The reason why a log is not at its target, and what there is to do."""
     if not log.lied:
         return f"; {log.error}" if log.error else ""
-    name, reason = short_name(log.origin), log.error or "by a source, which is not asked any more"
+    name, reason = short_name(log.origin), log.error or "by a source, which is not used any more"
     what = "stopped" if log.stopped else "contradicted"
     return f"; {what}: {reason}; see `mintmark evidence {name}`, and once you have decided, `mintmark resume {name}`"
 
 
 @click.command()
-@config_option
+@server_config_option
 def serve(config: Path | None) -> None:
     """Serve the read API of the configuration's [api] section, until SIGINT or SIGTERM."""
     _begin()

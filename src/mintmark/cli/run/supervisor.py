@@ -1,7 +1,7 @@
-"""Child processes that stay up: started, watched, started again when they die, stopped with the parent.
+"""Child processes that are kept running: started again when they die, stopped with the parent.
 
-Each child is its own process group, so a terminal's Ctrl-C reaches the parent alone and the order of stopping is ours.
-The children of a parent that is killed get SIGTERM from the kernel (`tether`).
+Each child is its own process group, so a terminal's Ctrl-C reaches the parent alone, which stops them in its order.
+The children of a parent that is killed get SIGTERM from the kernel (`end_with_parent`).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BACKOFF_FIRST, BACKOFF_MAX = 0.2, 5.0  # seconds
-STEADY = 10.0  # seconds of life after which the back-off begins anew
-PATIENCE = 10.0  # seconds from SIGTERM to SIGKILL
-PARENT = "MINTMARK_PARENT"  # the process id of the `up` that a server ends with
+FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.2, 5.0
+STEADY_SECONDS = 10.0  # of life, after which the back-off begins anew
+STOP_SECONDS = 10.0  # from SIGTERM to SIGKILL
+PARENT_VARIABLE = "MINTMARK_PARENT"  # in a child's environment: the process id of its `up`
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Child:
-    """A `mintmark` command to keep running, with what it has in its environment beside ours."""
+    """A `mintmark` command to keep running, and the variables that it gets beside our own environment."""
 
     name: str
     arguments: Sequence[str]
@@ -45,28 +45,28 @@ class Child:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     async def start(self) -> asyncio.subprocess.Process:
-        """Starts it once; what it prints goes to the end of its log."""
+        """Starts it; its output goes to the end of its log."""
         with self.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "mintmark", *self.arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment, PARENT: str(os.getpid())},
+                env={**os.environ, **self.environment, PARENT_VARIABLE: str(os.getpid())},
                 process_group=0,
             )
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line of its log."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return lines[-1].removeprefix("mintmark: ") if lines else "it said nothing"
+        return lines[-1].removeprefix("mintmark: ") if lines else "its log is empty"
 
 
 class Supervisor:
-    """Keeps children running: `async with Supervisor() as crew`; all are stopped, together, when the block ends."""
+    """Keeps children running for the time of an `async with` block, and stops them all together at its end."""
 
     def __init__(self) -> None:
-        self.settled = False  # until then a child that gives up is an error of the whole, not one to try again
+        self.settled = False  # while false, a child that ends by itself is an error, and is not started again
         self._keepers: list[asyncio.Task[None]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -88,7 +88,7 @@ class Supervisor:
         self._keepers.append(keeper)
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raises MintmarkError as soon as a child gives up."""
+        """The result of `work`. Raises MintmarkError as soon as a child ends by itself before all is settled."""
         task = asyncio.ensure_future(work)
         try:
             waited: set[asyncio.Future[Any]] = {task, self._failure}
@@ -105,13 +105,13 @@ class Supervisor:
             self._failure.set_exception(error)
 
     async def _keep(self, child: Child) -> None:
-        backoff = Backoff(BACKOFF_FIRST, BACKOFF_MAX)
+        backoff = Backoff(FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS)
         while True:
             began = monotonic()
             code = await _run(child)
             if code >= 0 and not self.settled:
-                raise MintmarkError(f"{child.name} did not start: {child.last_words()}")
-            if monotonic() - began > STEADY:
+                raise MintmarkError(f"{child.name} did not start: {child.last_line()}")
+            if monotonic() - began > STEADY_SECONDS:
                 backoff.reset()
             delay = backoff.next()
             echo(f"{child.name} ended ({_reason(code)}) and starts again in {delay:.1f} s; its log is {child.log}")
@@ -132,7 +132,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), PATIENCE)
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -142,11 +142,11 @@ def _reason(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
-def tether() -> None:
-    """Called by a child: ends it (SIGTERM) when the `up` that started it ends, however that came."""
-    parent = os.environ.pop(PARENT, None)
+def end_with_parent() -> None:
+    """Has the kernel send this process SIGTERM when the `up` that started it ends, in whatever way."""
+    parent = os.environ.pop(PARENT_VARIABLE, None)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it ended before we asked
-        raise MintmarkError("the `mintmark up` that started this is gone")
+    if os.getppid() != int(parent):  # it ended before the kernel was told
+        raise MintmarkError("the `mintmark up` that started this has ended")

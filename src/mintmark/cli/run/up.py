@@ -1,6 +1,6 @@
 """`mintmark up`: everything on one machine, supervised; data, keys and addresses in one directory.
 
-    check files and ports -> Postgres -> mint -> registers appended -> mirrors and read API -> all mirrored -> ready
+    check files and ports -> Postgres -> mint, mirrors, read API -> registers appended -> all mirrored -> ready
 
 Stopping goes the other way: servers first, all together, then Postgres.
 """
@@ -11,13 +11,14 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import click
 
-from mintmark.cli.options import TrustedLog, dir_option, json_option
-from mintmark.cli.output import answer, echo, run_until_stopped
-from mintmark.config.deployment import Addresses, DeploymentDir
+from mintmark.cli.options import dir_option, json_option
+from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
+from mintmark.client.addresses import Addresses
+from mintmark.client.keys import TrustedLog, read_vkeys
+from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Malformed
 
 if TYPE_CHECKING:
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from mintmark.client.rsf_import import CheckedFile
     from mintmark.rpc.client import RpcClient
 
-LOOK = 0.1  # seconds between looks
+POLL_INTERVAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the command line asks for, checked."""
+class UpOptions:
+    """The options of the command line, checked."""
 
-    place: DeploymentDir
-    files: tuple[tuple[CheckedFile, bool], ...]  # each with whether it needs the legacy mode
+    deployment: DeploymentDir
+    files: tuple[CheckedFile, ...]
     grpc: str
     http: str
     mirrors: int
@@ -60,20 +61,21 @@ def up(
 
     A second run goes on from the same data, and appends what the files have that the registers have not.
     """
-    from mintmark.cli.run.ports import claim, split
-    from mintmark.cli.run.up_files import sole_use
+    from mintmark.cli.run.up_files import claim_address, sole_use, split_address
 
     _check_domain(domain)
     for address, option in ((grpc, "--grpc"), (http, "--http")):  # both, before one is found to be taken
-        split(address, option)
+        split_address(address, option)
     paths = [*map(_existing, registers), *more]
     if samples or (samples is None and not paths):
         paths += sample_files()
     files = tuple(map(_checked, paths))
-    place = DeploymentDir(dir_.absolute())
-    with sole_use(place):
-        plan = Plan(place, files, claim(grpc, "--grpc"), claim(http, "--http"), mirrors, domain, as_json)
-        run_until_stopped(_up(plan))
+    deployment = DeploymentDir(dir_.absolute())
+    with sole_use(deployment):
+        options = UpOptions(
+            deployment, files, claim_address(grpc, "--grpc"), claim_address(http, "--http"), mirrors, domain, as_json
+        )
+        run_until_stopped(_up(options))
 
 
 def _check_domain(domain: str) -> None:
@@ -94,107 +96,101 @@ def _existing(name: str) -> Path:
 
 
 def sample_files() -> list[Path]:
-    """The registers that come with the package."""
+    """The RSF files of the registers that come with the package."""
     return sorted((Path(__file__).parents[2] / "samples").glob("*.rsf"))
 
 
-def _checked(path: Path) -> tuple[CheckedFile, bool]:
-    """A register file, by the strict rules; where they refuse it, by those for old data, saying what was admitted."""
-    from mintmark.cli.write.import_ import tell_warnings
+def _checked(path: Path) -> CheckedFile:
+    """A register file, by the strict rules; where they refuse it, by those for old data, with what they admitted."""
     from mintmark.client.rsf_import import check_file
     from mintmark.errors import Rejected
 
     try:
-        return check_file(path), False
+        return check_file(path)
     except Rejected as error:
         try:
             file = check_file(path, legacy=True)
         except Rejected as worse:
             raise Rejected(f"{path}: {worse}", rule=worse.rule, field=worse.field, line=worse.line) from error
         echo(f"{path.name} is old data, in which some values break the rules of today")
-        tell_warnings(list(file.warnings))
-        return file, True
+        echo_admitted(file.warnings)
+        return file
 
 
-async def _up(plan: Plan) -> None:
+async def _up(options: UpOptions) -> None:
     from mintmark.cli.run.postgres import running_postgres
     from mintmark.cli.run.supervisor import Supervisor
     from mintmark.cli.run.up_files import write_files
 
-    echo(f"starting Postgres in {plan.place.dir / 'postgres'}")
-    async with running_postgres(plan.place.dir / "postgres") as databases:
-        write_files(plan.place, databases, plan.grpc, plan.http)
+    echo(f"starting Postgres in {options.deployment.dir / 'postgres'}")
+    async with running_postgres(options.deployment.dir / "postgres") as databases:
+        write_files(options.deployment, databases, options.grpc, options.http)
         try:
-            async with Supervisor() as crew:
-                await crew.during(_bring_up(plan, crew, databases))
-                crew.settled = True
-                await crew.during(asyncio.Event().wait())
+            async with Supervisor() as supervisor:
+                await supervisor.during(_bring_up(options, supervisor, databases))
+                supervisor.settled = True
+                await supervisor.during(asyncio.Event().wait())
         finally:
-            plan.place.withdraw()
+            options.deployment.withdraw()
             echo("stopping")
 
 
-async def _bring_up(plan: Plan, crew: Supervisor, databases: Databases) -> None:
-    from mintmark.cli.run.ports import reach
-    from mintmark.client.upload import patiently
-    from mintmark.rpc.client import RpcClient
+async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
+    from mintmark.cli.run.up_files import reachable_address
     from mintmark.store.connection.migrate import migrate
 
     await migrate(databases.read, "read")  # before several mirrors and the API want it
-
-    _start_servers(plan, crew, databases)
-    token = plan.place.token.read_text().strip()
-    async with RpcClient(reach(plan.grpc), token=token) as client:
-        await patiently(client.logs)
-        for file, legacy in plan.files:
-            await _publish(plan, client, file, legacy)
-        registers = await _registers(plan, client)
+    _start_servers(options, supervisor, databases)
+    grpc, http = reachable_address(options.grpc), f"http://{reachable_address(options.http)}"
+    registers = await _append_files(options, grpc)
     await _mirrored(databases.read, {log["origin"]: log["size"] for log in registers.values()})
-    await _serving(reach(plan.http))
-    addresses = Addresses(reach(plan.grpc), f"http://{reach(plan.http)}", plan.domain)
-    plan.place.publish(addresses)
-    ready = {
-        "ready": True,
-        "http": addresses.http,
-        "grpc": addresses.grpc,
-        "dir": str(plan.place.dir),
-        "registers": registers,
-    }
-    answer(
-        plan.as_json, ready, f"ready: {addresses.http}  gRPC {addresses.grpc}  data {plan.place.dir}  (Ctrl-C stops it)"
-    )
+    await _serving(http)
+    options.deployment.publish(Addresses(grpc, http, options.domain))
+    directory = options.deployment.dir
+    ready = {"ready": True, "http": http, "grpc": grpc, "dir": str(directory), "registers": registers}
+    answer(options.as_json, ready, f"ready: {http}  gRPC {grpc}  data {directory}  (Ctrl-C stops it)")
 
 
-def _start_servers(plan: Plan, crew: Supervisor, databases: Databases) -> None:
+def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
     from mintmark.cli.run.supervisor import Child
     from mintmark.cli.run.up_files import environment
 
-    settings = environment(databases, plan.grpc, plan.http)
-    mirrors = [f"mirror-{number}" for number in range(1, plan.mirrors + 1)]
+    settings = environment(databases, options.grpc, options.http)
+    mirrors = [f"mirror-{number}" for number in range(1, options.mirrors + 1)]
     for name, command in [("mint", "mint"), *((mirror, "mirror") for mirror in mirrors), ("api", "serve")]:
-        arguments = (command, "--config", str(plan.place.config))
-        crew.start(Child(name, arguments, plan.place.logs / f"{name}.log", settings))
-    echo(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {plan.place.logs}")
+        arguments = (command, "--config", str(options.deployment.config))
+        supervisor.start(Child(name, arguments, options.deployment.logs / f"{name}.log", settings))
+    echo(f"starting the mint, {', '.join(mirrors)} and the read API; they write to {options.deployment.logs}")
 
 
-async def _publish(plan: Plan, client: RpcClient, file: CheckedFile, legacy: bool) -> None:
-    from mintmark.client.rsf_import import append_file
-    from mintmark.client.upload import patiently
+async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, Any]]:
+    """Appends what the files have that the registers have not; describes every register that the mint serves."""
+    from mintmark.client.sending import with_retries
+    from mintmark.rpc.client import RpcClient
 
-    origin = f"{plan.domain}/{file.name}"
-    log = TrustedLog(origin, plan.place.adopt(origin))
-    await patiently(lambda: client.create(origin, "register"))
-    appended, _, head = await append_file(client, log, file, legacy=legacy)
+    async with RpcClient(grpc, token=options.deployment.token.read_text().strip()) as client:
+        await with_retries(client.logs)
+        for file in options.files:
+            await _append_file(options, client, file)
+        return await _registers(options, client)
+
+
+async def _append_file(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
+    from mintmark.client.rsf_import import plan_rsf
+    from mintmark.client.sending import with_retries
+
+    origin = f"{options.domain}/{file.name}"
+    log = TrustedLog(origin, options.deployment.adopt(origin))
+    await with_retries(lambda: client.create(origin, "register"))
+    appended, _, head = await (await plan_rsf(client, log, file)).apply(client)
     echo(f"{origin}: {head.size} entries, {appended} of them new")
 
 
-async def _registers(plan: Plan, client: RpcClient) -> dict[str, dict[str, Any]]:
+async def _registers(options: UpOptions, client: RpcClient) -> dict[str, dict[str, Any]]:
     """Every log that the mint serves and whose key is here."""
-    from mintmark.config.key_files import read_vkeys
-
     found = {}
     for log in await client.logs():
-        key = plan.place.trust / f"{log.name}.vkey"
+        key = options.deployment.trust / f"{log.name}.vkey"
         if key.exists():
             found[log.name] = {"origin": log.origin, "vkey": read_vkeys(key)[0].vkey, "size": log.size}
     return found
@@ -208,25 +204,21 @@ async def _mirrored(database: str, sizes: dict[str, int]) -> None:
     async with open_pool(database, 1) as pool:
         store = ReadStore(pool)
         while True:
-            logs = {log.origin: log for log in await store.status.status()}
+            logs = {log.origin: log for log in await store.status.of_logs()}
             for log in logs.values():
                 if log.stopped is not None and log.origin in sizes:
                     echo(f"{log.origin} is not mirrored any more: {log.stopped}")
                     del sizes[log.origin]
             if all(origin in logs and logs[origin].head >= size for origin, size in sizes.items()):
                 return
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-async def _serving(address: str) -> None:
+async def _serving(url: str) -> None:
     """Waits until the read API answers."""
-    while not await asyncio.to_thread(_answers, f"http://{address}/"):  # noqa: ASYNC110  # another process
-        await asyncio.sleep(LOOK)
+    from mintmark.client.read_api import ReadApi
 
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as response:  # noqa: S310  # our own address
-            return bool(response.status == 200)
-    except OSError:
-        return False
+    read_api = ReadApi(url)
+    while not await read_api.is_serving():  # noqa: ASYNC110  # another process
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    await read_api.close()

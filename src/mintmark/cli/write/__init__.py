@@ -1,1 +1,1 @@
-"""TODO."""
+"""Commands that make logs and append to them."""

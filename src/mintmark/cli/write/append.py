@@ -1,27 +1,31 @@
-"""`mintmark append`: a few entries, and the proof that they are in the log before the command says so."""
+"""`mintmark append` and `mintmark import`: a few entries, or all that a file has and the register has not.
+
+`append` answers once the entries are durable and were read back from the signed tree.
+"""
 
 from __future__ import annotations
 
-import secrets
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mintmark.cli.options import client_options
-from mintmark.cli.output import answer, run
-from mintmark.errors import Malformed, ProofError
+from mintmark.cli.output import answer, echo_admitted, progress, run
+from mintmark.client.importing import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from mintmark.cli.options import Target, TrustedLog
-    from mintmark.rpc.client import AppendAnswer, RpcClient
-    from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.trust import VerifiedChunk
+    from mintmark.cli.options import Target
+    from mintmark.client.append import AppendedEntry
+    from mintmark.client.client import AsyncClient
+    from mintmark.client.importing import ImportResult
+    from mintmark.client.keys import TrustedLog
+    from mintmark.client.sending import AppendedBatch
 
-    Call = Callable[[RpcClient], Awaitable[AppendAnswer]]
-    Check = Callable[[VerifiedChunk, int, int], None]
+    Call = Callable[[AsyncClient], Awaitable[AppendedBatch]]
 
 
 @click.command()
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 @client_options
 def append(
     name: str, entries: tuple[str, ...], key: str | None, item: str | None, system: bool, tombstone: str | None,
-    erase: int | None, reason: str | None, authority: str | None, where: Target, as_json: bool,
+    erase: int | None, reason: str | None, authority: str | None, target: Target, as_json: bool,
 ) -> None:  # fmt: skip
     """Append to the log NAME.
 
@@ -53,31 +57,38 @@ def append(
         raise click.UsageError("--key goes with --item, and --erase with --reason and --authority")
     if sum((bool(entries), key is not None, tombstone is not None, erase is not None)) > 1:
         raise click.UsageError("append one thing at a time: entries, --key, --tombstone or --erase")
-    log = where.log(name, to_write=True)
+    log = target.log(name, to_write=True)
     if key is not None:
-        text = sys.stdin.read() if item == "-" else item or ""
-        call, check = _items(log, key, text.encode(), system)
+        call = _record(log, key, sys.stdin.read() if item == "-" else item or "", system)
     elif tombstone is not None:
-        from mintmark.client.tombstone_check import check_stands
-
-        run(check_stands(where, log, tombstone))
-        call, check = _items(log, tombstone, b"", False)
+        call = _tombstone(log, tombstone)
     elif erase is not None:
-        call, check = _items(log, f"erase:{erase}", _erasure(reason, authority), True)
+        call = _erasure(log, erase, reason or "", authority or "")
     else:
-        call, check = _opaque(log, [entry.encode() for entry in entries] or _stdin_lines())
-    appended, head = run(_append(where, log, call, check))
-    result = {"origin": log.origin, "first": appended.first, "count": appended.count, "size": head.size}
-    what = "entry" if appended.count == 1 else f"{appended.count} entries from"
-    answer(
-        as_json, result | {"root": head.root.hex()}, f"{what} {appended.first} of {log.origin}, now of size {head.size}"
-    )
+        call = _opaque(log, [entry.encode() for entry in entries] or _stdin_lines())
+    first, count, head = run(_append(target, log, call))
+    result = {"origin": log.origin, "first": first, "count": count, "size": head.size, "root": head.root.hex()}
+    what = "entry" if count == 1 else f"{count} entries from"
+    answer(as_json, result, f"{what} {first} of {log.origin}, now of size {head.size}")
 
 
-def _erasure(reason: str | None, authority: str | None) -> bytes:
-    from mintmark.register import canonical
+def _record(log: TrustedLog, key: str, item: str, system: bool) -> Call:
+    from mintmark.client.append import ItemDraft
 
-    return canonical.format({"reason": reason or "", "authority": authority or ""})
+    draft = ItemDraft(key, item.encode(), system)
+    return lambda client: _as_batch(client.log(log.origin).append(draft))
+
+
+def _tombstone(log: TrustedLog, key: str) -> Call:
+    return lambda client: _as_batch(client.register(log.origin).end(key))
+
+
+def _erasure(log: TrustedLog, index: int, reason: str, authority: str) -> Call:
+    return lambda client: _as_batch(client.register(log.origin).erase(index, reason, authority))
+
+
+def _opaque(log: TrustedLog, entries: Sequence[bytes]) -> Call:
+    return lambda client: client.log(log.origin).append_all(entries)
 
 
 def _stdin_lines() -> list[bytes]:
@@ -87,53 +98,52 @@ def _stdin_lines() -> list[bytes]:
     return lines
 
 
-def _opaque(log: TrustedLog, entries: Sequence[bytes]) -> tuple[Call, Check]:
-    from mintmark.client.download import leaves
-    from mintmark.tlog import bundle
+async def _as_batch(appended: Awaitable[AppendedEntry]) -> AppendedBatch:
+    from mintmark.client.sending import AppendedBatch
 
-    body, request_id = bundle.join(entries), secrets.token_bytes(16)
-
-    def check(chunk: VerifiedChunk, first: int, count: int) -> None:
-        for index, leaf in leaves(chunk):
-            if first <= index < first + count and leaf != entries[index - first]:
-                raise ProofError(f"the log holds another entry {index} than the one that was sent")
-
-    return lambda client: client.append(log.origin, request_id, body), check
+    index, head = await appended
+    return AppendedBatch(index, 1, head)
 
 
-def _items(log: TrustedLog, key: str, item: bytes, system: bool) -> tuple[Call, Check]:
-    from mintmark.formats.register import open_chunk
-    from mintmark.register import canonical
-    from mintmark.register.item import SALT, parse_item
-    from mintmark.rpc.mintmark_pb import log_pb2 as pb
-
-    try:
-        sent = parse_item(canonical.normalise(item)) if item else None
-    except Malformed as error:
-        raise Malformed(f"the item: {error}") from None
-    message, request_id = pb.Item(key=key, json=item, system=system), secrets.token_bytes(16)
-
-    def check(chunk: VerifiedChunk, first: int, count: int) -> None:
-        for row in open_chunk(chunk):
-            if row.index == first:
-                held = {k: v for k, v in parse_item(row.item).items() if k != SALT} if row.item else None
-                if row.entry is None or row.entry.key != key or held != sent:
-                    raise ProofError(f"the log holds another entry {first} than the one that was sent")
-
-    return lambda client: client.append_items(log.origin, request_id, [message]), check
+async def _append(target: Target, log: TrustedLog, call: Call) -> AppendedBatch:
+    async with target.client(log) as client:
+        return await call(client)
 
 
-async def _append(where: Target, log: TrustedLog, call: Call, check: Check) -> tuple[AppendAnswer, Checkpoint]:
-    """Appends, then reads the entries back and checks that they are what was sent."""
-    from mintmark.client import download
-    from mintmark.client.upload import send
-    from mintmark.tlog.edge import Edge
-    from mintmark.tlog.trust import LogVerifier
+@click.command("import")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="The file's format (default: from its suffix).")
+@click.option("--legacy", is_flag=True, help="Admit, and report, the known faults of old RSF data.")
+@client_options
+def import_(name: str, file: Path, format_: str | None, legacy: bool, target: Target, as_json: bool) -> None:
+    """Append FILE to the register NAME: all of it or, if one line is bad, nothing.
 
-    async with where.client() as client:
-        trusted = LogVerifier(log.origin, log.verifiers, None, Edge())
-        appended, head = await send(client, trusted, lambda: call(client))
-        reader = await download.begin(client, log, head, appended.first)
-        async for chunk in download.get_chunks(client, reader, appended.first + appended.count):
-            check(chunk, appended.first, appended.count)
-    return appended, head
+    An import that was cut off is run again: what the log holds already is not appended twice. It holds a row of a
+    table where that is its record's last entry.
+    """
+    format_ = format_ or file.suffix.removeprefix(".").lower()
+    if format_ not in FORMATS:
+        raise click.UsageError(f"{file} does not say what it is; add --format {'|'.join(FORMATS)}")
+    if legacy and format_ != "rsf":
+        raise click.UsageError("--legacy is for RSF files")
+    log = target.log(name, to_write=True)
+    (appended, present, head), warnings = run(_import(target, log, file, format_, legacy, as_json))
+    echo_admitted(warnings)
+    result = {"origin": log.origin, "appended": appended, "present": present, "size": head.size}
+    there = f", {present} were there already" if present else ""
+    answer(
+        as_json,
+        result | {"root": head.root.hex(), "warnings": warnings},
+        f"{appended} entries appended to {log.origin}{there}; it is of size {head.size} now",
+    )
+
+
+async def _import(
+    target: Target, log: TrustedLog, file: Path, format_: str, legacy: bool, as_json: bool
+) -> tuple[ImportResult, list[str]]:
+    async with target.client(log) as client:
+        register = client.register(log.origin)
+        plan = await register.plan(file, format_, legacy=legacy)
+        with progress(f"importing {file.name}", plan.count, as_json) as step:
+            return await register.apply(plan, step), list(plan.warnings)

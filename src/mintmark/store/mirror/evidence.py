@@ -36,7 +36,7 @@ class EvidenceStore:
                 query = "update progress set stopped = %(reason)s, at = now() where log = %(log)s and stopped is null"
                 await conn.execute(query, {"reason": reason, "log": log})
 
-    async def evidence(self, log: int) -> list[Evidence]:
+    async def of_log(self, log: int) -> list[Evidence]:
         """Every contradiction of a log, oldest first."""
         query = """select id, kind, reason, notes, source, at, resumed from evidence where log = %(log)s order by id"""
         return [Evidence(*row) for row in await self._pool.fetch(query, {"log": log})]

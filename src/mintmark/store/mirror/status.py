@@ -21,7 +21,7 @@ class StatusStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def status(self) -> list[LogStatus]:
+    async def of_logs(self) -> list[LogStatus]:
         """Every log that is followed here, by name."""
         async with self._pool.connection() as conn, conn.cursor(row_factory=class_row(LogStatus)) as cursor:
             await cursor.execute(SQL["status"])

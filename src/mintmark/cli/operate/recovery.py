@@ -1,4 +1,8 @@
-"""`mintmark catch-up`: a mint's database that was restored from a backup, or lost, brought up to a mirror."""
+"""`mintmark rebuild` and `mintmark catch-up`: databases made again from what is proven.
+
+`rebuild` makes the rows of a mirrored log from its verified bundles. `catch-up` brings a mint's database that was
+restored from a backup, or lost, up to a mirror.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,48 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mintmark.cli.options import json_option
+from mintmark.cli.options import json_option, server_config_option, settings_options
 from mintmark.cli.output import answer, progress, run
-from mintmark.cli.run.servers import config_option
+from mintmark.errors import Misconfigured
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mintmark.config.settings import MintSettings
+    from mintmark.cli.databases import Database
+    from mintmark.config.settings import MintSettings, MirrorSettings
+    from mintmark.store.log.model import Log
     from mintmark.tlog.checkpoint import Checkpoint
+
+
+@click.command()
+@click.argument("name")
+@settings_options
+def rebuild(name: str, settings: MirrorSettings, as_json: bool) -> None:
+    """Make the rows of the log NAME in a read database again, byte for byte, from its bundles.
+
+    The bundles are checked against the signed roots on the way. It is one transaction: whoever reads meanwhile reads
+    the old rows, and mirrors wait with this log until it is done.
+    """
+    from mintmark.cli.databases import read_database
+
+    log, size = run(_rebuild(read_database(settings), name, as_json))
+    answer(as_json, {"origin": log.origin, "size": size}, f"{log.origin}: the rows of {size} entries were made again")
+
+
+async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, int]:
+    from mintmark.cli.databases import named_log
+    from mintmark.fsck.rebuild import rebuild
+    from mintmark.store.connection.pool import open_pool
+    from mintmark.store.mirror.read_store import ReadStore
+
+    async with open_pool(database.conninfo, 3) as pool:
+        store = ReadStore(pool)
+        log = await named_log(store, name)
+        if log.origin not in database.trust:
+            raise Misconfigured(f"no key of {log.origin} is known here; put it in the trust directory")
+        head = await store.progress(log.origin)
+        with progress(f"making {log.origin} again", head.size, as_json) as step:
+            return log, await rebuild(pool, log, database.trust[log.origin], step)
 
 
 @click.command("catch-up")
@@ -23,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--salted", is_flag=True, help="The register was made --salted (if the database does not hold it at all)."
 )
-@config_option
+@server_config_option
 @json_option
 def catch_up(name: str, source: str, salted: bool, config: Path | None, as_json: bool) -> None:
     """Bring the mint's database of the log NAME up to what a mirror holds, verified by the log's own key.

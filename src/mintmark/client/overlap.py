@@ -1,9 +1,8 @@
-"""Which rows of a table a register holds already: those that its records end with.
+"""The rows of a table that a register holds already: those that its records end with.
 
-A table says how records are to be, not what is to be appended. So a row is there already where it is the last that its
-record says, and rows of one record where they are, in this order, the last of its entries. An import that was cut off
-goes on where it ended; one that changed nothing since appends nothing; one of an older state, after another, appends it
-again.
+A table says how records are to be, not which entries to append. So a row is there already where it is its record's
+last entry, and several rows of one record where they are, in this order, its last entries. An import that was cut off
+goes on where it ended; a table without changes appends nothing; an older table, after a newer one, is appended again.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from mintmark.register.reduce import key_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mintmark.cli.options import TrustedLog
+    from mintmark.client.keys import TrustedLog
     from mintmark.register.entry import Row
     from mintmark.register.item import Item
     from mintmark.register.tables import TableRow
@@ -31,26 +30,26 @@ if TYPE_CHECKING:
 Key = tuple[str, str]  # type, key
 
 
-class Said(NamedTuple):
-    """What an entry or a row says of its record: the hash of its item but for a salt, empty for a tombstone."""
+class RecordState(NamedTuple):
+    """The state of a record after an entry or a row: the hash of its item but for a salt, empty for a tombstone."""
 
     digest: bytes
-    timestamp: str | None  # None: whenever
+    timestamp: str | None  # None: any
 
 
 @dataclass
 class _Record:
     """The rows that a table has of a record, and the last entries that the log has of it, no more than those."""
 
-    rows: list[Said] = field(default_factory=list)
-    last: deque[Said] = field(default_factory=deque)
+    rows: list[RecordState] = field(default_factory=list)
+    last: deque[RecordState] = field(default_factory=deque)
     count: int = 0  # of its entries
-    held: int = 0  # of its rows
-    met: int = 0  # of its rows
+    held: int = 0  # of its rows, by the log
+    seen: int = 0  # of its rows, by `missing`
 
 
 class Overlap:
-    """What a table and a log have in common: `add` each row, `read` the log, then ask for what is `missing`."""
+    """The common rows of a table and a log: `add` each row, `read` the log, then iterate over those `missing`."""
 
     def __init__(self) -> None:
         self._records: dict[Key, _Record] = {}
@@ -63,41 +62,41 @@ class Overlap:
         """Reads the log up to a head, verified."""
         for record in self._records.values():
             record.last = deque(maxlen=len(record.rows))
-        trusted = await download.begin(client, log, head)
-        async for chunk in download.get_chunks(client, trusted, head.size):
+        verifier = await download.start_verifier(client, log, head)
+        async for chunk in download.get_chunks(client, verifier, head.size):
             for row in open_chunk(chunk):
-                self._meet(row)
+                self._note(row)
         for record in self._records.values():
             record.held = _held(record.rows, list(record.last))
 
-    def _meet(self, row: Row) -> None:
+    def _note(self, row: Row) -> None:
         if row.entry is not None and (record := self._records.get(key_of(row.entry))) is not None:
-            record.last.append(Said(_digest(row), row.entry.timestamp))
+            record.last.append(RecordState(_digest(row), row.entry.timestamp))
             record.count += 1
 
     def missing(self, rows: Iterable[TableRow]) -> Iterator[tuple[TableRow, int]]:
-        """Those of the table's rows that are not there, and which of its record's entries each becomes."""
+        """The table's rows that the log does not hold, each with its place in its record. To be called once."""
         for row in rows:
             record = self._records[row.type, row.key]
-            if record.met >= record.held:
-                yield row, record.count + record.met - record.held
-            record.met += 1
+            if record.seen >= record.held:
+                yield row, record.count + record.seen - record.held
+            record.seen += 1
 
 
-def _held(rows: list[Said], last: list[Said]) -> int:
-    """How many of the first rows are the last entries."""
+def _held(rows: list[RecordState], last: list[RecordState]) -> int:
+    """The number of the first rows that are the last entries."""
     for count in range(min(len(rows), len(last)), 0, -1):
         if all(map(_same, rows[:count], last[-count:])):
             return count
     return 0
 
 
-def _same(row: Said, entry: Said) -> bool:
+def _same(row: RecordState, entry: RecordState) -> bool:
     return row.digest == entry.digest and row.timestamp in (None, entry.timestamp)
 
 
-def _of_row(row: TableRow) -> Said:
-    return Said(b"" if row.item is None else _without_salt(row.item), row.timestamp)
+def _of_row(row: TableRow) -> RecordState:
+    return RecordState(b"" if row.item is None else _without_salt(row.item), row.timestamp)
 
 
 def _digest(row: Row) -> bytes:

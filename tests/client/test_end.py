@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import httpx
 
 from mintmark.cli import exits
-from mintmark.cli.run.ports import claim
+from mintmark.cli.run.up_files import claim_address
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
-from tests.cli.conftest import serving, spawn
+from tests.support.commands import serving, spawn
 from tests.support.lighthouse import FAR, KIN
 from tests.support.lights import DEFINED, append_items, define
 from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create, site  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     from mintmark.rpc.client import RpcClient
-    from tests.cli.conftest import Result
+    from tests.support.commands import Result
 
 
 async def mirror(site: Site, client: RpcClient, database: str) -> None:  # noqa: F811
@@ -41,7 +41,7 @@ async def until_served(url: str, size: int) -> None:
 
 
 async def test_only_a_record_that_stands_is_ended(site: Site, read_db: str) -> None:  # noqa: F811
-    url = f"http://{(address := claim('127.0.0.1:0', 'listen'))}"
+    url = f"http://{(address := claim_address('127.0.0.1:0', 'listen'))}"
     async with site.running() as client, serving(read_db, address):
 
         async def end(key: str) -> Result:

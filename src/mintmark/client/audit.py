@@ -1,0 +1,163 @@
+"""Audits: a log that was looked at once cannot change its past unseen.
+
+The state file holds the last signed note that was verified and nothing else. It is replaced, durably, after all checks
+of an audit passed. A contradiction leaves it as it was, and its notes go to a file beside it.
+
+A full audit reads the whole log: every leaf, item and erasure, and the root; the root once more by pymerkle, if asked.
+pymerkle is another implementation by other people, under another licence: it is imported here alone.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from mintmark.client import download
+from mintmark.errors import BadSignature, Malformed, Misconfigured, ProofError, Untrusted
+from mintmark.files import write_durably
+from mintmark.formats.register import open_chunk
+from mintmark.register.reduce import ItemGaps
+from mintmark.tlog.checkpoint import open_checkpoint
+from mintmark.tlog.edge import Edge
+from mintmark.tlog.trust import LogVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mintmark.client.keys import TrustedLog
+    from mintmark.rpc.client import RpcClient
+    from mintmark.tlog.checkpoint import Checkpoint
+    from mintmark.tlog.trust import VerifiedChunk
+
+
+class AuditReport(NamedTuple):
+    """The head that was verified, the one that the state file held before, and if every entry was checked."""
+
+    head: Checkpoint
+    before: Checkpoint | None
+    full: bool
+
+
+async def audit(
+    client: RpcClient,
+    log: TrustedLog,
+    state: Path,
+    *,
+    full: bool = False,
+    second_opinion: bool = False,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> AuditReport:
+    """Proves that a log only grew since the head in the state file, and puts the new head there.
+
+    `full` downloads every entry; `second_opinion` does too, and has pymerkle compute the root. `step` is called with
+    the entries checked so far and those there are.
+
+    Raises:
+        Untrusted: the log contradicts itself; the message names the file of the evidence.
+        Misconfigured: the state file holds something else than a head of this log, or pymerkle is not installed.
+    """
+    before = _read_state(state, log)
+    try:
+        head = await _audit(client, log, before, full or second_opinion, second_opinion, step)
+    except Untrusted as error:
+        raise type(error)(f"{error}; the evidence is in {_keep(state, log, error)}", *error.notes) from error
+    write_durably(state, head.note)
+    return AuditReport(head, before, full or second_opinion)
+
+
+def _read_state(state: Path, log: TrustedLog) -> Checkpoint | None:
+    try:
+        return open_checkpoint(state.read_bytes(), log.origin, log.verifiers)
+    except FileNotFoundError:
+        return None
+    except (Malformed, BadSignature) as error:
+        raise Misconfigured(
+            f"{state} is not a head that {log.origin} signed ({error}); name another with --state"
+        ) from error
+
+
+def _keep(state: Path, log: TrustedLog, error: Untrusted) -> Path:
+    """Writes what contradicts what, so that others can check it with the keys alone."""
+    now = datetime.now(UTC)
+    evidence = {
+        "error": type(error).__name__,
+        "message": str(error),
+        "origin": log.origin,
+        "vkeys": [verifier.vkey for verifier in log.verifiers],
+        "notes": [note.decode("utf-8", "backslashreplace") for note in error.notes],
+        "at": now.isoformat(timespec="seconds"),
+    }
+    file = state.with_name(f"{state.name}.evidence-{now.strftime('%Y%m%dT%H%M%S.%fZ')}.json")
+    write_durably(file, json.dumps(evidence, indent=1, ensure_ascii=False).encode() + b"\n")
+    return file
+
+
+async def _audit(
+    client: RpcClient,
+    log: TrustedLog,
+    before: Checkpoint | None,
+    full: bool,
+    second_opinion: bool,
+    step: Callable[[int, int], None],
+) -> Checkpoint:
+    second = _second_tree() if second_opinion else None
+    verifier = LogVerifier(log.origin, log.verifiers, before, Edge())
+    head = await download.accept(client, verifier, await client.checkpoint(log.origin))
+    if full:
+        await _read_all(client, verifier, head, second, step)
+    return head
+
+
+async def _read_all(
+    client: RpcClient,
+    verifier: LogVerifier,
+    head: Checkpoint,
+    second: SecondTree | None,
+    step: Callable[[int, int], None],
+) -> None:
+    """Reads every entry up to a head. Raises ProofError, with the head, for any fault."""
+    gaps = ItemGaps()
+    async for chunk in download.get_chunks(client, verifier, head.size):
+        if download.is_register(chunk):
+            gaps.fold(open_chunk(chunk))
+        if second is not None:
+            _append_to(second, chunk)
+        step(chunk.end, head.size)
+    check_gaps(gaps, head)
+    if second is not None and (root := second.get_root()) != head.root:
+        raise ProofError(f"pymerkle computes the root {root.hex()}, the log signed {head.root.hex()}", head.note)
+
+
+def check_gaps(gaps: ItemGaps, head: Checkpoint) -> None:
+    """Raises ProofError, with the head, for an item that is missing and that no entry erases."""
+    if withheld := gaps.unexplained():
+        raise ProofError(f"the item of entry {min(withheld)} is missing, and no entry erases it", head.note)
+
+
+class SecondTree(Protocol):
+    """A Merkle tree of the other implementation."""
+
+    def append_entry(self, data: bytes) -> int:
+        """Appends a leaf."""
+
+    def get_root(self) -> bytes:
+        """The root over all leaves."""
+
+
+def _second_tree() -> SecondTree:
+    """An empty tree of pymerkle's. Raises Misconfigured when it is not installed."""
+    try:
+        from pymerkle import InmemoryTree
+    except ImportError as error:
+        raise Misconfigured(
+            "pymerkle is not installed; run pip install 'mintmark[second-opinion]', or pip install pymerkle"
+        ) from error
+    tree: SecondTree = InmemoryTree(algorithm="sha256")  # type: ignore[no-untyped-call]
+    return tree
+
+
+def _append_to(second: SecondTree, chunk: VerifiedChunk) -> None:
+    for _, leaf in download.leaves(chunk):
+        second.append_entry(leaf)

@@ -1,0 +1,63 @@
+"""Imports: what a file would append is planned, can be looked at, and is then appended.
+
+A plan is made against one head. What others append between the plan and its application, the plan does not see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mintmark.client.keys import TrustedLog
+    from mintmark.register.entry import EntryType
+    from mintmark.rpc.client import RpcClient
+    from mintmark.tlog.checkpoint import Checkpoint
+
+FORMATS = ("rsf", "csv", "tsv", "jsonl")
+
+
+class PlannedEntry(NamedTuple):
+    """An entry to append. `item` is canonical JSON, None for a tombstone; `timestamp` None means the mint's clock."""
+
+    key: str
+    item: bytes | None
+    timestamp: str | None
+    type: EntryType
+
+
+class ImportResult(NamedTuple):
+    """The entries of a file that were appended, those that the log held already, and the verified head after them."""
+
+    appended: int
+    present: int
+    head: Checkpoint
+
+
+class ImportPlan(Protocol):
+    """The effect that an import would have.
+
+    log        the log it goes to
+    head       the verified head that it was made against
+    count      the number of entries that it appends
+    present    the number of rows of the file that the log holds already
+    warnings   the faults that only the legacy mode admits, in words
+    """
+
+    @property
+    def log(self) -> TrustedLog: ...  # noqa: D102
+    @property
+    def head(self) -> Checkpoint: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def present(self) -> int: ...  # noqa: D102
+    @property
+    def warnings(self) -> Sequence[str]: ...  # noqa: D102
+
+    def entries(self) -> Iterator[PlannedEntry]:
+        """The entries that it appends, in order."""
+
+    async def apply(self, client: RpcClient, step: Callable[[int], None], max_batch_entries: int) -> ImportResult:
+        """Appends them. An application that was cut off is planned again: nothing is appended twice."""

@@ -22,7 +22,7 @@ from benches.processes import cpu, peak
 from benches.report import Report, Sample
 from benches.rig import TOKEN, Rig
 from benches.seen import Seen
-from mintmark.rpc.client import RpcClient
+from mintmark.client.mint_client import MintClient
 
 if TYPE_CHECKING:
     from benches.report import Options
@@ -44,12 +44,12 @@ class Load:
     async def run(self) -> None:
         """For `TIMED` seconds."""
         end = time.perf_counter() + TIMED
-        async with RpcClient(self._rig.address, token=TOKEN) as client, asyncio.TaskGroup() as tasks:
+        async with MintClient(self._rig.address, token=TOKEN) as client, asyncio.TaskGroup() as tasks:
             for origin in self._origins[:BUSY]:
                 tasks.create_task(self._repeat(client, end, lambda origin=origin: origin, PAUSE))
             tasks.create_task(self._repeat(client, end, lambda: self._chance.choice(self._origins), PAUSE / 5))
 
-    async def _repeat(self, client: RpcClient, end: float, choose, pause: float) -> None:  # type: ignore[no-untyped-def]
+    async def _repeat(self, client: MintClient, end: float, choose, pause: float) -> None:  # type: ignore[no-untyped-def]
         await asyncio.sleep(self._chance.uniform(0, pause))
         while time.perf_counter() < end:
             origin, count = choose(), self._chance.randint(1, 10)

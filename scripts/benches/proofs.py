@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benches.load import closed, paced
 from benches.report import Report, Sample
 from benches.rig import DOMAIN, TOKEN
-from mintmark.rpc.client import RpcClient
+from mintmark.client.mint_client import MintClient
 
 if TYPE_CHECKING:
     from benches.load import Call, Load
@@ -33,7 +33,7 @@ async def run(options: Options) -> Report:
     found: dict[str, list[Load]] = {}
     rounds = options.rounds or 3
     async with AsyncExitStack() as stack, rig.empty_call() as empty:
-        peers = [await stack.enter_async_context(RpcClient(rig.address, token=TOKEN)) for _ in range(CLIENTS)]
+        peers = [await stack.enter_async_context(MintClient(rig.address, token=TOKEN)) for _ in range(CLIENTS)]
         meters = rig.meters()
         cases = {
             f"{kind}, {size:,}": calls(peers, kind, name, size) for name, size in large.sizes.items() for kind in KINDS
@@ -63,11 +63,11 @@ def tell(report: Report, found: dict[str, list[Load]]) -> None:
             report.samples.append(Sample(what, "calls/s", [load.rate for load in loads]))
 
 
-def calls(peers: list[RpcClient], kind: str, name: str, size: int) -> list[Call]:
+def calls(peers: list[MintClient], kind: str, name: str, size: int) -> list[Call]:
     """A call for each client: a proof in the tree of `size`, of anything that comes before."""
     chance, origin = random.Random(size), f"{DOMAIN}/{name}"
 
-    def one(peer: RpcClient) -> Call:
+    def one(peer: MintClient) -> Call:
         if kind == "inclusion":
             return lambda: peer.inclusion(origin, index=chance.randrange(size), size=size)
         return lambda: peer.consistency(origin, chance.randrange(1, size), size)

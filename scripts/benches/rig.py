@@ -24,10 +24,10 @@ from benches.http import Connection
 from benches.postgres import REPLICATION, postmaster
 from benches.processes import Meter, running
 from mintmark.auth.tokens import format_token
+from mintmark.client.mint_client import MintClient
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Busy, Unavailable
 from mintmark.postgres.server import ADMIN, SETTINGS, EmbeddedServer
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.transport import CLIENT_OPTIONS
 from mintmark.store.connection.migrate import migrate
 
@@ -127,7 +127,7 @@ class Rig:
         values = {"mint": mint, "read": self.read, "port": self.port, "http": self.http, "keys": self.place.keys}
         self.config.write_text(CONFIG.format(**values, tokens=self.place.tokens, trust=self.place.trust))
         self.mint = await self._stack.enter_async_context(self.command("mint"))
-        self.client = await self._stack.enter_async_context(RpcClient(self.address, token=TOKEN))
+        self.client = await self._stack.enter_async_context(MintClient(self.address, token=TOKEN))
         await self.answering(self.client)
 
     def command(
@@ -138,7 +138,7 @@ class Rig:
         return running(arguments, self.place.logs / f"{name}.log", environment)
 
     @staticmethod
-    async def answering(client: RpcClient) -> None:
+    async def answering(client: MintClient) -> None:
         """Waits for a server."""
         while True:
             try:
@@ -170,12 +170,12 @@ class Rig:
         """Appends batches by several clients at once; entries a second. A register's definitions go first."""
         entries, items = next(made)
         async with AsyncExitStack() as stack:
-            peers = [await stack.enter_async_context(RpcClient(self.address, token=TOKEN)) for _ in range(clients)]
+            peers = [await stack.enter_async_context(MintClient(self.address, token=TOKEN)) for _ in range(clients)]
             await asyncio.gather(*(self.answering(peer) for peer in peers))
             began = time.perf_counter()
             await peers[0].append(origin, secrets.token_bytes(16), entries, items)
 
-            async def work(peer: RpcClient) -> None:
+            async def work(peer: MintClient) -> None:
                 for entries, items in made:
                     await append(peer, origin, entries, items)
 
@@ -227,7 +227,7 @@ class Rig:
         return await psycopg.AsyncConnection.connect(server.conninfo(database, ADMIN), autocommit=True)
 
 
-async def append(client: RpcClient, origin: str, entries: bytes, items: bytes = b"") -> None:
+async def append(client: MintClient, origin: str, entries: bytes, items: bytes = b"") -> None:
     """Appends a batch, again while the mint is busy."""
     request = secrets.token_bytes(16)
     while True:

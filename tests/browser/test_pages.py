@@ -10,7 +10,7 @@ import pytest
 from axe_core_python.base import AXE_SCRIPT
 from playwright.async_api import expect
 
-from mintmark.api.linking import segment
+from mintmark.api.formats import segment
 from mintmark.register.item import format_hash, item_hash
 from mintmark.tlog.note import generate_skey
 from tests.browser.conftest import WIDTHS

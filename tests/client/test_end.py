@@ -19,11 +19,11 @@ from tests.support.lights import DEFINED, append_items, define
 from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create, site  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from tests.support.commands import Result
 
 
-async def mirror(site: Site, client: RpcClient, database: str) -> None:  # noqa: F811
+async def mirror(site: Site, client: MintClient, database: str) -> None:  # noqa: F811
     async with open_pool(database, 1) as pool:
         follower = CatchUp(ReadStore(pool), LIGHTHOUSE, site.verifiers(LIGHTHOUSE))
         assert await follower.step(client, await client.checkpoint(LIGHTHOUSE), "register")

@@ -11,9 +11,9 @@ import pytest
 from mintmark import AsyncClient, Rejected
 from mintmark.cli import exits
 from mintmark.client.keys import TrustedLog
+from mintmark.client.mint_client import MintClient
 from mintmark.client.table_import import plan_table
 from mintmark.register.rsf import write_rsf
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from tests.support.commands import spawn
 from tests.support.lighthouse import ROWS
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from mintmark.rpc.client import AppendAnswer
+    from mintmark.client.mint_client import AppendAnswer
 
     Import = Callable[..., "dict[str, int]"]
 
 
 @asynccontextmanager
-async def importing(site: Site, tmp_path: Path, origin: str = LIGHTHOUSE) -> AsyncIterator[tuple[RpcClient, Import]]:  # noqa: F811
+async def importing(site: Site, tmp_path: Path, origin: str = LIGHTHOUSE) -> AsyncIterator[tuple[MintClient, Import]]:  # noqa: F811
     """A mint with a register, and the command that imports lines into it."""
     async with site.running() as client:
         await create(client)
@@ -94,7 +94,7 @@ async def test_an_item_that_was_erased_is_not_brought_back(site: Site, tmp_path:
         assert outcome(await run(HEADER, OLD)) == (0, 1, 2)
 
 
-class CutOff(RpcClient):
+class CutOff(MintClient):
     """A client whose process ends when it has sent so many batches and one more, unanswered."""
 
     left: int

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.rpc.client import RpcClient
+from mintmark.client.mint_client import MintClient
 from mintmark.tlog.cosignature import cosignatures
 from mintmark.tlog.note import COSIGNATURE, generate_skey, open_note, parse_vkey
 from tests.support.up import mintmark, up
@@ -92,7 +92,7 @@ def note_of(address: str, origin: str) -> bytes:
     """The newest checkpoint's note, byte for byte."""
 
     async def ask() -> bytes:
-        async with RpcClient(address) as client:
+        async with MintClient(address) as client:
             return await client.checkpoint(origin)
 
     return asyncio.run(ask())

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import MintmarkError
-from mintmark.rpc.client import RpcClient
 from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append, check_provable, request
 from tests.support.wire import Wire
 
@@ -31,7 +31,7 @@ class Writer:
         self.chance = random.Random(number)
         self.acknowledged: dict[int, bytes] = {}
 
-    async def run(self, client: RpcClient) -> None:
+    async def run(self, client: MintClient) -> None:
         while True:
             entries = [os.urandom(40) for _ in range(self.chance.choice([1, 1, 30, 300]))]
             id, first = os.urandom(16), None
@@ -49,7 +49,7 @@ async def test_every_acknowledged_entry_is_provable_after_kills_at_any_moment(
     keys, chance = Keys(tmp_path), random.Random(7)
     mint = MintProcess(keys, mint_db)
     writers = [Writer(number) for number in range(WRITERS)]
-    async with RpcClient(mint.address, token=TOKEN) as client:
+    async with MintClient(mint.address, token=TOKEN) as client:
         await mint.start()
         try:
             await until_made(client)
@@ -98,7 +98,7 @@ async def test_an_answer_lost_between_any_two_steps_is_given_again_and_the_entri
     assert await check_log(mint_db, ORIGIN, keys.verifiers()) == size
 
 
-async def until_made(client: RpcClient) -> None:
+async def until_made(client: MintClient) -> None:
     """Waits for the mint to answer, and for its log to be there."""
     async with asyncio.timeout(30):
         while True:
@@ -110,7 +110,7 @@ async def until_made(client: RpcClient) -> None:
                 return
 
 
-async def check_all_there(client: RpcClient, acknowledged: dict[int, bytes]) -> None:
+async def check_all_there(client: MintClient, acknowledged: dict[int, bytes]) -> None:
     """Every acknowledged entry stands at its index in what the mint serves."""
     size = max(acknowledged) + 1
     found: dict[int, bytes] = {}

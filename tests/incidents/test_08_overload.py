@@ -10,9 +10,9 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Busy, Unavailable
 from mintmark.mint.pool import MAX_WAITING_ENTRIES
-from mintmark.rpc.client import RpcClient
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
 from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append
 
@@ -33,7 +33,7 @@ async def test_ten_times_the_planned_load_is_pushed_back_whole(
     taken, memory, refused = 0, [], 0
     try:
         async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(RpcClient(mint.address, token=TOKEN)) for _ in range(4)]
+            clients = [await stack.enter_async_context(MintClient(mint.address, token=TOKEN)) for _ in range(4)]
             await until_made(clients[0])
             entries = [os.urandom(8)] * BATCH
             for _ in range(ROUNDS):
@@ -52,7 +52,7 @@ async def test_ten_times_the_planned_load_is_pushed_back_whole(
     assert size >= taken
 
 
-async def flood(clients: Sequence[RpcClient], entries: Sequence[bytes]) -> list[Any]:
+async def flood(clients: Sequence[MintClient], entries: Sequence[bytes]) -> list[Any]:
     """All at once; what became of each."""
     calls = (append(clients[number % len(clients)], entries) for number in range(AT_ONCE))
     return await asyncio.gather(*calls, return_exceptions=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
 
 SMALL, LARGE = 2_000, 20_000
 FREE = 400  # rows that a request may read at any size: a page of a hundred, and what belongs to it
@@ -115,7 +115,7 @@ def pages(world: World) -> dict[str, str]:
     }
 
 
-def calls(client: RpcClient, world: World) -> dict[str, Callable[[], Awaitable[object]]]:
+def calls(client: MintClient, world: World) -> dict[str, Callable[[], Awaitable[object]]]:
     """A gRPC call of each kind."""
     size, leaf = world.size, leaf_hash(world.entries_[-9])
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Malformed
-from mintmark.rpc import limits, transport
-from mintmark.rpc.client import RpcClient
+from mintmark.rpc import transport
+from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
 from tests.support.minting import ORIGIN, TOKEN, Keys, MintProcess, append
 
@@ -35,7 +36,7 @@ async def test_slow_readers_cost_bounded_memory(mint_db: str, tmp_path: Path) ->
     await mint.start()
     try:
         async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(RpcClient(mint.address, token=TOKEN)) for _ in range(CHANNELS)]
+            clients = [await stack.enter_async_context(MintClient(mint.address, token=TOKEN)) for _ in range(CHANNELS)]
             await until_made(clients[0])
             for _ in range(SIZE // 2000):
                 await append(clients[0], [os.urandom(1000)] * 2000)
@@ -73,5 +74,5 @@ async def test_what_one_call_may_ask_for_is_capped(mint_db: str, tmp_path: Path)
         big = [os.urandom(60_000)] * 256
         await append(client, big)
         async for chunk in client.entries(ORIGIN, 0, 556, 556):
-            assert len(chunk.entries) <= limits.CHUNK_BUNDLES
-            assert len(chunk.entries) == 1 or sum(map(len, chunk.entries)) <= limits.CHUNK
+            assert len(chunk.entries) <= MAX_CHUNK_BUNDLES
+            assert len(chunk.entries) == 1 or sum(map(len, chunk.entries)) <= CHUNK_BYTES

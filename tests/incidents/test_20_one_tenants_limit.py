@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Busy
 from mintmark.mint.pool import AppendPool
-from mintmark.rpc.client import RpcClient
 from tests.support.minting import Keys, append, request
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def limited(keys: Keys, token: str) -> None:
         file.write(f'rights = ["append"]\nquota = {QUOTA}\n')
 
 
-async def spend(client: RpcClient, origin: str) -> float:
+async def spend(client: MintClient, origin: str) -> float:
     """Appends until there is no more quota; after how many seconds there is again."""
     for _ in range(20):
         try:
@@ -51,8 +51,8 @@ async def test_a_spent_quota_of_one_register_is_no_other_registers(mint_db: str,
         for origin in (A, B):
             await owner.create(origin, "opaque")
         async with (
-            RpcClient(owner.address, token="tenant") as tenant,
-            RpcClient(owner.address, token="neighbour") as other,
+            MintClient(owner.address, token="tenant") as tenant,
+            MintClient(owner.address, token="neighbour") as other,
         ):
             assert await spend(tenant, A) > 0
             await append(tenant, [b"the same tenant, in another register"], B)

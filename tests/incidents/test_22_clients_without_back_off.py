@@ -11,10 +11,10 @@ import os
 from typing import TYPE_CHECKING
 
 from mintmark.aio import Backoff
+from mintmark.client.mint_client import MintClient
 from mintmark.client.sending import with_retries
 from mintmark.errors import Busy, Unavailable
 from mintmark.mirror.worker import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS
-from mintmark.rpc.client import RpcClient
 from tests.incidents.test_20_one_tenants_limit import limited, spend
 from tests.support.minting import ORIGIN, Keys, append
 from tests.support.places import LiveWorld, until_shown, worker
@@ -32,7 +32,7 @@ async def test_a_refusal_says_when_to_come_again_and_is_right(mint_db: str, tmp_
     limited(keys, "tenant")
     async with keys.minting(mint_db) as owner:
         await owner.create(ORIGIN, "opaque")
-        async with RpcClient(owner.address, token="tenant") as tenant:
+        async with MintClient(owner.address, token="tenant") as tenant:
             after = await spend(tenant, ORIGIN)
             await asyncio.sleep(after)
             await append(tenant, [b"in time"])

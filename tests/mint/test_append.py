@@ -18,18 +18,18 @@ from tests.support.lights import DEFINED, append, append_items, define, light, l
 from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, put, stored
 
 if TYPE_CHECKING:
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from tests.support.mint_site import Site
 
 
-async def test_a_new_log_is_empty_and_signed(site: Site, mint: RpcClient) -> None:
+async def test_a_new_log_is_empty_and_signed(site: Site, mint: MintClient) -> None:
     note = await mint.checkpoint(THINGS)
     assert open_checkpoint(note, THINGS, site.verifiers(THINGS)).size == 0
     assert await mint.create(THINGS, "opaque") == note
     assert await site.check(THINGS) == 0
 
 
-async def test_batches_of_any_length_follow_one_another(site: Site, mint: RpcClient) -> None:
+async def test_batches_of_any_length_follow_one_another(site: Site, mint: MintClient) -> None:
     sent: list[bytes] = []
     for count in (1, 1, 253, 1, 1, 255, 256, 257, 1000, 31):
         batch = [secrets.token_bytes(secrets.randbelow(60)) for _ in range(count)]
@@ -42,14 +42,14 @@ async def test_batches_of_any_length_follow_one_another(site: Site, mint: RpcCli
     assert await site.check(THINGS) == len(sent)
 
 
-async def test_an_entry_may_be_empty_or_as_long_as_a_uint16_can_count(site: Site, mint: RpcClient) -> None:
+async def test_an_entry_may_be_empty_or_as_long_as_a_uint16_can_count(site: Site, mint: MintClient) -> None:
     entries = [b"", bytes(65_535), b""]
     await put(mint, entries)
     assert (await stored(mint, THINGS))[0] == entries
     await site.check(THINGS)
 
 
-async def test_a_retry_gets_the_same_indices_and_no_second_copy(site: Site, mint: RpcClient) -> None:
+async def test_a_retry_gets_the_same_indices_and_no_second_copy(site: Site, mint: MintClient) -> None:
     id = secrets.token_bytes(16)
     first = await put(mint, [b"one", b"two"], id)
     await put(mint, [b"three"])
@@ -59,14 +59,14 @@ async def test_a_retry_gets_the_same_indices_and_no_second_copy(site: Site, mint
     assert await site.check(THINGS) == 3
 
 
-async def test_retries_at_the_same_time_are_one_request(site: Site, mint: RpcClient) -> None:
+async def test_retries_at_the_same_time_are_one_request(site: Site, mint: MintClient) -> None:
     id = secrets.token_bytes(16)
     answers = await asyncio.gather(*(put(mint, [b"one", b"two"], id) for _ in range(20)))
     assert {(answer.first, answer.count) for answer in answers} == {(0, 2)}
     assert await site.check(THINGS) == 2
 
 
-async def test_a_request_id_is_of_one_log(mint: RpcClient) -> None:
+async def test_a_request_id_is_of_one_log(mint: MintClient) -> None:
     id = secrets.token_bytes(16)
     await define(mint)
     assert (await put(mint, [b"one"], id)).first == 0
@@ -74,7 +74,7 @@ async def test_a_request_id_is_of_one_log(mint: RpcClient) -> None:
 
 
 @pytest.mark.parametrize("wait", [True, False], ids=["later", "at the same time"])
-async def test_a_request_id_with_other_entries_is_refused(site: Site, mint: RpcClient, wait: bool) -> None:
+async def test_a_request_id_with_other_entries_is_refused(site: Site, mint: MintClient, wait: bool) -> None:
     id = secrets.token_bytes(16)
     sends = [put(mint, [b"one"], id), put(mint, [b"other"], id)]
     if wait:
@@ -84,7 +84,7 @@ async def test_a_request_id_with_other_entries_is_refused(site: Site, mint: RpcC
     assert await site.check(THINGS) == 1
 
 
-async def test_concurrent_batches_are_each_whole_and_in_one_order(site: Site, mint: RpcClient) -> None:
+async def test_concurrent_batches_are_each_whole_and_in_one_order(site: Site, mint: MintClient) -> None:
     batches = [[b"%d:%d" % (number, at) for at in range(number % 7 + 1)] for number in range(200)]
     answers = await asyncio.gather(*(put(mint, batch) for batch in batches))
     entries, _ = await stored(mint, THINGS)
@@ -94,7 +94,7 @@ async def test_concurrent_batches_are_each_whole_and_in_one_order(site: Site, mi
     assert await site.check(THINGS) == sum(map(len, batches))
 
 
-async def test_a_register_from_its_definitions_on_in_one_batch(site: Site, mint: RpcClient) -> None:
+async def test_a_register_from_its_definitions_on_in_one_batch(site: Site, mint: MintClient) -> None:
     answer = await append(mint, ROWS)
     assert (answer.first, answer.count) == (0, len(ROWS))
     _, items = await stored(mint, LIGHTHOUSE)
@@ -102,7 +102,7 @@ async def test_a_register_from_its_definitions_on_in_one_batch(site: Site, mint:
     assert await site.check(LIGHTHOUSE) == len(ROWS)
 
 
-async def test_a_tombstone_and_a_new_field_in_the_middle_of_a_batch(site: Site, mint: RpcClient) -> None:
+async def test_a_tombstone_and_a_new_field_in_the_middle_of_a_batch(site: Site, mint: MintClient) -> None:
     await define(mint)
     fields = ["lighthouse", "name", "region", "light-colours", "start-date", "height"]
     tall = light("TAL", height="40")
@@ -119,7 +119,7 @@ async def test_a_tombstone_and_a_new_field_in_the_middle_of_a_batch(site: Site, 
         await append(another, [(entry("TAL", tall), tall)])
 
 
-async def test_the_mint_makes_entries_of_items_in_any_spelling(site: Site, mint: RpcClient) -> None:
+async def test_the_mint_makes_entries_of_items_in_any_spelling(site: Site, mint: MintClient) -> None:
     definitions = [pb.Item(key=key, json=item, system=True) for key, item in dict_of_definitions().items()]
     await append_items(mint, definitions)
     spelt = b'{ "name": "Kinn\\u0061ird",\n "lighthouse": "KIN", "light-colours": ["white"], "region": "N" }'
@@ -137,7 +137,7 @@ def dict_of_definitions() -> dict[str, bytes]:
     return {row.key: item for row, item in ROWS[:DEFINED]}
 
 
-async def test_items_sent_again_get_the_same_answer(site: Site, mint: RpcClient) -> None:
+async def test_items_sent_again_get_the_same_answer(site: Site, mint: MintClient) -> None:
     await define(mint, SALTED)
     id, items = secrets.token_bytes(16), [pb.Item(key="FAR", json=FAR)]
     first = await append_items(mint, items, id, SALTED)
@@ -148,7 +148,7 @@ async def test_items_sent_again_get_the_same_answer(site: Site, mint: RpcClient)
     assert await site.check(SALTED) == DEFINED + 2
 
 
-async def test_a_retry_is_answered_though_the_rules_of_today_would_refuse_it(site: Site, mint: RpcClient) -> None:
+async def test_a_retry_is_answered_though_the_rules_of_today_would_refuse_it(site: Site, mint: MintClient) -> None:
     await define(mint)
     id, old = secrets.token_bytes(16), lights(0, 1, "2024-03-01T09:00:00Z")
     first = await append(mint, old, id)
@@ -159,7 +159,7 @@ async def test_a_retry_is_answered_though_the_rules_of_today_would_refuse_it(sit
     assert await site.check(LIGHTHOUSE) == DEFINED + 2
 
 
-async def test_a_salted_register_salts_what_it_makes_and_asks_for_it_elsewhere(site: Site, mint: RpcClient) -> None:
+async def test_a_salted_register_salts_what_it_makes_and_asks_for_it_elsewhere(site: Site, mint: MintClient) -> None:
     await define(mint, SALTED)
     with pytest.raises(Rejected, match="salted") as refused:
         await append(mint, lights(0, 1), origin=SALTED)
@@ -171,7 +171,7 @@ async def test_a_salted_register_salts_what_it_makes_and_asks_for_it_elsewhere(s
 
 
 @pytest.mark.parametrize("target", [0, 255, 256, 300], ids=["old bundle", "its end", "last bundle", "same batch"])
-async def test_an_erasure_erases_the_item_and_nothing_else(site: Site, mint: RpcClient, target: int) -> None:
+async def test_an_erasure_erases_the_item_and_nothing_else(site: Site, mint: MintClient, target: int) -> None:
     await define(mint)
     rows = lights(0, 291)
     await append(mint, rows)  # entries 9 to 299
@@ -198,7 +198,7 @@ async def test_an_erasure_erases_the_item_and_nothing_else(site: Site, mint: Rpc
     await site.check(LIGHTHOUSE)
 
 
-async def test_an_erasure_in_the_same_batch_as_its_item(site: Site, mint: RpcClient) -> None:
+async def test_an_erasure_in_the_same_batch_as_its_item(site: Site, mint: MintClient) -> None:
     await define(mint)
     reason = b'{"authority":"court order 7","reason":"asked for"}'
     erasure = pb.Item(key=f"erase:{DEFINED}", json=reason, system=True)
@@ -212,7 +212,7 @@ def erasure(index: int) -> pb.Item:
 
 
 @pytest.mark.parametrize("index", [DEFINED, 290], ids=["old bundle", "last bundle"])
-async def test_what_is_erased_already_is_not_erased_again(site: Site, mint: RpcClient, index: int) -> None:
+async def test_what_is_erased_already_is_not_erased_again(site: Site, mint: MintClient, index: int) -> None:
     await define(mint)
     await append(mint, lights(0, 291))
     far, id = pb.Item(key="FAR", json=FAR), secrets.token_bytes(16)
@@ -228,7 +228,7 @@ async def test_what_is_erased_already_is_not_erased_again(site: Site, mint: RpcC
     assert await site.check(LIGHTHOUSE) == 302
 
 
-async def test_of_erasures_at_once_one_is_appended_and_holds_up_nobody(site: Site, mint: RpcClient) -> None:
+async def test_of_erasures_at_once_one_is_appended_and_holds_up_nobody(site: Site, mint: MintClient) -> None:
     await define(mint)
     await append(mint, lights(0, 2))
     sent = [[erasure(DEFINED)] for _ in range(5)] + [[erasure(DEFINED + 1)], [pb.Item(key="FAR", json=FAR)]]
@@ -239,7 +239,7 @@ async def test_of_erasures_at_once_one_is_appended_and_holds_up_nobody(site: Sit
     assert await site.check(LIGHTHOUSE) == DEFINED + 5
 
 
-async def test_the_end_of_a_record_has_no_item_to_erase(site: Site, mint: RpcClient) -> None:
+async def test_the_end_of_a_record_has_no_item_to_erase(site: Site, mint: MintClient) -> None:
     await define(mint)
     await append_items(mint, [pb.Item(key="FAR", json=FAR), pb.Item(key="FAR")])
     with pytest.raises(Rejected, match=f"or entry {DEFINED + 1} ends a record"):
@@ -247,7 +247,7 @@ async def test_the_end_of_a_record_has_no_item_to_erase(site: Site, mint: RpcCli
     assert await site.check(LIGHTHOUSE) == DEFINED + 2
 
 
-async def test_a_definition_in_force_is_not_erased_and_a_replaced_one_is(site: Site, mint: RpcClient) -> None:
+async def test_a_definition_in_force_is_not_erased_and_a_replaced_one_is(site: Site, mint: MintClient) -> None:
     await define(mint)
     custodian = next(at for at, (row, _) in enumerate(ROWS) if row.key == "custodian")
     erasure = pb.Item(key=f"erase:{custodian}", json=b'{"authority":"A","reason":"R"}', system=True)
@@ -259,7 +259,7 @@ async def test_a_definition_in_force_is_not_erased_and_a_replaced_one_is(site: S
         await append(another, lights(0, 1))
 
 
-async def test_legacy_admits_old_data_and_says_what(site: Site, mint: RpcClient) -> None:
+async def test_legacy_admits_old_data_and_says_what(site: Site, mint: MintClient) -> None:
     await define(mint)
     old = light("OLD", **{"start-date": "2017-04-21T00:00:00"})
     with pytest.raises(Rejected) as refused:
@@ -270,7 +270,7 @@ async def test_legacy_admits_old_data_and_says_what(site: Site, mint: RpcClient)
     assert await site.check(LIGHTHOUSE) == DEFINED + 1
 
 
-async def test_heads_are_announced_to_who_watches_another_mint_of_the_database(site: Site, mint: RpcClient) -> None:
+async def test_heads_are_announced_to_who_watches_another_mint_of_the_database(site: Site, mint: MintClient) -> None:
     async with site.running() as another:
         empty, watch = await mint.checkpoint(THINGS), another.watch([THINGS])
         assert (await anext(watch)).note == empty

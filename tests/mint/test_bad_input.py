@@ -24,7 +24,7 @@ from tests.support.lights import DEFINED, append, append_items, define, joined, 
 from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, WEAK, create, put
 
 if TYPE_CHECKING:
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from tests.support.mint_site import Site
 
 Code = grpc.StatusCode
@@ -101,7 +101,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_bad_append_is_refused_and_nothing_is_stored(site: Site, mint: RpcClient, name: str) -> None:
+async def test_a_bad_append_is_refused_and_nothing_is_stored(site: Site, mint: MintClient, name: str) -> None:
     sent, code, said = REFUSED[name]
     await define(mint)
     await append(mint, [(GOOD, FAR)])
@@ -133,7 +133,7 @@ BAD_ITEMS = {
 
 @pytest.mark.parametrize("name", BAD_ITEMS)
 async def test_a_bad_item_is_refused_by_its_position_and_nothing_is_stored(
-    site: Site, mint: RpcClient, name: str
+    site: Site, mint: MintClient, name: str
 ) -> None:
     item, code, said = BAD_ITEMS[name]
     await define(mint)
@@ -144,21 +144,21 @@ async def test_a_bad_item_is_refused_by_its_position_and_nothing_is_stored(
     assert await site.check(LIGHTHOUSE) == DEFINED
 
 
-async def test_items_are_not_for_an_opaque_log(mint: RpcClient) -> None:
+async def test_items_are_not_for_an_opaque_log(mint: MintClient) -> None:
     with pytest.raises(Rejected, match="opaque"):
         await append_items(mint, [pb.Item(key="FAR", json=FAR)], origin=THINGS)
     with pytest.raises(Malformed, match="a batch of 0 entries"):
         await append_items(mint, [], origin=THINGS)
 
 
-async def test_a_refusal_says_which_rule_field_and_entry(mint: RpcClient) -> None:
+async def test_a_refusal_says_which_rule_field_and_entry(mint: MintClient) -> None:
     await define(mint)
     with pytest.raises(Rejected) as refused:
         await append(mint, [*lights(0, 3), (entry("FAR", BAD_DATE), BAD_DATE)])
     assert (refused.value.rule, refused.value.field, refused.value.index) == ("datatype", "start-date", 3)
 
 
-async def test_one_bad_batch_among_many_at_once_is_refused_alone(site: Site, mint: RpcClient) -> None:
+async def test_one_bad_batch_among_many_at_once_is_refused_alone(site: Site, mint: MintClient) -> None:
     await define(mint)
     batches = [append(mint, lights(number * 10, number * 10 + 10)) for number in range(20)]
     batches.insert(9, append(mint, [*lights(900, 905), (GOOD, KIN)]))
@@ -196,7 +196,7 @@ async def test_a_token_does_what_its_rights_are_and_nothing_more(site: Site) -> 
     assert await site.check(LIGHTHOUSE) == len(ROWS)
 
 
-async def test_logs_that_cannot_be_made(site: Site, mint: RpcClient) -> None:
+async def test_logs_that_cannot_be_made(site: Site, mint: MintClient) -> None:
     with pytest.raises(Rejected, match=r"no key of mint.example/new is here; make one with: mintmark keygen"):
         await mint.create("mint.example/new", "opaque")
     with pytest.raises(Rejected, match=r"is the key of mint.example/things"):
@@ -220,7 +220,7 @@ async def test_logs_that_cannot_be_made(site: Site, mint: RpcClient) -> None:
     assert {log.origin for log in await mint.logs()} == {THINGS, LIGHTHOUSE, SALTED}
 
 
-async def test_reading_what_is_not_there(mint: RpcClient) -> None:
+async def test_reading_what_is_not_there(mint: MintClient) -> None:
     with pytest.raises(NotFound, match="no log"):
         await mint.checkpoint("mint.example/nowhere")
 
@@ -237,7 +237,7 @@ def test_any_bytes_are_a_batch_or_malformed(entries: bytes) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-async def test_any_entry_and_item_is_admitted_or_refused_by_name(mint: RpcClient, data: st.DataObject) -> None:
+async def test_any_entry_and_item_is_admitted_or_refused_by_name(mint: MintClient, data: st.DataObject) -> None:
     """Whatever stands in a batch, the answer is a status of the table, never an internal error."""
     if int((await mint.checkpoint(LIGHTHOUSE)).split(b"\n")[1]) == 0:
         await append(mint, ROWS)

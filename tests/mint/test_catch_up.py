@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mintmark.client.mint_client import MintClient
     from mintmark.formats import LogKind
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from tests.support.mint_site import Site
     from tests.support.postgres import TestPostgres
@@ -39,7 +39,7 @@ ERASURE = b'{"authority":"A","reason":"R"}'
 
 
 async def caught_up(
-    site: Site, database: str, mirror: GrpcSource | RpcClient, origin: str, *, salted: bool = False
+    site: Site, database: str, mirror: GrpcSource | MintClient, origin: str, *, salted: bool = False
 ) -> Checkpoint:
     async with open_pool(database, 2) as pool, GrpcSource(mirror.address) as source:
         return await catch_up(MintStore(pool), KeyDirectory(site.keys), origin, source, salted=salted)
@@ -64,7 +64,7 @@ async def rows(database: str) -> list[object]:
     return found
 
 
-async def fill(client: RpcClient) -> None:
+async def fill(client: MintClient) -> None:
     """A first part, before the backup."""
     await create(client)
     await put(client, [b"%d" % number for number in range(300)])
@@ -73,7 +73,7 @@ async def fill(client: RpcClient) -> None:
     await append(client, lights(0, 291))
 
 
-async def go_on(client: RpcClient) -> None:
+async def go_on(client: MintClient) -> None:
     """And a second one, which the backup has not: several bundles, definitions, and erasures on either side."""
     await put(client, [b"more %d" % number for number in range(5000)])
     await append(client, [system("custodian", b'{"custodian":"B. Keeper"}'), *lights(300, 900)])

@@ -27,7 +27,7 @@ from tests.support.world import flip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from tests.support.mint_site import Site
 
 LOG = Log(1, THINGS, "things", "opaque")
@@ -105,7 +105,7 @@ def test_no_flipped_bit_is_signed(where: Callable[[Admitted, int], Admitted], si
 
 
 async def test_a_flipped_bit_is_sent_again_by_the_client_and_the_log_goes_on(
-    site: Site, mint: RpcClient, monkeypatch: pytest.MonkeyPatch
+    site: Site, mint: MintClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(mint, [b"one"])
     faults = list(FAULTS)
@@ -139,7 +139,7 @@ DEFECTS = {
 @pytest.mark.parametrize("defect", DEFECTS)
 async def test_a_defect_is_logged_with_its_traceback_and_the_log_goes_on(
     site: Site,
-    mint: RpcClient,
+    mint: MintClient,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     defect: str,
@@ -171,7 +171,7 @@ async def test_a_defect_is_logged_with_its_traceback_and_the_log_goes_on(
 
 
 async def test_a_defect_in_one_batch_is_no_other_batchs(
-    site: Site, mint: RpcClient, monkeypatch: pytest.MonkeyPatch
+    site: Site, mint: MintClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admit = commits.admit
 

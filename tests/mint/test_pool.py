@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.auth.tokens import format_token
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Busy, Rejected
 from mintmark.mint.pool import AppendPool, AppendResult
 from mintmark.mint.server import running_mint
 from mintmark.mint.validation import AppendRequest, JoinedEntries
-from mintmark.rpc.client import RpcClient
 from tests.support.lights import append as append_rows
 from tests.support.lights import define, lights
 from tests.support.mint_site import LIGHTHOUSE, THINGS, TOKEN, create, put
@@ -138,10 +138,10 @@ async def test_a_quota_is_told_with_a_time_to_come_back(site: Site) -> None:
     limited = format_token("limited", "limited", ["append"]) + "quota = 10\n"
     site.tokens.write_text(site.tokens.read_text() + limited)
     async with running_mint(site.database, "127.0.0.1:0", site.keys, site.tokens) as mint:
-        async with RpcClient(mint.address, token=TOKEN) as client:
+        async with MintClient(mint.address, token=TOKEN) as client:
             await create(client)
             await define(client)
-        async with RpcClient(mint.address, token="limited") as client:
+        async with MintClient(mint.address, token="limited") as client:
             await put(client, [b"one"] * 30)
             with pytest.raises(Busy, match="quota of 10 entries a second") as busy:
                 await put(client, [b"two"])

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Misconfigured, Rejected, Unavailable
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from tests.support.lighthouse import DEFINITIONS, define_field, define_register, entry, system
 from tests.support.lights import DEFINED, append, append_items, define, light, lights
@@ -131,7 +131,7 @@ async def test_two_mints_on_one_database_write_one_history(site: Site) -> None:
         await create(one)
         await define(one)
 
-        async def write(client: RpcClient, name: str) -> list[tuple[bytes, int]]:
+        async def write(client: MintClient, name: str) -> list[tuple[bytes, int]]:
             found = []
             for number in range(25):
                 entry = f"{name} {number}".encode()
@@ -189,7 +189,7 @@ async def test_a_mint_that_stops_answers_what_it_commits(site: Site) -> None:
         address = client.address
         sends = [asyncio.create_task(put(client, [b"%d" % number])) for number in range(300)]
         await asyncio.sleep(0.02)
-        async with RpcClient(address, token=TOKEN) as other:
+        async with MintClient(address, token=TOKEN) as other:
             sends.append(asyncio.create_task(put(other, [b"last"])))
             await asyncio.sleep(0.05)
     answers = await asyncio.gather(*sends, return_exceptions=True)
@@ -209,7 +209,7 @@ async def test_entries_are_there_once_after_kills_at_any_moment(site: Site, tmp_
 
     async def write(name: str) -> None:
         number = 0
-        async with RpcClient(address, token=TOKEN) as client:
+        async with MintClient(address, token=TOKEN) as client:
             while not done.is_set():
                 batch = [f"{name} {number} {at}".encode() for at in range(random.randint(1, 40))]
                 answer = await insist(functools.partial(put, client, batch, secrets.token_bytes(16)))
@@ -223,7 +223,7 @@ async def test_entries_are_there_once_after_kills_at_any_moment(site: Site, tmp_
             await asyncio.sleep(0.05)
 
     process = await start(config)
-    async with RpcClient(address, token=TOKEN) as client:
+    async with MintClient(address, token=TOKEN) as client:
         await insist(lambda: client.create(THINGS, "opaque"))
     writers = [asyncio.create_task(write(f"w{number}")) for number in range(4)]
     for _ in range(3):
@@ -237,7 +237,7 @@ async def test_entries_are_there_once_after_kills_at_any_moment(site: Site, tmp_
                 await asyncio.sleep(0.02)
     done.set()
     await asyncio.gather(*writers)
-    async with RpcClient(address) as client:
+    async with MintClient(address) as client:
         entries, _ = await stored(client, THINGS)
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0

@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Malformed, Rejected
 from mintmark.rpc import transport
-from mintmark.rpc.client import RpcClient
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.transport import has_few_fields
 from tests.support.lights import append_items, define
@@ -36,7 +36,7 @@ ANSWERS: dict[str, bytes] = {
 }
 
 
-async def ask(client: RpcClient, method: str, request: bytes, token: str = "") -> tuple[grpc.StatusCode, str]:
+async def ask(client: MintClient, method: str, request: bytes, token: str = "") -> tuple[grpc.StatusCode, str]:
     """The status of a call with these bytes."""
     call = client._channel.unary_unary(f"/mintmark.v1.{method}")
     try:
@@ -48,7 +48,7 @@ async def ask(client: RpcClient, method: str, request: bytes, token: str = "") -
 
 @pytest.mark.parametrize("method", ["Mint/AppendItems", "Mint/Append", "Log/GetTiles", "Log/WatchCheckpoints"])
 @pytest.mark.parametrize("request_", [b"\xff\xff", b"\x0a\x02\xff\xfe", b"\x1a\0" * MANY, b"\x12\0" * MANY])
-async def test_a_request_that_is_no_message_is_malformed(mint: RpcClient, method: str, request_: bytes) -> None:
+async def test_a_request_that_is_no_message_is_malformed(mint: MintClient, method: str, request_: bytes) -> None:
     code, said = await ask(mint, method, request_, "all rights")
     assert (code, "is no message" in said) == (Code.INVALID_ARGUMENT, True), said
 
@@ -62,7 +62,7 @@ async def test_without_a_token_nothing_of_an_append_is_read(site: Site) -> None:
             assert (code, "token" in said) == (Code.PERMISSION_DENIED, True), said
 
 
-async def test_a_client_does_not_send_what_no_mint_takes(mint: RpcClient) -> None:
+async def test_a_client_does_not_send_what_no_mint_takes(mint: MintClient) -> None:
     with pytest.raises(Malformed, match="send at most"):
         await mint.append(THINGS, bytes(16), bytes(transport.MAX_APPEND_BYTES))
     with pytest.raises(Malformed, match="send at most"):
@@ -70,7 +70,7 @@ async def test_a_client_does_not_send_what_no_mint_takes(mint: RpcClient) -> Non
 
 
 @asynccontextmanager
-async def lying(answer: bytes) -> AsyncIterator[RpcClient]:
+async def lying(answer: bytes) -> AsyncIterator[MintClient]:
     """A client of a server that answers everything with these bytes."""
 
     class Liar(grpc.GenericRpcHandler):
@@ -87,7 +87,7 @@ async def lying(answer: bytes) -> AsyncIterator[RpcClient]:
 
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Liar(),))
-    async with started(server) as address, RpcClient(address) as client:
+    async with started(server) as address, MintClient(address) as client:
         yield client
 
 
@@ -98,18 +98,18 @@ async def test_an_answer_that_is_no_message_is_malformed(answer: str) -> None:
             await client.logs() if answer == "many logs" else await anext(client.entries("o", 0, 1, 1))
 
 
-async def test_a_name_that_postgres_cannot_hold_is_no_log_here(mint: RpcClient) -> None:
+async def test_a_name_that_postgres_cannot_hold_is_no_log_here(mint: MintClient) -> None:
     code, said = await ask(mint, "Log/GetCheckpoint", pb.GetCheckpointRequest(origin="a\0b").SerializeToString())
     assert (code, said) == (Code.NOT_FOUND, "no log 'a\\x00b' here; ListLogs names those that are")
 
 
-async def test_what_a_refusal_says_is_short_whatever_was_sent(mint: RpcClient) -> None:
+async def test_what_a_refusal_says_is_short_whatever_was_sent(mint: MintClient) -> None:
     sent = pb.GetCheckpointRequest(origin="x" * 100_000).SerializeToString()
     code, said = await ask(mint, "Log/GetCheckpoint", sent)
     assert (code, len(said) <= 1000) == (Code.NOT_FOUND, True)
 
 
-async def test_a_refusal_of_a_long_name_still_says_which_rule(mint: RpcClient) -> None:
+async def test_a_refusal_of_a_long_name_still_says_which_rule(mint: MintClient) -> None:
     await define(mint)
     item = b'{"lighthouse":"FAR","%b":"x"}' % (b"n" * 60_000)
     with pytest.raises(Rejected) as refused:

@@ -55,8 +55,8 @@ from tests.support.places import served
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from mintmark.client.mint_client import MintClient
     from mintmark.fsck.findings import Damage
-    from mintmark.rpc.client import RpcClient
     from mintmark.store.connection.pool import Pool
     from mintmark.tlog.note import Verifier
 
@@ -99,7 +99,7 @@ class Copies:
             await self._mirror(store, mint)
             await self._contradict(store)
 
-    async def _mirror(self, store: ReadStore, mint: RpcClient) -> None:
+    async def _mirror(self, store: ReadStore, mint: MintClient) -> None:
         for origin, kind in ((OPAQUE, "opaque"), (REGISTER, "register")):
             follower = CatchUp(store, origin, self.keys.verifiers(origin))
             assert await follower.step(mint, await mint.checkpoint(origin), kind)
@@ -123,7 +123,7 @@ class Copies:
                     await conn.execute(drop)
 
 
-async def _append(mint: RpcClient, rows: list[tuple[Any, bytes | None]]) -> None:
+async def _append(mint: MintClient, rows: list[tuple[Any, bytes | None]]) -> None:
     entries, items = bundle.join(format_entry(leaf) for leaf, _ in rows), bundle.join(item or b"" for _, item in rows)
     await mint.append(REGISTER, os.urandom(16), entries, items)
 
@@ -135,7 +135,7 @@ def _lights(start: int) -> list[tuple[Any, bytes | None]]:
     return [(entry(name, item), item) for name, item in zip(names, items, strict=True)]
 
 
-async def _erase(mint: RpcClient, *indices: int) -> None:
+async def _erase(mint: MintClient, *indices: int) -> None:
     reason = b'{"authority":"a court","reason":"asked for"}'
     erasures = [pb.Item(key=f"erase:{index}", json=reason, system=True) for index in indices]
     await mint.append_items(REGISTER, os.urandom(16), erasures)
@@ -147,7 +147,7 @@ class Flips:
 
     kind: str
     pool: Pool
-    source: RpcClient
+    source: MintClient
     trust: Mapping[str, list[Verifier]]
     chance: random.Random
     found: int = 0

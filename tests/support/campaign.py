@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import psycopg
 
+from mintmark.client.mint_client import MintClient
 from mintmark.errors import Busy, Conflict, NotAvailableYet, NotFound, Unavailable
 from mintmark.register import canonical
 from mintmark.register.entry import format_entry
-from mintmark.rpc.client import RpcClient
 from mintmark.tlog import bundle
 from tests.support.deployment import TOKEN, Deployment
 from tests.support.lighthouse import define_field, define_register, entry, system
@@ -105,8 +105,8 @@ class Campaign:
                 if kind == "register":
                     await self._append(client, log, log.definitions())
 
-    def _client(self) -> RpcClient:
-        return RpcClient(f"127.0.0.1:{self.deployment.port}", token=TOKEN)
+    def _client(self) -> MintClient:
+        return MintClient(f"127.0.0.1:{self.deployment.port}", token=TOKEN)
 
     async def _write(self, ended: asyncio.Event) -> None:
         """Appends to random logs. A batch is sent again, with its request id, until it is acknowledged."""
@@ -117,7 +117,7 @@ class Campaign:
                 await self._append(client, log, log.batch(self.chance, self._number))
                 await asyncio.sleep(self.chance.uniform(0, 0.05))
 
-    async def _append(self, client: RpcClient, log: AppendedLog, rows: list[tuple[bytes, bytes]]) -> None:
+    async def _append(self, client: MintClient, log: AppendedLog, rows: list[tuple[bytes, bytes]]) -> None:
         request, entries = secrets.token_bytes(16), bundle.join(leaf for leaf, _ in rows)
         items = bundle.join(item for _, item in rows) if log.kind == "register" else b""
         done = await until_answered(lambda: client.append(log.origin, request, entries, items))

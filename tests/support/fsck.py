@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from mintmark.client.mint_client import MintClient
 from mintmark.fsck.check import check_log
 from mintmark.fsck.findings import KeyedLog
 from mintmark.fsck.repair import repair
-from mintmark.rpc.client import RpcClient
 from mintmark.store.fsck.transactions import reading
 from tests.support.world import serve
 
@@ -28,8 +28,8 @@ async def checked(store: ReadStore, world: World, since: int = 0) -> CheckResult
 
 
 @asynccontextmanager
-async def source(world: World) -> AsyncIterator[RpcClient]:
-    async with serve(world) as address, RpcClient(address) as client:
+async def source(world: World) -> AsyncIterator[MintClient]:
+    async with serve(world) as address, MintClient(address) as client:
         yield client
 
 

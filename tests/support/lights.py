@@ -14,7 +14,7 @@ from tests.support.mint_site import LIGHTHOUSE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mintmark.rpc.client import AppendAnswer, RpcClient
+    from mintmark.client.mint_client import AppendAnswer, MintClient
     from mintmark.rpc.mintmark_pb import log_pb2 as pb
 
     Rows = Sequence[tuple[Entry, bytes | None]]
@@ -28,18 +28,18 @@ def joined(rows: Rows) -> tuple[bytes, bytes]:
 
 
 async def append(
-    client: RpcClient, rows: Rows, id: bytes = b"", *, origin: str = LIGHTHOUSE, legacy: bool = False
+    client: MintClient, rows: Rows, id: bytes = b"", *, origin: str = LIGHTHOUSE, legacy: bool = False
 ) -> AppendAnswer:
     return await client.append(origin, id or secrets.token_bytes(16), *joined(rows), legacy=legacy)
 
 
-async def define(client: RpcClient, origin: str = LIGHTHOUSE) -> AppendAnswer:
+async def define(client: MintClient, origin: str = LIGHTHOUSE) -> AppendAnswer:
     """Appends the definitions."""
     return await append(client, ROWS[:DEFINED], origin=origin)
 
 
 async def append_items(
-    client: RpcClient, items: Sequence[pb.Item], id: bytes = b"", origin: str = LIGHTHOUSE
+    client: MintClient, items: Sequence[pb.Item], id: bytes = b"", origin: str = LIGHTHOUSE
 ) -> AppendAnswer:
     return await client.append_items(origin, id or secrets.token_bytes(16), items)
 

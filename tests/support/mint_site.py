@@ -11,8 +11,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.auth.tokens import RIGHTS, format_token
+from mintmark.client.mint_client import MintClient
 from mintmark.mint.server import running_mint
-from mintmark.rpc.client import RpcClient
 from mintmark.tlog import bundle
 from mintmark.tlog.note import Signer, generate_skey, parse_vkey
 from tests.support.oracle import check_log
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from mintmark.rpc.client import AppendAnswer
+    from mintmark.client.mint_client import AppendAnswer
     from mintmark.tlog.note import Verifier
     from tests.support.postgres import TestPostgres
 
@@ -52,11 +52,11 @@ class Site:
         return await check_log(self.database, origin, self.verifiers(origin))
 
     @asynccontextmanager
-    async def running(self, token: str = TOKEN, database: str = "", **settings: Any) -> AsyncIterator[RpcClient]:
+    async def running(self, token: str = TOKEN, database: str = "", **settings: Any) -> AsyncIterator[MintClient]:
         """A client of a mint that runs for the time of the block; `settings` as of `running_mint`."""
         async with (
             running_mint(database or self.database, "127.0.0.1:0", self.keys, self.tokens, **settings) as mint,
-            RpcClient(mint.address, token=token) as client,
+            MintClient(mint.address, token=token) as client,
         ):
             yield client
 
@@ -74,25 +74,25 @@ def site(mint_db: str, tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-async def mint(site: Site) -> AsyncIterator[RpcClient]:
+async def mint(site: Site) -> AsyncIterator[MintClient]:
     """A client of a running mint that has made all three logs."""
     async with site.running() as client:
         await create(client)
         yield client
 
 
-async def create(client: RpcClient) -> None:
+async def create(client: MintClient) -> None:
     await client.create(THINGS, "opaque")
     await client.create(LIGHTHOUSE, "register")
     await client.create(SALTED, "register", salted=True)
 
 
-async def put(client: RpcClient, entries: Sequence[bytes], id: bytes = b"") -> AppendAnswer:
+async def put(client: MintClient, entries: Sequence[bytes], id: bytes = b"") -> AppendAnswer:
     """Appends to the opaque log."""
     return await client.append(THINGS, id or secrets.token_bytes(16), bundle.join(entries))
 
 
-async def stored(client: RpcClient, origin: str) -> tuple[list[bytes], list[bytes]]:
+async def stored(client: MintClient, origin: str) -> tuple[list[bytes], list[bytes]]:
     """All entries and items, as the same server gives them out."""
     size = (await head(client, origin))[0]
     entries, items = [], []
@@ -103,7 +103,7 @@ async def stored(client: RpcClient, origin: str) -> tuple[list[bytes], list[byte
     return entries, items
 
 
-async def head(client: RpcClient, origin: str) -> tuple[int, bytes]:
+async def head(client: MintClient, origin: str) -> tuple[int, bytes]:
     """The size and the root, in base64, that a server shows."""
     text = (await client.checkpoint(origin)).split(b"\n")
     return int(text[1]), text[2]

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mintmark.auth.tokens import RIGHTS, format_token
+from mintmark.client.mint_client import MintClient
 from mintmark.mint.keys import KeyDirectory
 from mintmark.mint.logs import Logs
 from mintmark.mint.pool import AppendPool
 from mintmark.mint.server import running_mint
 from mintmark.mint.validation import make_request
-from mintmark.rpc.client import RpcClient
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog import bundle
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from mintmark.client.mint_client import AppendAnswer
     from mintmark.mint.validation import AppendRequest
-    from mintmark.rpc.client import AppendAnswer
     from mintmark.tlog.note import Verifier
 
 TOKEN, ORIGIN = "the token of a test", "mint.example/things"
@@ -53,11 +53,11 @@ class Keys:
         return [parse_vkey(parse_skey(line).vkey) for line in text.splitlines()]
 
     @asynccontextmanager
-    async def minting(self, database: str, **settings: Any) -> AsyncIterator[RpcClient]:
+    async def minting(self, database: str, **settings: Any) -> AsyncIterator[MintClient]:
         """A client of a mint in this process; `settings` as of `running_mint`."""
         async with (
             running_mint(database, "127.0.0.1:0", self.directory, self.tokens, **settings) as mint,
-            RpcClient(mint.address, token=TOKEN) as client,
+            MintClient(mint.address, token=TOKEN) as client,
         ):
             yield client
 
@@ -123,14 +123,14 @@ def request(entries: Sequence[bytes], id: bytes | None = None) -> AppendRequest:
 
 
 async def append(
-    client: RpcClient, entries: Sequence[bytes], origin: str = ORIGIN, id: bytes | None = None
+    client: MintClient, entries: Sequence[bytes], origin: str = ORIGIN, id: bytes | None = None
 ) -> AppendAnswer:
     """Appends to an opaque log, once."""
     return await client.append(origin, id or os.urandom(16), bundle.join(entries))
 
 
 async def check_provable(
-    client: RpcClient, entries: dict[int, bytes], verifiers: Sequence[Verifier], origin: str = ORIGIN
+    client: MintClient, entries: dict[int, bytes], verifiers: Sequence[Verifier], origin: str = ORIGIN
 ) -> None:
     """Every one of these entries is where it was said to be, by a proof under the present head."""
     head = open_checkpoint(await client.checkpoint(origin), origin, verifiers)

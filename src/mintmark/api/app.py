@@ -16,8 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, Router
 
 from mintmark.api import models
-from mintmark.api.formats import NotAcceptable
-from mintmark.api.linking import segment
+from mintmark.api.formats import NotAcceptable, segment
 from mintmark.api.middleware import Compression, Errors, Paths, redirect
 from mintmark.api.problems import problem_response
 from mintmark.api.register_cache import RegisterCache

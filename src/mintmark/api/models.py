@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mintmark.api.linking import Linker
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
+    from mintmark.register.links import Linker
     from mintmark.register.schema import Schema
     from mintmark.store.registers.register_store import EntryRow
 

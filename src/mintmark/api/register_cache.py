@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from mintmark.aio import Batcher
-from mintmark.api.linking import Linker
+from mintmark.api.formats import segment
 from mintmark.api.models import View
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.register.datatypes import is_timestamp, shorten
+from mintmark.register.links import Linker
 from mintmark.register.reduce import define
 from mintmark.register.schema import Schema
 from mintmark.store.log.cached_reader import TileCache
@@ -99,7 +100,7 @@ class RegisterCache:
         self._opaque: dict[str, tuple[Log, Head]] = {}
         self._logs: dict[int, Log] = {}
         self._nonempty: set[int] = set()  # log ids; only the kind of an empty log may still change
-        self._linker = Linker(self.cached, elsewhere)
+        self._linker = Linker(self.cached, elsewhere, segment)
         self._past: OrderedDict[tuple[int, int], View] = OrderedDict()
 
     async def follow(self, heads: HeadListener) -> None:

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, unquote
 from starlette.requests import Request
 
 from mintmark.api.formats import MEDIA_TYPES, NotAcceptable
-from mintmark.api.linking import title
 from mintmark.errors import Malformed, NotFound
 from mintmark.register.datatypes import shorten
+from mintmark.register.links import title
 from mintmark.store.registers.register_store import Lookup
 from mintmark.tlog.text import MAX_NUMBER
 
@@ -165,7 +165,7 @@ class RouteContext:
         links = [link for link in self.view.linker.records(self.view.linked, row.item) if link != own]
         targets = list(dict.fromkeys(links))[:MAX_TITLED_LINKS]
         rows = await asyncio.gather(*(self.reads.latest.get(self._lookup(*target)) for target in targets))
-        return {target: title(row) for target, row in zip(targets, rows, strict=True) if row is not None}
+        return {target: title(row.key, row.item) for target, row in zip(targets, rows, strict=True) if row is not None}
 
     def missing(self, kind: str, text: str) -> NotFound:
         """The error for a record, entry, item or field that the register does not have at the view's size."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import AppendAnswer, ItemMessage, MintClient
     from mintmark.register.item import Item
-    from mintmark.rpc.client import AppendAnswer, ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -69,7 +69,7 @@ Draft = bytes | ItemDraft  # an entry of an opaque log, or of a register
 class Appender:
     """Appends to one log; the only writer of its verifier, so that heads are accepted in the order of the answers."""
 
-    def __init__(self, client: RpcClient, log: TrustedLog) -> None:
+    def __init__(self, client: MintClient, log: TrustedLog) -> None:
         self._client, self._log = client, log
         self._trusted = LogVerifier(log.origin, log.verifiers, None, Edge())
         self._lock = asyncio.Lock()
@@ -139,7 +139,7 @@ class Appender:
 
 
 def _message(draft: ItemDraft) -> ItemMessage:
-    from mintmark.rpc.client import item_message
+    from mintmark.client.mint_client import item_message
 
     return item_message(draft.key, draft.item, system=draft.system)
 

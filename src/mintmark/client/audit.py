@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.client.keys import TrustedLog
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -41,7 +41,7 @@ class AuditReport(NamedTuple):
 
 
 async def audit(
-    client: RpcClient,
+    client: MintClient,
     log: TrustedLog,
     state: Path,
     *,
@@ -95,7 +95,7 @@ def _keep(state: Path, log: TrustedLog, error: Untrusted) -> Path:
 
 
 async def _audit(
-    client: RpcClient,
+    client: MintClient,
     log: TrustedLog,
     before: Checkpoint | None,
     full: bool,
@@ -111,7 +111,7 @@ async def _audit(
 
 
 async def _read_all(
-    client: RpcClient,
+    client: MintClient,
     verifier: LogVerifier,
     head: Checkpoint,
     second: SecondTree | None,

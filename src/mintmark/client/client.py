@@ -54,10 +54,10 @@ class AsyncClient:
         return cls(addresses.grpc, place / TRUST_DIRECTORY, http=addresses.http, token=read_token(place / TOKEN_FILE))
 
     async def __aenter__(self) -> Self:
-        from mintmark.rpc.client import RpcClient
+        from mintmark.client.mint_client import MintClient
 
         read_api = ReadApi(self.http) if self.http is not None else None
-        self._servers = Servers(RpcClient(self.grpc, token=self.token), read_api)
+        self._servers = Servers(MintClient(self.grpc, token=self.token), read_api)
         return self
 
     async def __aexit__(

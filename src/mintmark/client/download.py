@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from mintmark.client.keys import TrustedLog
-    from mintmark.rpc.client import RpcClient
+    from mintmark.client.mint_client import MintClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -37,14 +37,14 @@ def strictly() -> Iterator[None]:
         raise ProofError(f"the server sent what does not parse: {error}") from error
 
 
-async def get_head(client: RpcClient, log: TrustedLog) -> Checkpoint:
+async def get_head(client: MintClient, log: TrustedLog) -> Checkpoint:
     """The present head, signed by a trusted key of the log."""
     note = await client.checkpoint(log.origin)
     with strictly():
         return open_checkpoint(note, log.origin, log.verifiers)
 
 
-async def get_head_by_policy(client: RpcClient, log: TrustedLog, policy: bytes) -> Checkpoint:
+async def get_head_by_policy(client: MintClient, log: TrustedLog, policy: bytes) -> Checkpoint:
     """The present head, signed by a trusted key and cosigned by the quorum of a tlog-policy.
 
     Raises:
@@ -61,7 +61,7 @@ async def get_head_by_policy(client: RpcClient, log: TrustedLog, policy: bytes) 
     return head
 
 
-async def accept(client: RpcClient, trusted: LogVerifier, note: bytes) -> Checkpoint:
+async def accept(client: MintClient, trusted: LogVerifier, note: bytes) -> Checkpoint:
     """Moves a verifier to a newer head, which the server proves to follow. Raises Untrusted where it does not."""
     before = trusted.head
     with strictly():
@@ -72,13 +72,13 @@ async def accept(client: RpcClient, trusted: LogVerifier, note: bytes) -> Checkp
         return trusted.accept(note, proof)
 
 
-async def start_verifier(client: RpcClient, log: TrustedLog, head: Checkpoint, start: int = 0) -> LogVerifier:
+async def start_verifier(client: MintClient, log: TrustedLog, head: Checkpoint, start: int = 0) -> LogVerifier:
     """A verifier at the bundle that holds `start`, for the chunks from there to the head."""
     at = start - start % WIDTH
     return LogVerifier(log.origin, log.verifiers, head, await edge_at(client, head, at))
 
 
-async def get_chunks(client: RpcClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
+async def get_chunks(client: MintClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
     """Verified chunks from the edge of `trusted` to `end`. Resumes a broken stream if the attempt got any further."""
     while (at := trusted.edge.size) < end:
         try:
@@ -90,7 +90,7 @@ async def get_chunks(client: RpcClient, trusted: LogVerifier, end: int) -> Async
             await asyncio.sleep(RESUME_PAUSE_SECONDS)
 
 
-async def _attempt(client: RpcClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
+async def _attempt(client: MintClient, trusted: LogVerifier, end: int) -> AsyncIterator[VerifiedChunk]:
     size = _head(trusted).size
     async with aclosing(client.entries(trusted.origin, trusted.edge.size, end, size)) as received:
         async for chunk in received:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.register.entry import EntryType
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
 
 FORMATS = ("rsf", "csv", "tsv", "jsonl")
@@ -59,5 +59,5 @@ class ImportPlan(Protocol):
     def entries(self) -> Iterator[PlannedEntry]:
         """The entries that it appends, in order."""
 
-    async def apply(self, client: RpcClient, step: Callable[[int], None], max_batch_entries: int) -> ImportResult:
+    async def apply(self, client: MintClient, step: Callable[[int], None], max_batch_entries: int) -> ImportResult:
         """Appends them. An application that was cut off is planned again: nothing is appended twice."""

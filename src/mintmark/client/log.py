@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mintmark.client.append import AppendedEntry, Draft
     from mintmark.client.audit import AuditReport
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.client.proofs import Proof
     from mintmark.client.read_api import ReadApi
     from mintmark.client.sending import AppendedBatch
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -44,7 +44,7 @@ class LogEntry(NamedTuple):
 class Servers:
     """The servers that a client speaks to: a mint or a mirror, and a read API where one is known."""
 
-    rpc: RpcClient
+    rpc: MintClient
     read_api: ReadApi | None
 
 
@@ -173,7 +173,7 @@ class AsyncLog:
 
 
 async def follow(
-    client: RpcClient,
+    client: MintClient,
     logs: Sequence[TrustedLog],
     on_outage: Callable[[Unavailable, float], None] = lambda error, pause: None,
 ) -> AsyncIterator[Checkpoint]:
@@ -195,7 +195,7 @@ async def follow(
         await asyncio.sleep(pause)
 
 
-async def _moved(client: RpcClient, verifiers: dict[str, LogVerifier]) -> AsyncIterator[Checkpoint]:
+async def _moved(client: MintClient, verifiers: dict[str, LogVerifier]) -> AsyncIterator[Checkpoint]:
     """Heads of one stream that moved, verified."""
     async for announced in client.watch(list(verifiers)):
         if (verifier := verifiers.get(announced.origin)) is not None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.register.entry import Row
     from mintmark.register.item import Item
     from mintmark.register.tables import TableRow
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
 
 Key = tuple[str, str]  # type, key
@@ -58,7 +58,7 @@ class Overlap:
         """Notes a row of the table, in order."""
         self._records.setdefault((row.type, row.key), _Record()).rows.append(_of_row(row))
 
-    async def read(self, client: RpcClient, log: TrustedLog, head: Checkpoint) -> None:
+    async def read(self, client: MintClient, log: TrustedLog, head: Checkpoint) -> None:
         """Reads the log up to a head, verified."""
         for record in self._records.values():
             record.last = deque(maxlen=len(record.rows))

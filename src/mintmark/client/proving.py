@@ -19,8 +19,8 @@ from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
 
 if TYPE_CHECKING:
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.client.read_api import ReadApi, RecordLocation
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import VerifiedChunk
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Prover:
     """Fetches proofs of one log."""
 
-    def __init__(self, client: RpcClient, log: TrustedLog, read_api: ReadApi | None) -> None:
+    def __init__(self, client: MintClient, log: TrustedLog, read_api: ReadApi | None) -> None:
         self._client, self._log, self._read_api = client, log, read_api
 
     async def prove(self, index: int, policy: bytes | None = None) -> Proof:

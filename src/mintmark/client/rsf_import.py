@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.register.rsf import RsfEntry
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
 
@@ -98,7 +98,7 @@ class RsfPlan:
 
     async def apply(
         self,
-        client: RpcClient,
+        client: MintClient,
         step: Callable[[int], None] = lambda entries: None,
         max_batch_entries: int = MAX_BATCH_ENTRIES,
     ) -> ImportResult:
@@ -113,7 +113,7 @@ class RsfPlan:
         return ImportResult(self.count, self.present, head)
 
     async def _send(
-        self, client: RpcClient, verifier: LogVerifier, first: int, batch: Sequence[tuple[bytes, bytes]]
+        self, client: MintClient, verifier: LogVerifier, first: int, batch: Sequence[tuple[bytes, bytes]]
     ) -> Checkpoint:
         origin, legacy = self.log.origin, self.file.legacy
         entries, items = bundle.join(row[0] for row in batch), bundle.join(row[1] for row in batch)
@@ -123,13 +123,13 @@ class RsfPlan:
         ).head
 
 
-async def plan_rsf(client: RpcClient, log: TrustedLog, file: CheckedFile) -> RsfPlan:
+async def plan_rsf(client: MintClient, log: TrustedLog, file: CheckedFile) -> RsfPlan:
     """The plan of what the log does not hold yet. Raises Rejected where it holds something else than the file."""
     head = await head_to_grow(client, log)
     return RsfPlan(log, head, file, await _present(client, log, head, file))
 
 
-async def _present(client: RpcClient, log: TrustedLog, head: Checkpoint, file: CheckedFile) -> int:
+async def _present(client: MintClient, log: TrustedLog, head: Checkpoint, file: CheckedFile) -> int:
     """The number of the file's entries that the log begins with. Raises Rejected if one is another."""
     common = min(head.size, len(file.rows))
     if common == 0:

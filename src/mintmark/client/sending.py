@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from mintmark.client.keys import TrustedLog
-    from mintmark.rpc.client import AppendAnswer, RpcClient
+    from mintmark.client.mint_client import AppendAnswer, MintClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
 
@@ -65,7 +65,7 @@ def _pause(state: tenacity.RetryCallState) -> float:
     return seconds * random.uniform(1, 1.5)  # noqa: S311  # jitter
 
 
-async def head_to_grow(client: RpcClient, log: TrustedLog) -> Checkpoint:
+async def head_to_grow(client: MintClient, log: TrustedLog) -> Checkpoint:
     """The verified head that an append goes on from. Raises NotFound where the log was never made."""
     try:
         return await with_retries(lambda: download.get_head(client, log))
@@ -73,7 +73,7 @@ async def head_to_grow(client: RpcClient, log: TrustedLog) -> Checkpoint:
         raise NotFound(f"{error}; `mintmark create {log.origin}` makes it") from error
 
 
-async def send(client: RpcClient, trusted: LogVerifier, call: Callable[[], Awaitable[AppendAnswer]]) -> AppendedBatch:
+async def send(client: MintClient, trusted: LogVerifier, call: Callable[[], Awaitable[AppendAnswer]]) -> AppendedBatch:
     """Sends a batch until it is answered, and verifies the answer. Raises Untrusted for an answer that lies."""
     answer = await with_retries(call)
     head = await with_retries(lambda: download.accept(client, trusted, answer.note))

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import MintClient
     from mintmark.register.definitions import Definition
     from mintmark.register.entry import Row
     from mintmark.register.item import Item
-    from mintmark.rpc.client import RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
 
 When = int | str | datetime  # a size, or a time: YYYY-MM-DDTHH:MM:SSZ or a datetime with a time zone
@@ -92,7 +92,7 @@ class RegisterSnapshot:
         return latest
 
 
-async def read_snapshot(client: RpcClient, log: TrustedLog, when: When | None = None) -> RegisterSnapshot:
+async def read_snapshot(client: MintClient, log: TrustedLog, when: When | None = None) -> RegisterSnapshot:
     """Reads a register, all of it, and cuts it at a size or a time; None is the present head.
 
     All is read because an item that is missing may have been erased by an entry after the cut.
@@ -128,7 +128,7 @@ def size_at(rows: Sequence[Row], time: str) -> int:
     return size
 
 
-async def _read_rows(client: RpcClient, log: TrustedLog, head: Checkpoint) -> list[Row]:
+async def _read_rows(client: MintClient, log: TrustedLog, head: Checkpoint) -> list[Row]:
     rows: list[Row] = []
     gaps = ItemGaps()
     verifier = await download.start_verifier(client, log, head)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.client.keys import TrustedLog
+    from mintmark.client.mint_client import ItemMessage, MintClient
     from mintmark.register.definitions import Definition
     from mintmark.register.schema import Schema
     from mintmark.register.tables import TableRow
-    from mintmark.rpc.client import ItemMessage, RpcClient
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import LogVerifier
 
@@ -58,7 +58,7 @@ class TablePlan:
 
     async def apply(
         self,
-        client: RpcClient,
+        client: MintClient,
         step: Callable[[int], None] = lambda entries: None,
         max_batch_entries: int = MAX_BATCH_ENTRIES,
     ) -> ImportResult:
@@ -72,7 +72,7 @@ class TablePlan:
         return ImportResult(self.count, self.present, head)
 
 
-async def plan_table(client: RpcClient, log: TrustedLog, path: Path, format_: str) -> TablePlan:
+async def plan_table(client: MintClient, log: TrustedLog, path: Path, format_: str) -> TablePlan:
     """The plan of a file's rows that the log does not hold. Raises Rejected with line and reason."""
     head = await head_to_grow(client, log)
     rules = Rules.load(await read_definitions(client, log, head), {})
@@ -98,7 +98,7 @@ def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
         yield from read(path.read_bytes(), schema)
 
 
-async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
+async def read_definitions(client: MintClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
     """The latest item of each system key but erasures, from a verified reading of the log."""
     definitions: dict[str, Definition] = {}
     verifier = await download.start_verifier(client, log, head)
@@ -109,7 +109,7 @@ async def read_definitions(client: RpcClient, log: TrustedLog, head: Checkpoint)
     return {key: definition.item for key, definition in definitions.items()}
 
 
-async def _send(client: RpcClient, verifier: LogVerifier, batch: Sequence[tuple[ItemMessage, int]]) -> Checkpoint:
+async def _send(client: MintClient, verifier: LogVerifier, batch: Sequence[tuple[ItemMessage, int]]) -> Checkpoint:
     """Appends items, each to become that entry of its record; the verified head after them."""
     content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
     request_id, messages = derived_id(verifier.origin, *content), [message for message, _ in batch]
@@ -150,6 +150,6 @@ def _planned(row: TableRow) -> PlannedEntry:
 
 
 def _message(entry: PlannedEntry) -> ItemMessage:
-    from mintmark.rpc.client import item_message
+    from mintmark.client.mint_client import item_message
 
     return item_message(entry.key, entry.item or b"", entry.timestamp, system=entry.type == "system")

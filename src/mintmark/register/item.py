@@ -21,6 +21,12 @@ _HASH = re.compile(r"sha-256:([0-9a-f]{64})")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
+def values(item: Item | None, field: str) -> list[str]:
+    """The values of a field; none where it is missing."""
+    value = item.get(field, []) if item else []
+    return [value] if isinstance(value, str) else value
+
+
 def item_hash(item: bytes) -> bytes:
     """The 32 bytes that identify an item."""
     return sha256(item).digest()

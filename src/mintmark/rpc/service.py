@@ -9,11 +9,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mintmark.errors import Malformed, NotAvailableYet
-from mintmark.rpc import limits
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
-from mintmark.rpc.transport import MAX_TILES_PER_REQUEST, WIRE_KINDS
+from mintmark.rpc.transport import MAX_READ_AHEAD_BYTES, MAX_TILES_PER_REQUEST, READ_AHEAD_BYTES, WIRE_KINDS
 from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH, WIDTH
 
@@ -194,7 +193,7 @@ class LogService(log_pb2_grpc.LogServicer):
 
     def _read_ahead(self) -> int:
         """Bytes of one read: they are held for as long as the client takes to receive them."""
-        return min(limits.READ_AHEAD, limits.READ_AHEAD_ALL // self._streams)
+        return min(READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES // self._streams)
 
     async def _open(self, origin: str, size: int = 0) -> tuple[ServedLog, SignedHead]:
         """A log, and its head: the newest, or where `size` is given, one that covers so many entries."""

@@ -31,6 +31,8 @@ MAX_APPEND_BYTES = 16 * 2**20  # of an append request
 MAX_REQUEST_BYTES = 2**20  # of any other request
 MAX_MESSAGE_FIELDS = 65_536  # the largest request has a batch's 32,768 items
 MAX_TILES_PER_REQUEST = 1024
+READ_AHEAD_BYTES = 4 * 2**20  # of bundles in one query
+MAX_READ_AHEAD_BYTES = 32 * 2**20  # of all streams of a server: many slow readers get little each
 
 COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", MAX_ANSWER_BYTES),

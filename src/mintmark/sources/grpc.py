@@ -42,7 +42,8 @@ class GrpcSource:
     def __init__(self, address: str) -> None:
         self.address = address
         self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
-        self._log = log_pb2_grpc.LogStub(strict_channel(self._channel))
+        self._strict = strict_channel(self._channel)
+        self._log = log_pb2_grpc.LogStub(self._strict)
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,7 +60,7 @@ class GrpcSource:
     async def logs(self) -> list[ListedLog]:
         """The logs that the server names; a name proves nothing."""
         named = (await self._unary(self._log.ListLogs, pb.ListLogsRequest())).logs
-        return [ListedLog(log.origin, LOG_KINDS[log.kind]) for log in named if log.kind in LOG_KINDS]
+        return [ListedLog(log.origin, LOG_KINDS[log.kind], log.size) for log in named if log.kind in LOG_KINDS]
 
     async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement, None]:
         """The present notes and then each new one, of these origins or of all."""
@@ -109,9 +110,9 @@ class GrpcSource:
         answer = await self._unary(self._log.GetInclusionProof, request)
         return InclusionProof(answer.index, answer.size, list(answer.proof), answer.note)
 
-    async def _unary(self, method: Any, request: Any) -> Any:
+    async def _unary(self, method: Any, request: Any, metadata: Sequence[tuple[str, str]] = ()) -> Any:
         with self._errors():
-            return message(await method(request, timeout=CALL_SECONDS))
+            return message(await method(request, timeout=CALL_SECONDS, metadata=metadata))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

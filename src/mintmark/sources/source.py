@@ -34,6 +34,7 @@ class ListedLog(NamedTuple):
 
     origin: str
     kind: LogKind
+    size: int = 0  # of its head, as the source says
 
     def announce(self, note: bytes) -> Announcement:
         """A checkpoint of the log, as a stream would have brought it."""

@@ -8,6 +8,7 @@ archive   the zip file of a whole register
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mintmark.errors import MintmarkError
 
@@ -45,3 +46,11 @@ SUFFIXES = frozenset(MEDIA_TYPES)
 
 class NotAcceptable(MintmarkError):
     """No format that the client accepts can represent the resource (HTTP 406)."""
+
+
+def segment(key: str) -> str:
+    """A key as one segment of a path. An end that looks like a format's suffix is encoded too."""
+    if key.isascii() and key.isalnum():
+        return key
+    stem, dot, end = key.rpartition(".")
+    return f"{quote(stem, safe='')}%2E{end}" if dot and end in SUFFIXES else quote(key, safe="")

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mintmark.api import models
 from mintmark.api.formats import NotAcceptable
-from mintmark.api.linking import values
-from mintmark.register.item import SALT, format_hash
+from mintmark.register.item import SALT, format_hash, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mintmark.api import models
-from mintmark.api.linking import values
 from mintmark.register import canonical
-from mintmark.register.item import SALT, format_hash
+from mintmark.register.item import SALT, format_hash, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.api import models
-from mintmark.api.linking import segment, values
-from mintmark.register.item import SALT, format_hash
+from mintmark.api.formats import segment
+from mintmark.register.item import SALT, format_hash, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,10 +17,11 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mintmark.api import models
+from mintmark.api.formats import segment
 from mintmark.api.html import filters, values
-from mintmark.api.linking import segment, title
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
+from mintmark.register.links import title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

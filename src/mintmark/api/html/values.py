@@ -9,9 +9,10 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.api.linking import TITLE_FIELDS, segment, values
+from mintmark.api.formats import segment
 from mintmark.register.definitions import Field
-from mintmark.register.item import SALT
+from mintmark.register.item import SALT, values
+from mintmark.register.links import TITLE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

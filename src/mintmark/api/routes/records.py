@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mintmark.api import models
-from mintmark.api.linking import segment, title
+from mintmark.api.formats import segment
 from mintmark.api.requests import parse_number
 from mintmark.errors import Malformed, NotFound
 from mintmark.register.datatypes import shorten
 from mintmark.register.entry import MAX_KEY_BYTES
+from mintmark.register.links import title
 from mintmark.store.registers import entry_pages, links, record_pages
 from mintmark.store.registers.record_pages import AFTER_KEY, PageCursor
 from mintmark.store.registers.register_store import Lookup
@@ -174,7 +175,7 @@ async def _referrers(c: RouteContext, key: str, limit: int) -> tuple[list[models
         count[at] += 1
         if count[at] <= limit:
             register, place = places[at]
-            found.append(models.Referrer(register, place.field, row.key, title(row), place.value))
+            found.append(models.Referrer(register, place.field, row.key, title(row.key, row.item), place.value))
     return found, any(n > limit for n in count)
 
 

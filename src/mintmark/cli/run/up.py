@@ -20,12 +20,13 @@ from mintmark.client.addresses import Addresses
 from mintmark.client.keys import TrustedLog, read_vkeys
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Malformed
+from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
     from mintmark.cli.run.supervisor import Supervisor
     from mintmark.cli.run.up_files import Databases
+    from mintmark.client.mint_client import MintClient
     from mintmark.client.rsf_import import CheckedFile
-    from mintmark.rpc.client import RpcClient
 
 POLL_INTERVAL_SECONDS = 0.1
 
@@ -165,17 +166,17 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, databases: Databa
 
 async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, Any]]:
     """Appends what the files have that the registers have not; describes every register that the mint serves."""
+    from mintmark.client.mint_client import MintClient
     from mintmark.client.sending import with_retries
-    from mintmark.rpc.client import RpcClient
 
-    async with RpcClient(grpc, token=options.deployment.token.read_text().strip()) as client:
+    async with MintClient(grpc, token=options.deployment.token.read_text().strip()) as client:
         await with_retries(client.logs)
         for file in options.files:
             await _append_file(options, client, file)
         return await _registers(options, client)
 
 
-async def _append_file(options: UpOptions, client: RpcClient, file: CheckedFile) -> None:
+async def _append_file(options: UpOptions, client: MintClient, file: CheckedFile) -> None:
     from mintmark.client.rsf_import import plan_rsf
     from mintmark.client.sending import with_retries
 
@@ -186,13 +187,13 @@ async def _append_file(options: UpOptions, client: RpcClient, file: CheckedFile)
     echo(f"{origin}: {head.size} entries, {appended} of them new")
 
 
-async def _registers(options: UpOptions, client: RpcClient) -> dict[str, dict[str, Any]]:
+async def _registers(options: UpOptions, client: MintClient) -> dict[str, dict[str, Any]]:
     """Every log that the mint serves and whose key is here."""
     found = {}
     for log in await client.logs():
-        key = options.deployment.trust / f"{log.name}.vkey"
+        key = options.deployment.trust / f"{short_name(log.origin)}.vkey"
         if key.exists():
-            found[log.name] = {"origin": log.origin, "vkey": read_vkeys(key)[0].vkey, "size": log.size}
+            found[short_name(log.origin)] = {"origin": log.origin, "vkey": read_vkeys(key)[0].vkey, "size": log.size}
     return found
 
 

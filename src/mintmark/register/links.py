@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import quote
 
-from mintmark.api.formats import SUFFIXES
 from mintmark.register.definitions import RecordLink, UrlLink, link
+from mintmark.register.item import values
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
-    from mintmark.store.registers.register_store import EntryRow
 
 TITLE_FIELDS = ("name", "title", "official-name")  # the value of the first that is there names a record to people
 
@@ -34,10 +32,14 @@ class LinkTarget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Linker:
-    """The names of the registers here, and the URLs of those elsewhere. `base` has {} for a register's name."""
+    """The names of the registers here, and the URLs of those elsewhere.
+
+    `encode` makes a key one segment of a path. `base` is the URL of a register here, with {} for its name.
+    """
 
     here: Collection[str]
     elsewhere: Mapping[str, str]
+    encode: Callable[[str], str]
     base: str = "/{}"
 
     def target(self, field: Field, value: str) -> LinkTarget | None:
@@ -53,9 +55,11 @@ class Linker:
         """The target of a record; of the register itself where `key` is empty."""
         if register in self.here:
             href = f"{self.base.format(register)}/records"
-            return LinkTarget(f"{href}/{segment(key)}", "here", (register, key)) if key else LinkTarget(href, "here")
+            return (
+                LinkTarget(f"{href}/{self.encode(key)}", "here", (register, key)) if key else LinkTarget(href, "here")
+            )
         if (prefix := self.elsewhere.get(register)) is not None:
-            return LinkTarget(prefix + segment(key), "elsewhere")
+            return LinkTarget(prefix + self.encode(key), "elsewhere")
         return LinkTarget(None, "nowhere")
 
     def records(self, columns: Iterable[Field], item: Item | None) -> Iterator[tuple[str, str]]:
@@ -69,20 +73,6 @@ class Linker:
                     yield target.record
 
 
-def values(item: Item | None, field: str) -> list[str]:
-    """The values of a field; none where it is missing."""
-    value = item.get(field, []) if item else []
-    return [value] if isinstance(value, str) else value
-
-
-def title(row: EntryRow) -> str:
+def title(key: str, item: Item | None) -> str:
     """A record's name for people: its title field, else its key."""
-    return next((found[0] for name in TITLE_FIELDS if (found := values(row.item, name))), row.key)
-
-
-def segment(key: str) -> str:
-    """A key as one segment of a path. An end that looks like a format's suffix is encoded too."""
-    if key.isascii() and key.isalnum():
-        return key
-    stem, dot, end = key.rpartition(".")
-    return f"{quote(stem, safe='')}%2E{end}" if dot and end in SUFFIXES else quote(key, safe="")
+    return next((found[0] for name in TITLE_FIELDS if (found := values(item, name))), key)

@@ -14,7 +14,7 @@ from benches.report import Report, interleave
 from benches.rig import DOMAIN, Rig
 from benches.spine import audit
 from mintmark.tlog import bundle, kernel
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
     from benches.report import Options, Usage
@@ -89,9 +89,9 @@ async def received(rig: Rig, size: int) -> float:
 
 async def hashed(size: int) -> float:
     """The seconds of all leaf hashes and of the tree above them, a bundle at a time."""
-    count = min(size, 200 * WIDTH)
+    count = min(size, 200 * TILE_WIDTH)
     entries = bundle.cut(opaque(0, count), count)
-    bundles = [bundle.join(entries[at : at + WIDTH]) for at in range(0, count, WIDTH)]
+    bundles = [bundle.join(entries[at : at + TILE_WIDTH]) for at in range(0, count, TILE_WIDTH)]
     began = time.perf_counter()
     for _ in range(size // count):
         kernel.fold(b"".join([kernel.fold(kernel.leaf_hashes(part)) for part in bundles]))

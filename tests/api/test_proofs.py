@@ -11,7 +11,7 @@ from mintmark.register.item import parse_hash
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, leaf_hash, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, leaf_hash, leaf_hashes
 from mintmark.tlog.merkle import check_consistency, check_inclusion
 from mintmark.tlog.proof_file import check_proof_file, parse_proof
 from tests.api.conftest import connect, mirror, opened, world
@@ -96,7 +96,7 @@ async def test_tiles_and_bundles_are_the_log(client: httpx.AsyncClient, publishe
         assert hashes == leaf_hashes(bundle.join(entries))
         assert answer.headers["content-type"] == "application/octet-stream"
     roots = (await client.get("/jobcentre/log/tile/1/000.p/3")).content
-    assert len(roots) == 3 * HASH
+    assert len(roots) == 3 * HASH_BYTES
     for path in ("004", "003", f"003.p/{width + 1}", "1/000", "00", "x", "entries/004", "0/../0/000", "0/000.p/0"):
         assert (await client.get(f"/jobcentre/log/tile/0/{path}")).status_code == 404, path
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintmark.register.definitions import Field, RecordLink, UrlLink, link
+from mintmark.register.definitions import Field
+from mintmark.register.links import RecordLink, UrlLink, link
 
 TEXT = Field("name", "string", many=False)
 KEY = Field("region", "string", many=False, register="region")

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from mintmark.register.v1 import v1_extend
 
-from mintmark.register.entry import Entry, Row, format_entry
+from mintmark.register.entry import Entry, Row, format_entry, v1_extend
 from mintmark.register.item import item_hash, parse_item
 from mintmark.register.reduce import (
     Definition,

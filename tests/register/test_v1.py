@@ -10,7 +10,7 @@ from mintmark.register.entry import Entry, v1_extend, v1_hashes, v1_leaf
 from mintmark.register.item import format_hash
 from mintmark.register.rsf import read_rsf
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog.kernel import HASH_BYTES
 from mintmark.tlog.merkle import check_consistency, check_inclusion
 from tests.support.lighthouse import ROWS
 
@@ -55,10 +55,10 @@ def country(registers: Path) -> list[Entry]:
 def test_the_published_proofs(registers: Path, country: list[Entry]) -> None:
     vectors = json.loads((registers / "golden-vectors.json").read_bytes())
     hashes = v1_hashes(0, country)
-    roots = {size: Edge().extend(hashes[: size * HASH])[0].root() for size in (197, 200, 208)}
+    roots = {size: Edge().extend(hashes[: size * HASH_BYTES])[0].root() for size in (197, 200, 208)}
     assert roots[208].hex() == vectors["country_root_at_208"]
     path = [bytes.fromhex(digest) for digest in vectors["country_entry_proof_10_of_200"]]
-    check_inclusion(9, 200, hashes[9 * HASH : 10 * HASH], path, roots[200])
+    check_inclusion(9, 200, hashes[9 * HASH_BYTES : 10 * HASH_BYTES], path, roots[200])
     bridge = [bytes.fromhex(digest) for digest in vectors["country_consistency_197_200"]]
     check_consistency(197, roots[197], 200, roots[200], bridge)
 

@@ -12,9 +12,9 @@ import pytest
 from mintmark.cli.run.up import sample_files
 from mintmark.client.rsf_import import check_file
 from mintmark.register.datatypes import DATATYPES
-from mintmark.register.definitions import RecordLink, link
 from mintmark.register.entry import Entry, parse_entry
 from mintmark.register.item import parse_item
+from mintmark.register.links import RecordLink, link
 from mintmark.register.rsf import AssertRoot, parse_rsf, read_rsf, write_rsf
 from mintmark.register.schema import Schema
 

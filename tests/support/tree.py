@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH, leaf_hashes
+from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH, leaf_hashes
 from mintmark.tlog.trust import Bundle, Chunk
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Tree:
     def bundles(self, start: int, end: int) -> list[Bundle]:
         """The whole rows from the one that holds `start` to `end`."""
         rows = []
-        for at in range(start - start % WIDTH, end, WIDTH):
-            stop = min(at + WIDTH, end)
+        for at in range(start - start % TILE_WIDTH, end, TILE_WIDTH):
+            stop = min(at + TILE_WIDTH, end)
             items = bundle.join(self.items[at:stop]) if self.items else b""
-            rows.append(Bundle(at // WIDTH, stop - at, bundle.join(self.entries[at:stop]), items))
+            rows.append(Bundle(at // TILE_WIDTH, stop - at, bundle.join(self.entries[at:stop]), items))
         return rows
 
 

@@ -21,7 +21,7 @@ from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog import bundle, merkle, prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH, leaf_hashes
 from mintmark.tlog.note import Signer, format_note, generate_skey, parse_note, parse_vkey
 from mintmark.tlog.trust import Chunk
 
@@ -134,18 +134,18 @@ class World:
 
     async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
         chunks = []
-        at = start - start % WIDTH
+        at = start - start % TILE_WIDTH
         while at < end:
-            stop = merkle.next_chunk(at, end, 2 * WIDTH)
+            stop = merkle.next_chunk(at, end, 2 * TILE_WIDTH)
             chunks.append(self._chunk(at, stop, size))
             at = stop
         for chunk in self._chunks(chunks):
             yield chunk
 
     def _chunk(self, start: int, end: int, size: int) -> Chunk:
-        cuts = range(start, end, WIDTH)
-        entries = tuple(bundle.join(self.entries_[i : min(i + WIDTH, end)]) for i in cuts)
-        items = tuple(bundle.join(self.items[i : min(i + WIDTH, end)]) for i in cuts) if self.items else ()
+        cuts = range(start, end, TILE_WIDTH)
+        entries = tuple(bundle.join(self.entries_[i : min(i + TILE_WIDTH, end)]) for i in cuts)
+        items = tuple(bundle.join(self.items[i : min(i + TILE_WIDTH, end)]) for i in cuts) if self.items else ()
         proof = prove.prove(prove.subtree_spans(start, end, size), self.tiles)
         return Chunk(start, end, entries, items, tuple(proof))
 
@@ -223,7 +223,7 @@ class _Served(log_pb2_grpc.LogServicer):
         return pb.GetInclusionProofResponse(index=request.index, size=request.size, proof=proof)
 
     async def GetTiles(self, request, context):
-        hashes = [self._world.tiles[tile.level, tile.index][: tile.width * HASH] for tile in request.tiles]
+        hashes = [self._world.tiles[tile.level, tile.index][: tile.width * HASH_BYTES] for tile in request.tiles]
         return pb.GetTilesResponse(hashes=hashes)
 
     async def GetEntries(self, request, context):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mintmark.errors import ProofError
 from mintmark.tlog import merkle
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, TILE_WIDTH
 from tests.support import reference, vectors
 from tests.support.tree import Tree
 
@@ -40,7 +40,7 @@ def bytes_of(probe: dict[str, Any]) -> dict[str, Any]:
 def judge(file: Path, check: Any) -> None:
     """Two things that pass elsewhere are refused here: roots that are no hashes, and the proof of an empty subtree."""
     probe = bytes_of(json.loads(file.read_text()))
-    no_hashes = any(len(probe[name]) != HASH for name in ("root", "root1", "root2", "leafHash") if name in probe)
+    no_hashes = any(len(probe[name]) != HASH_BYTES for name in ("root", "root1", "root2", "leafHash") if name in probe)
     if probe["wantErr"] or no_hashes or probe.get("start", 0) == probe.get("end", 1):
         with pytest.raises(ProofError):
             check(probe)
@@ -179,12 +179,12 @@ def test_an_inclusion_proof_has_the_length_that_the_specification_says(index: in
     assert len(merkle.proof_spans(index, index + 1, size)) == inner + (index >> inner).bit_count() <= 63
 
 
-@given(st.integers(1, 2**63 - 1), st.integers(0, 2**55), st.integers(WIDTH, 2**20))
+@given(st.integers(1, 2**63 - 1), st.integers(0, 2**55), st.integers(TILE_WIDTH, 2**20))
 def test_chunks_are_subtrees_that_cut_the_rest_of_a_log(size: int, bundle: int, most: int) -> None:
-    start = bundle * WIDTH % size // WIDTH * WIDTH
+    start = bundle * TILE_WIDTH % size // TILE_WIDTH * TILE_WIDTH
     end = merkle.next_chunk(start, size, most)
     assert merkle.valid_subtree(start, end)
-    assert end == size or end % WIDTH == 0
+    assert end == size or end % TILE_WIDTH == 0
     assert 0 < end - start <= most
 
 

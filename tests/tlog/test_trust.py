@@ -13,7 +13,7 @@ from mintmark.errors import BadSignature, Fork, Malformed, ProofError, Rollback,
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.checkpoint import Checkpoint, sign_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH
+from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH
 from mintmark.tlog.merkle import next_chunk
 from mintmark.tlog.note import generate_skey, parse_vkey
 from mintmark.tlog.trust import Bundle, Chunk, LogVerifier, VerifiedChunk
@@ -114,10 +114,10 @@ def test_another_root_of_the_empty_tree() -> None:
     refused(ProofError, trusted, lambda: trusted.accept(lie, []), lie)
 
 
-def follow(trusted: LogVerifier, size: int, most: int = 2 * WIDTH) -> list[VerifiedChunk]:
+def follow(trusted: LogVerifier, size: int, most: int = 2 * TILE_WIDTH) -> list[VerifiedChunk]:
     chunks = []
     while (at := trusted.edge.size) < size:
-        start = at - at % WIDTH
+        start = at - at % TILE_WIDTH
         chunks.append(trusted.chunk(TREE.chunk(start, next_chunk(start, size, most), size)))
     return chunks
 
@@ -233,6 +233,6 @@ def test_three_levels_of_tiles() -> None:
     tree, head = big(), sign_checkpoint(ORIGIN, 70_000, big().root(70_000), [SIGNER])
     trusted = LogVerifier(ORIGIN, KEYS, head, Edge())
     while (at := trusted.edge.size) < 70_000:
-        trusted.chunk(tree.chunk(at, next_chunk(at, 70_000, 16 * WIDTH), 70_000))
+        trusted.chunk(tree.chunk(at, next_chunk(at, 70_000, 16 * TILE_WIDTH), 70_000))
     assert trusted.edge == tree.edge
     assert EMPTY_ROOT != trusted.edge.root() == head.root

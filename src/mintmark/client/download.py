@@ -14,7 +14,7 @@ from mintmark.errors import Malformed, NotAvailableYet, ProofError, Unavailable
 from mintmark.sources.source import edge_at
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.trust import LogVerifier
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def accept(client: MintClient, trusted: LogVerifier, note: bytes) -> Check
 
 async def start_verifier(client: MintClient, log: TrustedLog, head: Checkpoint, start: int = 0) -> LogVerifier:
     """A verifier at the bundle that holds `start`, for the chunks from there to the head."""
-    at = start - start % WIDTH
+    at = start - start % TILE_WIDTH
     return LogVerifier(log.origin, log.verifiers, head, await edge_at(client, head, at))
 
 
@@ -123,6 +123,6 @@ def is_register(chunk: VerifiedChunk) -> bool:
 def leaves(chunk: VerifiedChunk) -> Iterator[tuple[int, bytes]]:
     """(index, entry) of each new entry of a chunk; the bytes that were hashed."""
     for row in chunk.bundles:
-        for index, entry in enumerate(bundle.cut(row.entries, row.width), row.index * WIDTH):
+        for index, entry in enumerate(bundle.cut(row.entries, row.width), row.index * TILE_WIDTH):
             if chunk.start <= index < chunk.end:
                 yield index, entry

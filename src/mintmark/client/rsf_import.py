@@ -20,7 +20,7 @@ from mintmark.register.rsf import read_rsf
 from mintmark.register.rules import Rules
 from mintmark.tlog import bundle
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, leaf_hash
+from mintmark.tlog.kernel import HASH_BYTES, leaf_hash
 from mintmark.tlog.merkle import check_consistency
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ async def _present(client: MintClient, log: TrustedLog, head: Checkpoint, file: 
     common = min(head.size, len(file.rows))
     if common == 0:
         return 0  # of nothing there is no proof, and no need
-    edge, _ = Edge().extend(file.hashes[: common * HASH])
+    edge, _ = Edge().extend(file.hashes[: common * HASH_BYTES])
     try:
         proof = await client.consistency(log.origin, common, head.size)
         check_consistency(common, edge.root(), head.size, head.root, proof)

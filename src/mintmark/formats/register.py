@@ -13,7 +13,7 @@ from mintmark.errors import Malformed, ProofError
 from mintmark.register.entry import begins_register
 from mintmark.register.kernel import open_rows
 from mintmark.tlog import bundle, kernel, tile
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     from mintmark.register.entry import Row
@@ -49,15 +49,15 @@ def open_chunk(chunk: VerifiedChunk) -> list[Row]:
     """
     rows: list[Row] = []
     for part in chunk.bundles:
-        first = part.index * WIDTH
+        first = part.index * TILE_WIDTH
         start = max(chunk.start, first)
-        at = (start - chunk.start) * HASH
-        rows += _open_bundle(part, start - first, chunk.hashes[at : at + (first + part.width - start) * HASH])
+        at = (start - chunk.start) * HASH_BYTES
+        rows += _open_bundle(part, start - first, chunk.hashes[at : at + (first + part.width - start) * HASH_BYTES])
     return rows
 
 
 def _open_bundle(part: Bundle, skip: int, hashes: bytes) -> list[Row]:
-    first = part.index * WIDTH
+    first = part.index * TILE_WIDTH
     try:
         return open_rows(first, skip, hashes, part.entries, part.items)
     except Malformed as error:

@@ -22,7 +22,7 @@ from mintmark.fsck.tree import TreeCheck
 from mintmark.store.fsck import repairs
 from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def check_log(
 async def open_tree(store: FsckStore, log: Log, notes: Notes, found: Findings) -> TreeCheck:
     """The check of the tree, from the first note that was read on. Raises as `check_log` does."""
     size = await _size(store, log, notes)
-    edge = await _edge(store, log, min(notes.start, size) // WIDTH * WIDTH)
+    edge = await _edge(store, log, min(notes.start, size) // TILE_WIDTH * TILE_WIDTH)
     return TreeCheck(store, log, notes.roots, size, edge, found)
 
 
@@ -150,7 +150,7 @@ class _Walk:
     async def _take_register(self, read: LeafRun) -> None:
         rows = []
         for row in read.sound:
-            if row.index * WIDTH != self.upto:
+            if row.index * TILE_WIDTH != self.upto:
                 break
             rows += self.items.open(row)
             self.upto = rows[-1].index + 1

@@ -17,7 +17,7 @@ from mintmark.register.kernel import open_rows
 from mintmark.register.reduce import fold_erasures
 from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
-from mintmark.tlog.kernel import HASH, WIDTH, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
     from mintmark.fsck.findings import Findings
@@ -47,7 +47,7 @@ class ItemsCheck:
 
     def open(self, row: Bundle) -> list[Row]:
         """The rows of a bundle whose entries are right; a wrong item is noted, and left out."""
-        first, hashes = row.index * WIDTH, leaf_hashes(row.entries)
+        first, hashes = row.index * TILE_WIDTH, leaf_hashes(row.entries)
         try:
             rows = open_rows(first, 0, hashes, row.entries, row.items)
         except (ProofError, Malformed):
@@ -59,13 +59,13 @@ class ItemsCheck:
         return rows
 
     def _without_wrong(self, row: Bundle, hashes: bytes) -> bytes:
-        count = len(hashes) // HASH
+        count = len(hashes) // HASH_BYTES
         try:
             items = bundle.cut(row.items, count)
         except Malformed:  # noted by the tree's check
             items = [b""] * count
-            self.unknown.update(range(row.index * WIDTH, row.index * WIDTH + count))
-        bare = open_rows(row.index * WIDTH, 0, hashes, row.entries, bytes(2 * count))
+            self.unknown.update(range(row.index * TILE_WIDTH, row.index * TILE_WIDTH + count))
+        bare = open_rows(row.index * TILE_WIDTH, 0, hashes, row.entries, bytes(2 * count))
         for at, (opened, item) in enumerate(zip(bare, items, strict=True)):
             named = opened.entry.item_hash if opened.entry is not None else None
             if item and item_hash(item) != named:
@@ -79,9 +79,9 @@ class ItemsCheck:
         """Compares items and erasures, now that all are known. Beyond the head `shown` erasures may still come."""
         for index in sorted(index for index in self._empty - self.erased.keys() if index < shown):
             what = f"items: the one of entry {index} is lost, and no entry erases it"
-            self.found("bundle", index // WIDTH, what)
-            self.bundles.add(index // WIDTH)
-        for at, indices in groupby(sorted(self.erased.keys() - self._empty), lambda index: index // WIDTH):
+            self.found("bundle", index // TILE_WIDTH, what)
+            self.bundles.add(index // TILE_WIDTH)
+        for at, indices in groupby(sorted(self.erased.keys() - self._empty), lambda index: index // TILE_WIDTH):
             await self._check_erased(at, list(indices))
         if mirrored:
             await self._missing()
@@ -92,9 +92,9 @@ class ItemsCheck:
                 items = bundle.cut(row.items, row.width)
             except Malformed:  # noted by the tree's check
                 return
-            kept = [index for index in indices if items[index % WIDTH] and index not in self.unknown]
+            kept = [index for index in indices if items[index % TILE_WIDTH] and index not in self.unknown]
             for index in kept:
-                items[index % WIDTH] = b""
+                items[index % TILE_WIDTH] = b""
             fix = repairs.set_bundle_items(self.log.id, at, bundle.join(items))
             for index in kept:
                 self.found("bundle", at, f"items: entry {self.erased[index]} erased that of {index}", fix)

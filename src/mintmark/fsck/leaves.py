@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed
 from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle, tile
-from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH, fold, leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,16 +54,16 @@ class LeavesCheck:
         if of_entries is not None and self._leads(of_entries, upper, index, edge):
             self.tile_damage((0, index), stored, "other hashes than those of its entries", of_entries)
             return of_entries
-        if len(of_tile) == width * HASH and self._leads(of_tile, upper, index, edge):
+        if len(of_tile) == width * HASH_BYTES and self._leads(of_tile, upper, index, edge):
             if of_entries is not None:
                 self._bundle_damage(index, "entries: they do not have the hashes that were signed")
             return of_tile
-        if of_entries is not None and len(of_tile) != width * HASH:
+        if of_entries is not None and len(of_tile) != width * HASH_BYTES:
             self.doubted[index] = of_entries
             return of_entries
         self.unsure = True
         self._neither(index, stored is None)
-        return of_tile if len(of_tile) == width * HASH else of_entries or bytes(width * HASH)
+        return of_tile if len(of_tile) == width * HASH_BYTES else of_entries or bytes(width * HASH_BYTES)
 
     def believe(self) -> None:
         """Believes the doubted bundles: a signed root agrees with everything so far."""
@@ -89,8 +89,10 @@ class LeavesCheck:
             self._bundle_damage(index, "lost")
             return None
         stored, hashes = row
-        if isinstance(hashes, Malformed) or len(hashes) != width * HASH:
-            wrong = hashes if isinstance(hashes, Malformed) else f"{len(hashes) // HASH} entries where {width} belong"
+        if isinstance(hashes, Malformed) or len(hashes) != width * HASH_BYTES:
+            wrong = (
+                hashes if isinstance(hashes, Malformed) else f"{len(hashes) // HASH_BYTES} entries where {width} belong"
+            )
             self._bundle_damage(index, f"entries: {wrong}")
             return None
         if stored.width != width:
@@ -111,19 +113,23 @@ class LeavesCheck:
 
     async def _above(self, level: int, index: int) -> bytes:
         """The hash of a tile in the tile above it; empty at the right edge."""
-        upper = (level + 1, index // WIDTH)
+        upper = (level + 1, index // TILE_WIDTH)
         stored = (await self.store.tiles("tile", self.log.id, [upper])).get(upper)
-        at = index % WIDTH * HASH
-        if stored is None or tile.tile_width(level, index, self.size) < WIDTH:
+        at = index % TILE_WIDTH * HASH_BYTES
+        if stored is None or tile.tile_width(level, index, self.size) < TILE_WIDTH:
             return b""
-        return stored.hashes[at : at + HASH]
+        return stored.hashes[at : at + HASH_BYTES]
 
     def _leads(self, hashes: bytes, upper: bytes, index: int, edge: Edge) -> bool:
         """True if the hashes of a bundle fold to the hash above them or, at the edge, lead to a signed root."""
         if upper:
             return fold(hashes) == upper
-        signed = {root.root for root in self.roots if root.signed and root.size == index * WIDTH + len(hashes) // HASH}
-        return edge.size == index * WIDTH and edge.extend(hashes)[0].root() in signed
+        signed = {
+            root.root
+            for root in self.roots
+            if root.signed and root.size == index * TILE_WIDTH + len(hashes) // HASH_BYTES
+        }
+        return edge.size == index * TILE_WIDTH and edge.extend(hashes)[0].root() in signed
 
     def _bundle_damage(self, index: int, what: str) -> None:
         """Notes a bundle that a source must restore."""
@@ -145,7 +151,9 @@ def hash_bundles(rows: Sequence[Bundle]) -> dict[int, HashedBundle]:
     """Bundles by index, each with its leaf hashes or the error of its entries: all hashed at once."""
     counted = [(row, _count(row.entries)) for row in rows]
     hashes = BytesIO(leaf_hashes(b"".join([row.entries for row, count in counted if isinstance(count, int)])))
-    return {row.index: (row, hashes.read(count * HASH) if isinstance(count, int) else count) for row, count in counted}
+    return {
+        row.index: (row, hashes.read(count * HASH_BYTES) if isinstance(count, int) else count) for row, count in counted
+    }
 
 
 def _count(entries: bytes) -> int | Malformed:

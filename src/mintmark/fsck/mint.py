@@ -15,7 +15,7 @@ from mintmark.register.item import SALT
 from mintmark.register.reduce import defined_key, fold_clocks
 from mintmark.store.fsck import repairs
 from mintmark.tlog import bundle
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ class MintCheck:
     def bundles(self, rows: Sequence[Bundle]) -> None:
         """Takes the next entries of an opaque log, for the digests of their requests."""
         for row in rows:
-            first, end = row.index * WIDTH, row.index * WIDTH + row.width
+            first, end = row.index * TILE_WIDTH, row.index * TILE_WIDTH + row.width
             while self._at < len(self.requests) and (request := self.requests[self._at]).first < end:
                 low, high = max(request.first, first) - first, min(request.first + request.count, end) - first
                 self._parts.append(bundle.take(row.entries, high)[len(bundle.take(row.entries, low)) :])

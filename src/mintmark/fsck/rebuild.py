@@ -18,7 +18,7 @@ from mintmark.fsck.opening import Opener
 from mintmark.register.kernel import open_rows
 from mintmark.register.reduce import RunningCounts, project
 from mintmark.store.fsck.transactions import rebuilding
-from mintmark.tlog.kernel import WIDTH, leaf_hashes
+from mintmark.tlog.kernel import TILE_WIDTH, leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ def _opened(log: Log, read: LeafRun) -> list[Row]:
         return [
             row
             for part in read.sound
-            for row in open_rows(part.index * WIDTH, 0, leaf_hashes(part.entries), part.entries, part.items)
+            for row in open_rows(part.index * TILE_WIDTH, 0, leaf_hashes(part.entries), part.entries, part.items)
         ]
     except (ProofError, Malformed) as error:
         raise MintmarkError(f"{log.origin}: {error}; {REPAIR_HINT}") from error

@@ -15,7 +15,7 @@ from mintmark.formats.register import open_chunk
 from mintmark.register.item import item_hash
 from mintmark.sources.source import edge_at
 from mintmark.tlog import bundle
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.trust import LogVerifier
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ async def restore_bundles(
 ) -> AsyncGenerator[Bundle, None]:
     """The right bundles in the place of the damaged ones. Raises ProofError where the source's are wrong too."""
     for first, last in _runs(found.bundles | found.items):
-        end = min((last + 1) * WIDTH, found.size)
-        trusted = LogVerifier(head.origin, verifiers, head, await edge_at(source, head, first * WIDTH))
+        end = min((last + 1) * TILE_WIDTH, found.size)
+        trusted = LogVerifier(head.origin, verifiers, head, await edge_at(source, head, first * TILE_WIDTH))
         async for chunk in _chunks(source, trusted, head, end):
             rows = open_chunk(chunk) if found.log.kind == "register" else []
             kept = {row.index: row for row in await _kept(store, found, chunk)} if rows else {}
             for row in chunk.bundles:
-                at = row.index * WIDTH - chunk.start
+                at = row.index * TILE_WIDTH - chunk.start
                 beside = rows[at : at + row.width]
                 yield _merged(row, beside, kept.get(row.index), found.erased) if beside else row
 

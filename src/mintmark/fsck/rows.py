@@ -19,7 +19,7 @@ from mintmark.store.fsck import repairs
 from mintmark.store.mirror.copy_rows import COLUMNS, entry_rows, row_parameters, row_values, split_rows, whole_leaf_rows
 from mintmark.tlog import tile
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -73,7 +73,7 @@ class RowsCheck:
 
     async def leaves(self, start: int, hashes: bytes) -> None:
         """Compares the rows of an opaque log."""
-        end = start + len(hashes) // HASH
+        end = start + len(hashes) // HASH_BYTES
         if await self.store.leaves(self.log.id, start, end) == hashes:
             return
         stored = await self.store.entries(self.log.id, start, end)
@@ -91,7 +91,9 @@ class RowsCheck:
         if stored != expected:
             self._compare(split_rows(expected), split_rows(stored), range(start, end), rows)
         await self._items([row for row in rows if row.index not in unknown], start, end)
-        await self._v1_tiles({key: hashes for key, hashes in projected.v1_tiles.items() if len(hashes) == WIDTH * HASH})
+        await self._v1_tiles(
+            {key: hashes for key, hashes in projected.v1_tiles.items() if len(hashes) == TILE_WIDTH * HASH_BYTES}
+        )
         self.counts = RunningCounts(live[-1], projected.v1)
 
     async def finish(self, size: int) -> None:
@@ -163,7 +165,7 @@ class RowsCheck:
     async def _v1_tiles(self, computed: Mapping[TileKey, bytes]) -> None:
         stored = await self.store.tiles("v1_tile", self.log.id, list(computed)) if computed else {}
         for key, hashes in computed.items():
-            kept, name, width = stored.get(key), f"{key[0]}/{key[1]}", len(hashes) // HASH
+            kept, name, width = stored.get(key), f"{key[0]}/{key[1]}", len(hashes) // HASH_BYTES
             fix = repairs.put_tile("v1_tile", self.log.id, key, hashes)
             if kept is None:
                 self.found("v1_tile", name, "lost", fix)
@@ -212,4 +214,4 @@ def _show(value: bytes | int | None) -> str:
         return "nothing"
     if isinstance(value, int):
         return str(value)
-    return value.hex() if len(value) == HASH else repr(value.decode("utf-8", "backslashreplace"))
+    return value.hex() if len(value) == HASH_BYTES else repr(value.decode("utf-8", "backslashreplace"))

@@ -17,7 +17,7 @@ from mintmark.aio import prefetch
 from mintmark.fsck.leaves import LeavesCheck, hash_bundles
 from mintmark.store.fsck import repairs
 from mintmark.tlog import tile
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -80,14 +80,14 @@ class TreeCheck:
         await self._strays()
 
     async def _hashed(self) -> AsyncGenerator[tuple[StoredRun, Mapping[int, HashedBundle]], None]:
-        async with aclosing(prefetch(self._stored(self.edge.size // WIDTH))) as runs:
+        async with aclosing(prefetch(self._stored(self.edge.size // TILE_WIDTH))) as runs:
             async for stored in runs:
                 yield stored, await asyncio.to_thread(hash_bundles, stored.rows)
 
     async def _stored(self, first: int) -> AsyncGenerator[StoredRun, None]:
-        while first * WIDTH < self.size:
+        while first * TILE_WIDTH < self.size:
             # The unfinished bundle comes alone: the edge that judges it ends where it begins.
-            stop = max(min(self.size // WIDTH, first + MAX_READ_BUNDLES), first + 1)
+            stop = max(min(self.size // TILE_WIDTH, first + MAX_READ_BUNDLES), first + 1)
             found = await self._store.bundles(self._log.id, first, stop, MAX_READ_BYTES)
             stop = found[-1].index + 1 if found else stop
             tiles = await self._store.tiles("tile", self._log.id, [(0, index) for index in range(first, stop)])
@@ -101,19 +101,24 @@ class TreeCheck:
             hashes.append(await self.leaves.judge(index, row, stored.tiles.get((0, index)), self.edge))
             if row is not None and index not in self.leaves.bundles and index not in self.leaves.doubted:
                 sound.append(row[0])
-        return LeafRun(stored.first * WIDTH, min(stored.stop * WIDTH, self.size), b"".join(hashes), sound)
+        return LeafRun(stored.first * TILE_WIDTH, min(stored.stop * TILE_WIDTH, self.size), b"".join(hashes), sound)
 
     async def _extend(self, hashes: bytes) -> None:
         """Extends the edge by these leaves, with a stop at each size that has a root; then checks the full tiles."""
         touched: dict[TileKey, bytes] = {}
-        end = self.edge.size + len(hashes) // HASH
+        end = self.edge.size + len(hashes) // HASH_BYTES
         while hashes:
             self._compare()
             stop = min(end, self._roots[0].size) if self._roots else end
-            part, hashes = hashes[: (stop - self.edge.size) * HASH], hashes[(stop - self.edge.size) * HASH :]
+            part, hashes = (
+                hashes[: (stop - self.edge.size) * HASH_BYTES],
+                hashes[(stop - self.edge.size) * HASH_BYTES :],
+            )
             self.edge, tiles = await asyncio.to_thread(self.edge.extend, part)
             touched.update(tiles)
-        await self._check_tiles({key: tile for key, tile in touched.items() if key[0] and len(tile) == WIDTH * HASH})
+        await self._check_tiles(
+            {key: tile for key, tile in touched.items() if key[0] and len(tile) == TILE_WIDTH * HASH_BYTES}
+        )
 
     def _compare(self) -> None:
         """Compares the roots of this size."""
@@ -143,7 +148,7 @@ class TreeCheck:
                 right = None if self.leaves.unsure or self.leaves.doubted else hashes
                 self.leaves.tile_damage(key, kept, "other hashes than those of the tiles below", right)
             else:
-                self.leaves.check_width(key, kept, len(hashes) // HASH)
+                self.leaves.check_width(key, kept, len(hashes) // HASH_BYTES)
 
     async def _edge_tiles(self) -> None:
         """Checks the unfinished tiles at their last width; `leaves` judged those of level 0."""
@@ -163,4 +168,4 @@ class TreeCheck:
 
 def tile_counts(size: int) -> list[int]:
     """The number of tiles at each level of a tree of `size`."""
-    return [-(-(size >> 8 * level) // WIDTH) for level in range(tile.levels(size))]
+    return [-(-(size >> 8 * level) // TILE_WIDTH) for level in range(tile.levels(size))]

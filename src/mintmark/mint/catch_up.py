@@ -22,7 +22,7 @@ from mintmark.store.mint.mint_store import MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import EMPTY_ROOT, WIDTH
+from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH
 from mintmark.tlog.merkle import check_consistency
 from mintmark.tlog.note import parse_vkey
 from mintmark.tlog.trust import LogVerifier
@@ -151,7 +151,7 @@ async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: Veri
     fold_erasures(erased, rows)
     fold_clocks(progress.clocks, rows)
     progress.gaps.fold(rows)
-    older = {index // WIDTH for index in erased} - {row.index for row in chunk.bundles}
+    older = {index // TILE_WIDTH for index in erased} - {row.index for row in chunk.bundles}
     items = await writer.items(log.id, older) if older else {}
     bundles, items = erase_items(_grown(before.tail, chunk.bundles), items, list(erased))
     head = Head(chunk.end, chunk.edge.root(), note)
@@ -159,7 +159,7 @@ async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: Veri
     await writer.commit(
         MintCommit(log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, progress.clocks)
     )
-    progress.state = MintState(head, chunk.edge, bundles[-1] if head.size % WIDTH else None, None)
+    progress.state = MintState(head, chunk.edge, bundles[-1] if head.size % TILE_WIDTH else None, None)
 
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:

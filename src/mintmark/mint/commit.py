@@ -18,7 +18,7 @@ from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import AppendReceipt, MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import open_checkpoint, sign_checkpoint
-from mintmark.tlog.kernel import WIDTH, leaf_hashes
+from mintmark.tlog.kernel import TILE_WIDTH, leaf_hashes
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def admit_all(
 
 def erased_bundles(state: MintState, batches: Sequence[AdmittedBatch]) -> set[int]:
     """The bundles, finished before this commit, whose items the batches erase."""
-    indices = {index // WIDTH for batch in batches for index in batch.erased}
-    return {index for index in indices if index < state.head.size // WIDTH}
+    indices = {index // TILE_WIDTH for batch in batches for index in batch.erased}
+    return {index for index in indices if index < state.head.size // TILE_WIDTH}
 
 
 def repeated_erasures(state: MintState, batches: Sequence[AdmittedBatch], items: Mapping[int, bytes]) -> list[Refusal]:
@@ -116,7 +116,7 @@ def repeated_erasures(state: MintState, batches: Sequence[AdmittedBatch], items:
 def _is_erased(state: MintState, items: Mapping[int, bytes], index: int) -> bool:
     if index >= state.head.size:
         return False
-    number, offset = divmod(index, WIDTH)
+    number, offset = divmod(index, TILE_WIDTH)
     tail = state.tail
     joined = tail.items if tail is not None and tail.index == number else items.get(number, b"")
     return not _cut_items(number, joined, offset)[offset]
@@ -143,7 +143,7 @@ def build_commit(
     root = edge.root()
     second_path.check_write(before.edge, before.head.root, bundles, tiles, edge.size, root)
     head = Head(edge.size, root, sign_checkpoint(log.origin, edge.size, root, signers).note)
-    after = MintState(head, edge, bundles[-1] if edge.size % WIDTH else None, batches[-1].rules)
+    after = MintState(head, edge, bundles[-1] if edge.size % TILE_WIDTH else None, batches[-1].rules)
     requests = [AppendReceipt(b.request.id, b.request.digest, b.first, b.request.count) for b in batches]
     changes = _changed_rules(before.rules, after.rules)
     return after, MintCommit(log.id, before.head, head, tiles, bundles, requests, items, *changes)
@@ -161,8 +161,8 @@ def _rows(before: MintState, batches: Sequence[AdmittedBatch], end: int) -> list
     except Malformed as error:
         raise WriteMismatch(f"the entries to be written cannot be cut into bundles: {error}") from error
     rows = [
-        Bundle(index, min(WIDTH, end - index * WIDTH), entries.get(index, b""), items.get(index, b""))
-        for index in range(size // WIDTH, -(-end // WIDTH))
+        Bundle(index, min(TILE_WIDTH, end - index * TILE_WIDTH), entries.get(index, b""), items.get(index, b""))
+        for index in range(size // TILE_WIDTH, -(-end // TILE_WIDTH))
     ]
     if tail is not None:
         rows[0] = replace(rows[0], entries=tail.entries + rows[0].entries, items=tail.items + rows[0].items)
@@ -180,7 +180,7 @@ def erase_items(
     positions = {row.index: position for position, row in enumerate(rows)}
     older = dict(items)
     for index in indices:
-        number, offset = divmod(index, WIDTH)
+        number, offset = divmod(index, TILE_WIDTH)
         if number in positions:
             row = rows[positions[number]]
             rows[positions[number]] = replace(row, items=_without(number, row.items, offset))

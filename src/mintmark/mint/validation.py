@@ -18,7 +18,7 @@ from mintmark.register.entry import Entry, begins_register, format_entry, parse_
 from mintmark.register.item import SALT, item_hash, salt
 from mintmark.register.reduce import erased_by
 from mintmark.tlog import bundle
-from mintmark.tlog.kernel import HASH, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, leaf_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -91,7 +91,7 @@ def make_request(
     if not hmac.compare_digest(bundle.digest(entries, items), claimed):
         raise Malformed("the entries do not have the digest sent with them: a byte changed on the way; send them again")
     hashes = leaf_hashes(entries)
-    count = len(hashes) // HASH
+    count = len(hashes) // HASH_BYTES
     check_count(count)
     joined = JoinedEntries(entries, items, hashes)
     return AppendRequest(id, claimed, joined, count, len(entries) + len(items), may_erase, legacy)

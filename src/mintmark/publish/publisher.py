@@ -27,7 +27,7 @@ from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.merkle import check_consistency
 from mintmark.tlog.tile import edge_keys, tile_width
 from mintmark.tlog.trust import LogVerifier, is_equivocation
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
-STRIPE_ENTRIES = WIDTH * WIDTH  # below a tile of level 1
+STRIPE_ENTRIES = TILE_WIDTH * TILE_WIDTH  # below a tile of level 1
 READ_BYTES = 4 * 2**20  # of bundles in one query
 
 
@@ -168,7 +168,7 @@ class Publisher:
         await asyncio.gather(*(self._files.put(self._tile(*key), tiles[key[0]]) for key in keys))
 
     async def _write_all(self, verifier: LogVerifier, size: int) -> None:
-        start = self._start - self._start % WIDTH
+        start = self._start - self._start % TILE_WIDTH
         chunks = CachedLogReader(self._store).chunks(self._log.id, start, size, size, lambda: READ_BYTES)
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -179,8 +179,11 @@ class Publisher:
         low, high = before // STRIPE_ENTRIES, size // STRIPE_ENTRIES
         while low < high:
             middle = (low + high) // 2
-            found = await self._files.get(self._format.tile_path(1, middle, WIDTH))
-            if found is not None and found.data == (await self._rows([(1, middle)]))[1, middle][: WIDTH * HASH]:
+            found = await self._files.get(self._format.tile_path(1, middle, TILE_WIDTH))
+            if (
+                found is not None
+                and found.data == (await self._rows([(1, middle)]))[1, middle][: TILE_WIDTH * HASH_BYTES]
+            ):
                 low = middle + 1
             else:
                 high = middle
@@ -189,7 +192,7 @@ class Publisher:
     async def _write(self, chunk: VerifiedChunk) -> None:
         """Writes the bundles of a chunk, then the tiles that it filled: those of level 1 after all others."""
         erased = self._erasures(chunk)
-        full = {key: hashes for key, hashes in chunk.tiles.items() if len(hashes) == WIDTH * HASH}
+        full = {key: hashes for key, hashes in chunk.tiles.items() if len(hashes) == TILE_WIDTH * HASH_BYTES}
         await asyncio.gather(
             *(self._put_bundle(row) for row in chunk.bundles),
             *(self._put_tile(key, hashes) for key, hashes in full.items() if key[0] == 0),
@@ -204,20 +207,20 @@ class Publisher:
         await asyncio.gather(*map(self._files.put, paths, (row.entries, row.items)))
 
     async def _put_tile(self, key: Key, hashes: bytes) -> None:
-        await self._files.put(self._format.tile_path(*key, WIDTH), hashes)
+        await self._files.put(self._format.tile_path(*key, TILE_WIDTH), hashes)
 
     def _erasures(self, chunk: VerifiedChunk) -> list[int]:
         """The bundles of which the chunk erases an item, each once a run. Raises ProofError for an item that lies."""
         erasures: dict[int, int] = {}
         fold_erasures(erasures, self._format.open_chunk(chunk))
-        erased = {index // WIDTH for index in erasures} - self._erased
+        erased = {index // TILE_WIDTH for index in erasures} - self._erased
         self._erased |= erased
         return sorted(erased)
 
     async def _erase(self, index: int) -> None:
         """Writes the items of a bundle of an earlier run again, as they are by now, and deletes older copies."""
-        _, items = self._format.bundle_paths(index, WIDTH)
-        if index < self._start // WIDTH:
+        _, items = self._format.bundle_paths(index, TILE_WIDTH)
+        if index < self._start // TILE_WIDTH:
             (row,) = await self._store.bundles(self._log.id, index, index + 1, 1)
             await self._files.put(items, row.items)
         _, keep = self._format.bundle_paths(index, tile_width(0, index, self._size))
@@ -225,9 +228,11 @@ class Publisher:
 
     async def _tidy(self, before: int) -> None:
         """Deletes the partial tiles and bundles of before that are full by now."""
-        filled = [key for key in edge_keys(before) if tile_width(*key, self._size) == WIDTH]
-        paths = [self._format.tile_path(*key, WIDTH) for key in filled]
-        paths += [each for level, index in filled if level == 0 for each in self._format.bundle_paths(index, WIDTH)]
+        filled = [key for key in edge_keys(before) if tile_width(*key, self._size) == TILE_WIDTH]
+        paths = [self._format.tile_path(*key, TILE_WIDTH) for key in filled]
+        paths += [
+            each for level, index in filled if level == 0 for each in self._format.bundle_paths(index, TILE_WIDTH)
+        ]
         await asyncio.gather(*map(self._files.delete_partials, paths))
 
     def _tile(self, level: int, index: int, size: int = 0) -> str:

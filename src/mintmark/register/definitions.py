@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mintmark.register.item import Item
 
 _NAME = re.compile(NAME_PATTERN)
-_SCHEMES = ("http://", "https://", "ftp://", "mailto:")  # others can run in a reader's page, or mean nothing there
 
 
 class Definition(NamedTuple):
@@ -95,31 +94,6 @@ class RegisterDefinition:
             raise Rejected(f"the item defines {shorten(texts['register'])}", rule="definition", field="register")
         optional = (texts.get(member, "") for member in ("text", "registry", "phase", "copyright"))
         return cls(name, tuple(fields), *optional)
-
-
-class RecordLink(NamedTuple):
-    """A record of a register, or the register itself where `key` is empty."""
-
-    register: str
-    key: str
-
-
-class UrlLink(NamedTuple):
-    """An address outside."""
-
-    url: str
-
-
-def link(field: Field, value: str) -> RecordLink | UrlLink | None:
-    """The target of one value of a field; None for plain text."""
-    if field.datatype == "curie" and ":" in value:
-        prefix, _, reference = value.partition(":")
-        return RecordLink(prefix.strip(), reference.strip())  # old data has blanks here
-    if field.register is not None:
-        return RecordLink(field.register, value)
-    if field.datatype == "url" and value.lower().startswith(_SCHEMES):
-        return UrlLink(value)
-    return None
 
 
 def sole_text(key: str, item: Item) -> str:

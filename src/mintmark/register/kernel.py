@@ -12,7 +12,7 @@ from mintmark.errors import Malformed, ProofError
 from mintmark.register.entry import Row, parse_entry, v1_leaf
 from mintmark.register.item import parse_item
 from mintmark.tlog import kernel
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog.kernel import HASH_BYTES
 
 
 def open_rows(first: int, skip: int, hashes: bytes, entries: bytes, items: bytes) -> list[Row]:
@@ -26,10 +26,11 @@ def open_rows(first: int, skip: int, hashes: bytes, entries: bytes, items: bytes
     """
     leaves, beside = kernel.cut(entries), kernel.cut(items)
     new = range(skip, max(skip, len(leaves)))
-    if len(beside) != len(leaves) or len(hashes) != len(new) * HASH:
+    if len(beside) != len(leaves) or len(hashes) != len(new) * HASH_BYTES:
         raise Malformed("leaves, items and hashes are not parallel")
     return [
-        _open_row(first + at, hashes[(at - skip) * HASH : (at - skip + 1) * HASH], leaves[at], beside[at]) for at in new
+        _open_row(first + at, hashes[(at - skip) * HASH_BYTES : (at - skip + 1) * HASH_BYTES], leaves[at], beside[at])
+        for at in new
     ]
 
 

@@ -1,4 +1,4 @@
-"""The targets of links: a record served here, a register published elsewhere, or the web.
+"""Links and their targets: a record here, a register published elsewhere, or the web (openregister v1, "Linking").
 
 A register here is found by its name; one elsewhere by the configured table of CURIE prefix -> URL, to which the key is
 added ("https://country.registers.example/records/"). A link that neither knows dangles: it is shown as such, never
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mintmark.register.definitions import RecordLink, UrlLink, link
 from mintmark.register.item import values
 
 if TYPE_CHECKING:
@@ -20,6 +19,34 @@ if TYPE_CHECKING:
     from mintmark.register.item import Item
 
 TITLE_FIELDS = ("name", "title", "official-name")  # the value of the first that is there names a record to people
+
+
+_SCHEMES = ("http://", "https://", "ftp://", "mailto:")  # others can run in a reader's page, or mean nothing there
+
+
+class RecordLink(NamedTuple):
+    """A record of a register, or the register itself where `key` is empty."""
+
+    register: str
+    key: str
+
+
+class UrlLink(NamedTuple):
+    """An address outside."""
+
+    url: str
+
+
+def link(field: Field, value: str) -> RecordLink | UrlLink | None:
+    """The target of one value of a field; None for plain text."""
+    if field.datatype == "curie" and ":" in value:
+        prefix, _, reference = value.partition(":")
+        return RecordLink(prefix.strip(), reference.strip())  # old data has blanks here
+    if field.register is not None:
+        return RecordLink(field.register, value)
+    if field.datatype == "url" and value.lower().startswith(_SCHEMES):
+        return UrlLink(value)
+    return None
 
 
 class LinkTarget(NamedTuple):

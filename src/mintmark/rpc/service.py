@@ -14,7 +14,7 @@ from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
 from mintmark.rpc.transport import MAX_READ_AHEAD_BYTES, MAX_TILES_PER_REQUEST, READ_AHEAD_BYTES, WIRE_KINDS
 from mintmark.tlog import prove
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -136,7 +136,7 @@ class LogService(log_pb2_grpc.LogServicer):
         _within(size, head)
         self._streams += 1
         try:
-            at = start - start % WIDTH
+            at = start - start % TILE_WIDTH
             async with aclosing(self._reader.chunks(log.id, at, end, size, self._read_ahead)) as found:
                 async for c in found:
                     yield pb.GetEntriesResponse(
@@ -152,14 +152,14 @@ class LogService(log_pb2_grpc.LogServicer):
         if len(request.tiles) > MAX_TILES_PER_REQUEST:
             raise Malformed(f"{len(request.tiles)} tiles in one call; ask for at most {MAX_TILES_PER_REQUEST}")
         for ref in request.tiles:
-            if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= WIDTH):
+            if not (0 <= ref.level <= 7 and ref.index >= 0 and 1 <= ref.width <= TILE_WIDTH):
                 raise Malformed(f"no such tile: level {ref.level}, index {ref.index}, width {ref.width}")
-            if ref.index * WIDTH + ref.width > head.size >> 8 * ref.level:
+            if ref.index * TILE_WIDTH + ref.width > head.size >> 8 * ref.level:
                 raise NotAvailableYet(
                     f"tile {ref.level}/{ref.index} of width {ref.width} is beyond the head at {head.size}"
                 )
         found = await self._reader.tiles(log.id, {(ref.level, ref.index) for ref in request.tiles}, head.size)
-        return pb.GetTilesResponse(hashes=[found[r.level, r.index][: r.width * HASH] for r in request.tiles])
+        return pb.GetTilesResponse(hashes=[found[r.level, r.index][: r.width * HASH_BYTES] for r in request.tiles])
 
     @unary
     async def GetInclusionProof(  # noqa: N802

@@ -23,7 +23,7 @@ from mintmark.sources.http_files import HttpFiles
 from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES, count_bytes, make_chunk, plan_chunks
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.note import parse_note
 from mintmark.tlog.text import TreeHead, parse_tree_head
 from mintmark.tlog.tile import Tile, path, tile_width
@@ -40,7 +40,7 @@ POLL_INTERVAL_SECONDS = 3.0  # between looks at the checkpoint, give or take a h
 MAX_AHEAD_BUNDLES, MAX_AHEAD_BYTES = 8, 8 * 2**20  # fetched ahead: so many bundles, or fewer where they are large
 MAX_KEPT_TILES = 256  # while entries are read
 MAX_NOTE_BYTES = 128 * 2**10
-MAX_BUNDLE_BYTES = WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
+MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
 
 class _Head(NamedTuple):
@@ -95,19 +95,19 @@ class TilesSource:
     async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncGenerator[Chunk, None]:
         """Chunks that cover [start, end), each with its proof against `size`, from the bundle that holds `start`."""
         tiles = _Tiles(self._files, size)
-        at = start - start % WIDTH
+        at = start - start % TILE_WIDTH
         rows: list[Bundle] = []
         kind = await self._kind(origin, size)
-        async with aclosing(self._bundles(at // WIDTH, end, size, kind)) as bundles:
+        async with aclosing(self._bundles(at // TILE_WIDTH, end, size, kind)) as bundles:
             async for row in bundles:
                 rows.append(row)
-                stop = min(end, at + len(rows) * WIDTH)
+                stop = min(end, at + len(rows) * TILE_WIDTH)
                 if stop < end and len(rows) < MAX_CHUNK_BUNDLES and count_bytes(rows) < CHUNK_BYTES:
                     continue
                 for lo, hi in plan_chunks(rows, at, stop):
                     spans = prove.subtree_spans(lo, hi, size)
                     proof = prove.prove(spans, await tiles.get(prove.needed(spans)))
-                    yield make_chunk(lo, hi, rows[(lo - at) // WIDTH :], proof)
+                    yield make_chunk(lo, hi, rows[(lo - at) // TILE_WIDTH :], proof)
                 at, rows = stop, []
 
     async def _head(self) -> _Head:
@@ -140,12 +140,12 @@ class TilesSource:
             Unavailable: only the entries look like a register's.
         """
         if (kind := self._kinds.get(origin)) is None:
-            kind = self._kinds[origin] = await self._find_kind(min(WIDTH, size))
+            kind = self._kinds[origin] = await self._find_kind(min(TILE_WIDTH, size))
         return kind
 
     async def _find_kind(self, width: int) -> LogKind:
         register = FORMATS["register"]
-        paths, full = register.bundle_paths(0, width), register.bundle_paths(0, WIDTH)
+        paths, full = register.bundle_paths(0, width), register.bundle_paths(0, TILE_WIDTH)
         if await _get_either(self._files, paths[1], full[1], MAX_BUNDLE_BYTES) is not None:
             return "register"
         if register.begins_with(await self._file(register, paths[0], full[0], width)):
@@ -157,8 +157,9 @@ class TilesSource:
         coming: deque[asyncio.Task[Bundle]] = deque()
         at, largest = first, 1
         try:
-            while coming or at * WIDTH < end:
-                while at * WIDTH < end and len(coming) < min(MAX_AHEAD_BUNDLES, max(1, MAX_AHEAD_BYTES // largest)):
+            while coming or at * TILE_WIDTH < end:
+                ahead = min(MAX_AHEAD_BUNDLES, max(1, MAX_AHEAD_BYTES // largest))
+                while at * TILE_WIDTH < end and len(coming) < ahead:
                     coming.append(asyncio.create_task(self._bundle(at, tile_width(0, at, size), kind)))
                     at += 1
                 row = await coming[0]
@@ -172,7 +173,7 @@ class TilesSource:
 
     async def _bundle(self, index: int, width: int, kind: LogKind) -> Bundle:
         format_ = FORMATS[kind]
-        names = zip(format_.bundle_paths(index, width), format_.bundle_paths(index, WIDTH), strict=True)
+        names = zip(format_.bundle_paths(index, width), format_.bundle_paths(index, TILE_WIDTH), strict=True)
         entries, *beside = [await self._file(format_, name, full, width) for name, full in names]
         return Bundle(index, width, entries, b"".join(beside))
 
@@ -208,13 +209,13 @@ class _Tiles:
     async def _tile(self, key: Key) -> bytes:
         width = tile_width(*key, self._size)
         name, full = path(Tile(*key, width)), path(Tile(*key))
-        if (found := await _get_either(self._files, name, full, WIDTH * HASH)) is None:
+        if (found := await _get_either(self._files, name, full, TILE_WIDTH * HASH_BYTES)) is None:
             raise NotAvailableYet(f"{self._files.url}{name} is not there")
         hashes, found_name = found
-        expected = (width if found_name == name else WIDTH) * HASH
+        expected = (width if found_name == name else TILE_WIDTH) * HASH_BYTES
         if len(hashes) != expected:
             raise Malformed(f"{self._files.url}{found_name} has {len(hashes)} bytes, not {expected}")
-        return hashes[: width * HASH]
+        return hashes[: width * HASH_BYTES]
 
 
 async def _get_either(files: HttpFiles, name: str, full: str, max_bytes: int) -> tuple[bytes, str] | None:

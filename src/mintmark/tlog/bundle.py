@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
 from mintmark.tlog import kernel
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def split_bundle(joined: bytes, first: int) -> list[tuple[int, bytes]]:
     """
     pieces, at = [], 0
     while at < len(joined):
-        end, taken = kernel.skip(joined, at, WIDTH - first % WIDTH)
-        pieces.append((first // WIDTH, joined[at:end]))
+        end, taken = kernel.skip(joined, at, TILE_WIDTH - first % TILE_WIDTH)
+        pieces.append((first // TILE_WIDTH, joined[at:end]))
         at, first = end, first + taken
     return pieces

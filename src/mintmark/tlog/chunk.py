@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.tlog import bundle, merkle
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ MAX_CHUNK_BUNDLES = 16
 
 def plan_chunks(rows: Sequence[Bundle], start: int, end: int) -> list[Span]:
     """The valid subtrees that cover [start, end), as far as the rows go; the first row begins at `start`."""
-    chunks, stop = [], min(end, start + len(rows) * WIDTH)
+    chunks, stop = [], min(end, start + len(rows) * TILE_WIDTH)
     at = start
     while at < stop:
-        width = _count_fitting(rows[(at - start) // WIDTH :]) * WIDTH
+        width = _count_fitting(rows[(at - start) // TILE_WIDTH :]) * TILE_WIDTH
         chunks.append((at, merkle.next_chunk(at, stop, width)))
         at = chunks[-1][1]
     return chunks
@@ -37,9 +37,9 @@ def plan_chunks(rows: Sequence[Bundle], start: int, end: int) -> list[Span]:
 
 def make_chunk(start: int, end: int, rows: Sequence[Bundle], proof: Sequence[bytes]) -> Chunk:
     """The chunk [start, end) out of the rows from `start` on; further rows, and entries from `end` on, are left out."""
-    rows = rows[: -(-(end - start) // WIDTH)]
+    rows = rows[: -(-(end - start) // TILE_WIDTH)]
     entries, items = [row.entries for row in rows], [row.items for row in rows if row.items]
-    if (last := (end - start) % WIDTH) and rows[-1].width != last:
+    if (last := (end - start) % TILE_WIDTH) and rows[-1].width != last:
         entries[-1] = bundle.take(entries[-1], last)
         items[-1:] = [bundle.take(part, last) for part in items[-1:]]
     return Chunk(start, end, tuple(entries), tuple(items), tuple(proof))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, MAX_SIZE, WIDTH, fold, fold_tiles
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, TILE_WIDTH, fold, fold_tiles
 from mintmark.tlog.tile import levels, tile_width
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.tile import Key
 
-_FULL = WIDTH * HASH
+_FULL = TILE_WIDTH * HASH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Edge:
         Raises:
             Malformed: not whole hashes, or more entries than a log can have.
         """
-        size = self.size + len(hashes) // HASH
-        if len(hashes) % HASH or size > MAX_SIZE:
+        size = self.size + len(hashes) // HASH_BYTES
+        if len(hashes) % HASH_BYTES or size > MAX_SIZE:
             raise Malformed(f"{len(hashes)} bytes of hashes cannot follow {self.size} entries")
         tiles, level = list(self.tiles), 0
         touched: dict[Key, bytes] = {}
@@ -75,7 +75,7 @@ class Edge:
 
 def _cut(tiles: Mapping[Key, bytes], level: int, size: int) -> bytes:
     index = size >> 8 * (level + 1)
-    end = tile_width(level, index, size) * HASH
+    end = tile_width(level, index, size) * HASH_BYTES
     hashes = tiles.get((level, index), b"")[:end]
     if len(hashes) != end:
         raise Malformed(f"tile {level}/{index} has {len(hashes)} bytes; a tree of {size} needs {end}")

@@ -16,12 +16,12 @@ from mintmark.errors import Malformed, Misconfigured
 if TYPE_CHECKING:
     from types import ModuleType
 
-HASH = 32  # bytes in a hash
-WIDTH = 256  # entries in a full bundle, hashes in a full tile
+HASH_BYTES = 32  # bytes in a hash
+TILE_WIDTH = 256  # entries in a full bundle, hashes in a full tile
 MAX_SIZE = 2**63 - 1  # entries in a log
 EMPTY_ROOT = sha256(b"").digest()
 
-_PAIR = 2 * HASH
+_PAIR = 2 * HASH_BYTES
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -81,10 +81,10 @@ def fold(hashes: bytes) -> bytes:
     Raises:
         Malformed: not one or more whole hashes.
     """
-    if not hashes or len(hashes) % HASH:
+    if not hashes or len(hashes) % HASH_BYTES:
         raise Malformed(f"{len(hashes)} bytes are not one or more whole hashes")
-    while (size := len(hashes)) > HASH:
-        odd = hashes[size - HASH :] if size % _PAIR else b""
+    while (size := len(hashes)) > HASH_BYTES:
+        odd = hashes[size - HASH_BYTES :] if size % _PAIR else b""
         pairs = range(0, size - _PAIR + 1, _PAIR)
         hashes = b"".join([sha256(b"\1" + hashes[at : at + _PAIR]).digest() for at in pairs]) + odd
     return hashes
@@ -96,7 +96,9 @@ def fold_tiles(hashes: bytes) -> bytes:
     Raises:
         Malformed: not whole hashes.
     """
-    return b"".join([fold(hashes[at : at + WIDTH * HASH]) for at in range(0, len(hashes), WIDTH * HASH)])
+    return b"".join(
+        [fold(hashes[at : at + TILE_WIDTH * HASH_BYTES]) for at in range(0, len(hashes), TILE_WIDTH * HASH_BYTES)]
+    )
 
 
 def native(module: str) -> ModuleType | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.errors import ProofError
-from mintmark.tlog.kernel import HASH, MAX_SIZE, node
+from mintmark.tlog.kernel import HASH_BYTES, MAX_SIZE, node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ def check_subtree(start: int, end: int, size: int, subtree_root: bytes, root: by
     Raises:
         ProofError: it is not shown to be.
     """
-    if {len(subtree_root), len(root)} != {HASH}:
-        raise ProofError(f"a root is {HASH} bytes")
+    if {len(subtree_root), len(root)} != {HASH_BYTES}:
+        raise ProofError(f"a root is {HASH_BYTES} bytes")
     if roots(start, end, size, subtree_root, proof) != (subtree_root, root):
         which = f"entry {start} is" if end == start + 1 else f"entries [{start}, {end}) are"
         raise ProofError(f"{which} not shown to be part of the signed tree of {size}")
@@ -63,8 +63,8 @@ def roots(start: int, end: int, size: int, seed: bytes, proof: Sequence[bytes]) 
     spans = proof_spans(start, end, size)
     if len(spans) != len(proof):
         raise ProofError(f"{len(proof)} hashes in a proof of {len(spans)}")
-    if any(len(sibling) != HASH for sibling in proof):
-        raise ProofError(f"a hash in a proof is {HASH} bytes")
+    if any(len(sibling) != HASH_BYTES for sibling in proof):
+        raise ProofError(f"a hash in a proof is {HASH_BYTES} bytes")
     steps = list(zip(spans, proof, strict=True))
     if (
         steps and start <= steps[0][0][0] < end

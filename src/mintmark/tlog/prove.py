@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
-from mintmark.tlog.kernel import HASH, MAX_SIZE, WIDTH, fold, node
+from mintmark.tlog.kernel import HASH_BYTES, MAX_SIZE, TILE_WIDTH, fold, node
 from mintmark.tlog.merkle import Span, proof_spans, valid_subtree
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def _address(level: int, index: int) -> tuple[Key, int, int]:
     """The place of the hashes below a perfect subtree: their tile, the first of them in it, and their number."""
     count = 1 << level % 8
     first = index * count
-    return (level // 8, first // WIDTH), first % WIDTH, count
+    return (level // 8, first // TILE_WIDTH), first % TILE_WIDTH, count
 
 
 def _hash(level: int, index: int, tiles: Mapping[Key, bytes]) -> bytes:
     key, first, count = _address(level, index)
-    hashes = tiles.get(key, b"")[first * HASH : (first + count) * HASH]
-    if len(hashes) != count * HASH:
+    hashes = tiles.get(key, b"")[first * HASH_BYTES : (first + count) * HASH_BYTES]
+    if len(hashes) != count * HASH_BYTES:
         raise Malformed(f"tile {key[0]}/{key[1]} has fewer than the {first + count} hashes that the proof needs")
     return fold(hashes)

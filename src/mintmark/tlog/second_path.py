@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed, WriteMismatch
 from mintmark.tlog import bundle
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, WIDTH, fold, leaf_hashes
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH, fold, leaf_hashes
 from mintmark.tlog.tile import levels, tile_width
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _touched(old_size: int, size: int) -> list[range]:
     touched = []
     for level in range(levels(size)):
         first, end = old_size >> 8 * level, size >> 8 * level
-        touched.append(range(first // WIDTH, -(-end // WIDTH)) if first < end else range(0))
+        touched.append(range(first // TILE_WIDTH, -(-end // TILE_WIDTH)) if first < end else range(0))
     return touched
 
 
@@ -70,7 +70,7 @@ def _check_bundles(bundles: Sequence[Bundle], tiles: Tiles) -> None:
         raise WriteMismatch("the bundles and the tiles of level 0 are not parallel")
     for row in bundles:
         hashes = leaf_hashes(row.entries)
-        if hashes != tiles[0, row.index] or len(hashes) != row.width * HASH:
+        if hashes != tiles[0, row.index] or len(hashes) != row.width * HASH_BYTES:
             raise WriteMismatch(f"the entries of bundle {row.index} do not have the hashes of its tile")
         if row.items:
             bundle.cut(row.items, row.width)
@@ -79,10 +79,10 @@ def _check_bundles(bundles: Sequence[Bundle], tiles: Tiles) -> None:
 def _check_tile(key: Key, tiles: Tiles, held: Tiles, old_size: int, size: int) -> None:
     """A tile is as wide as the size says, begins as it was, and goes on with the roots of the tiles below it."""
     (level, index), hashes = key, tiles[key]
-    if len(hashes) != tile_width(level, index, size) * HASH or not hashes.startswith(held.get(key, b"")):
+    if len(hashes) != tile_width(level, index, size) * HASH_BYTES or not hashes.startswith(held.get(key, b"")):
         raise WriteMismatch(f"tile {level}/{index} is of another width, or does not begin as before")
     if level == 0:
         return  # compared with its bundle
-    for at in range(max(0, (old_size >> 8 * level) - WIDTH * index), len(hashes) // HASH):
-        if hashes[at * HASH : (at + 1) * HASH] != fold(tiles[level - 1, WIDTH * index + at]):
+    for at in range(max(0, (old_size >> 8 * level) - TILE_WIDTH * index), len(hashes) // HASH_BYTES):
+        if hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES] != fold(tiles[level - 1, TILE_WIDTH * index + at]):
             raise WriteMismatch(f"hash {at} of tile {level}/{index} is not the root of the tile below it")

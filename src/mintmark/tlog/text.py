@@ -18,7 +18,7 @@ import re
 from typing import NamedTuple
 
 from mintmark.errors import Malformed
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog.kernel import HASH_BYTES
 
 MAX_NUMBER = 2**63 - 1
 MAX_NAME_BYTES = 255  # of an origin, or of a key's name
@@ -92,8 +92,8 @@ def parse_base64(text: bytes) -> bytes:
 
 def parse_hash(text: bytes) -> bytes:
     """A 32-byte hash in base64."""
-    if len(digest := parse_base64(text)) != HASH:
-        raise Malformed(f"a hash of {len(digest)} bytes, not {HASH}")
+    if len(digest := parse_base64(text)) != HASH_BYTES:
+        raise Malformed(f"a hash of {len(digest)} bytes, not {HASH_BYTES}")
     return digest
 
 

@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +35,12 @@ class Tile(NamedTuple):
 
     level: int
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a tile
-    width: int = WIDTH
+    width: int = TILE_WIDTH
 
 
 def tile_width(level: int, index: int, size: int) -> int:
     """The number of hashes that tile (level, index) holds in a tree of `size`: 0 to 256."""
-    return max(0, min(WIDTH, (size >> 8 * level) - WIDTH * index))
+    return max(0, min(TILE_WIDTH, (size >> 8 * level) - TILE_WIDTH * index))
 
 
 def edge_keys(size: int) -> list[Key]:
@@ -77,7 +77,7 @@ def parse_path(text: str) -> Tile:
     return tile
 
 
-def entries_path(index: int, width: int = WIDTH) -> str:
+def entries_path(index: int, width: int = TILE_WIDTH) -> str:
     """`tile/entries/<index>[.p/<width>]`, of an entry bundle.
 
     Raises:
@@ -95,7 +95,7 @@ def parse_entries_path(text: str) -> tuple[int, int]:
     return _parse_bundle(text, entries_path, "an entry bundle")
 
 
-def items_path(index: int, width: int = WIDTH) -> str:
+def items_path(index: int, width: int = TILE_WIDTH) -> str:
     """`tile/items/<index>[.p/<width>]`, of the bundle of items that is parallel to an entry bundle.
 
     Raises:
@@ -121,12 +121,12 @@ def _parse_bundle(text: str, path_of: Callable[[int, int], str], what: str) -> t
 
 
 def _position(index: int, width: int) -> str:
-    if not (0 <= index < 1 << 63 and 1 <= width <= WIDTH):
-        raise Malformed(f"tile index {index}, width {width}: a width is 1 to {WIDTH}")
+    if not (0 <= index < 1 << 63 and 1 <= width <= TILE_WIDTH):
+        raise Malformed(f"tile index {index}, width {width}: a width is 1 to {TILE_WIDTH}")
     groups = [f"{index % 1000:03}"]
     while index := index // 1000:
         groups.append(f"x{index % 1000:03}")
-    return "/".join(reversed(groups)) + ("" if width == WIDTH else f".p/{width}")
+    return "/".join(reversed(groups)) + ("" if width == TILE_WIDTH else f".p/{width}")
 
 
 def _parse(text: str) -> tuple[str, int, int]:
@@ -134,4 +134,4 @@ def _parse(text: str) -> tuple[str, int, int]:
     if not (match := _PATH.fullmatch(text)):
         raise Malformed(f"not the path of a tile or of entries: {text!r}")
     kind, index, width = match.groups()
-    return kind, int(re.sub("[x/]", "", index)), WIDTH if width is None else int(width)
+    return kind, int(re.sub("[x/]", "", index)), TILE_WIDTH if width is None else int(width)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Malformed, ProofError, Rollback, Untrusted
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH, WIDTH, fold, fold_tiles, leaf_hashes
+from mintmark.tlog.kernel import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH, fold, fold_tiles, leaf_hashes
 from mintmark.tlog.merkle import check_consistency, check_subtree
 
 if TYPE_CHECKING:
@@ -165,35 +165,35 @@ def _check_agreement(edge: Edge, head: Checkpoint) -> None:
 
 
 def _verify(chunk: Chunk, edge: Edge, head: Checkpoint) -> VerifiedChunk:
-    held = edge.size % WIDTH
+    held = edge.size % TILE_WIDTH
     if chunk.start != edge.size - held or not edge.size < chunk.end <= head.size:
         raise ProofError(f"[{chunk.start}, {chunk.end}) is not what comes after {edge.size} of {head.size} entries")
     bundles, hashes = _open(chunk)
     roots = fold_tiles(hashes)
     check_subtree(chunk.start, chunk.end, head.size, fold(roots), head.root, chunk.proof)
-    known, new = hashes[: held * HASH], hashes[held * HASH :]
+    known, new = hashes[: held * HASH_BYTES], hashes[held * HASH_BYTES :]
     if held and known != edge.tiles[0]:
         raise ProofError(f"bundle {bundles[0].index} does not begin with the {held} entries verified before")
-    after, tiles = edge.extend(new, roots[: len(hashes) // (WIDTH * HASH) * HASH])
+    after, tiles = edge.extend(new, roots[: len(hashes) // (TILE_WIDTH * HASH_BYTES) * HASH_BYTES])
     _check_agreement(after, head)
     return VerifiedChunk(edge.size, chunk.end, bundles, new, tiles, after, _MADE_HERE)
 
 
 def _open(chunk: Chunk) -> tuple[tuple[Bundle, ...], bytes]:
     """The rows of a chunk, each as wide as the range says, and the leaf hashes of them all."""
-    count = -(-(chunk.end - chunk.start) // WIDTH)
+    count = -(-(chunk.end - chunk.start) // TILE_WIDTH)
     if len(chunk.entries) != count or len(chunk.items) not in (0, count):
         raise Malformed(f"{len(chunk.entries)} bundles and {len(chunk.items)} of items where {count} belong")
     bundles = []
     for at, entries, items in zip(
-        range(chunk.start, chunk.end, WIDTH), chunk.entries, chunk.items or [b""] * count, strict=True
+        range(chunk.start, chunk.end, TILE_WIDTH), chunk.entries, chunk.items or [b""] * count, strict=True
     ):
-        width = min(WIDTH, chunk.end - at)
+        width = min(TILE_WIDTH, chunk.end - at)
         try:
             bundle.check(entries, width)
             if chunk.items:
                 bundle.check(items, width)
         except Malformed as error:
-            raise Malformed(f"bundle {at // WIDTH}: {error}") from None
-        bundles.append(Bundle(at // WIDTH, width, entries, items))
+            raise Malformed(f"bundle {at // TILE_WIDTH}: {error}") from None
+        bundles.append(Bundle(at // TILE_WIDTH, width, entries, items))
     return tuple(bundles), leaf_hashes(b"".join(chunk.entries))

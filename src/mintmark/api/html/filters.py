@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mintmark.api.models import Growth, View
 
 SPARKLINE_WIDTH, SPARKLINE_HEIGHT, SPARKLINE_TOP = 600, 80, 4  # a sparkline's drawing, and the space above its line
-INNER_RADIUS, OUTER_RADIUS, CENTRE = 33.0, 47.0, 50.0  # a coin's spokes, in a drawing 100 by 100
+INNER_RADIUS, OUTER_RADIUS, CENTRE_PX = 33.0, 47.0, 50.0  # a coin's spokes, in a drawing 100 by 100
 SHORTEST_SPOKE = 3.0
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
@@ -115,7 +115,7 @@ def coin(root: bytes) -> list[tuple[str, str, str, str]]:
 
 
 def _at(angle: float, radius: float) -> tuple[str, str]:
-    return f"{CENTRE + radius * math.sin(angle):.2f}", f"{CENTRE - radius * math.cos(angle):.2f}"
+    return f"{CENTRE_PX + radius * math.sin(angle):.2f}", f"{CENTRE_PX - radius * math.cos(angle):.2f}"
 
 
 FILTERS = {"markdown": markdown, "number": number, "day": day, "clock": clock, "sentence": sentence}

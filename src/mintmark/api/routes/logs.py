@@ -15,7 +15,7 @@ from mintmark.api.routes.entries import MAX_PAGE_ENTRIES, PAGE_ENTRIES, page_of_
 from mintmark.errors import Malformed, NotAvailableYet, NotFound
 from mintmark.store.registers import entry_pages
 from mintmark.tlog import bundle, tile
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.text import MAX_NUMBER
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def _read_file(store: LogStore, log: Log, head: Head, path: str) -> tuple[
 async def _hashes(store: LogStore, log: Log, head: Head, wanted: tile.Tile) -> bytes:
     _check_width(wanted.width, tile.tile_width(wanted.level, wanted.index, head.size))
     key = wanted.level, wanted.index
-    return (await store.tiles(log.id, [key]))[key][: wanted.width * HASH]
+    return (await store.tiles(log.id, [key]))[key][: wanted.width * HASH_BYTES]
 
 
 async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int) -> tuple[Bundle, int]:
@@ -83,4 +83,4 @@ async def _bundle(store: LogStore, log: Log, head: Head, index: int, width: int)
 
 def _check_width(wanted: int, available: int) -> None:
     if wanted > available:
-        raise NotAvailableYet(f"the log has {available} of {WIDTH} there, not {wanted} yet")
+        raise NotAvailableYet(f"the log has {available} of {TILE_WIDTH} there, not {wanted} yet")

@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from mintmark.store.connection.sql import load_sql
 from mintmark.store.log.model import Log
 from mintmark.store.mirror import commit
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class FsckStore:
         """Writes the rows of an opaque log from `start` on, in the place of the stored ones."""
         query = "delete from entry where log = %(log)s and index >= %(start)s and index < %(end)s"
         async with self.connection() as conn:
-            await conn.execute(query, {"log": log, "start": start, "end": start + len(hashes) // HASH})
+            await conn.execute(query, {"log": log, "start": start, "end": start + len(hashes) // HASH_BYTES})
             await commit.copy_leaves(conn, log, [(start, hashes)])
 
     async def put_rows(self, log: int, rows: RegisterRows, live: int) -> int:
@@ -127,7 +127,7 @@ class FsckStore:
         bundle = "select index, width from bundle where log = %(log)s order by index desc limit 1"
         tile = "select index, width from tile where log = %(log)s and level = 0 order by index desc limit 1"
         entry = "select index, 1 from entry where log = %(log)s order by index desc limit 1"
-        queries = [(bundle, WIDTH), (tile, WIDTH), *([(entry, 1)] if mirrored else [])]
+        queries = [(bundle, TILE_WIDTH), (tile, TILE_WIDTH), *([(entry, 1)] if mirrored else [])]
         return [
             index * step + width for query, step in queries for index, width in await self._fetch(query, {"log": log})
         ]

@@ -15,7 +15,7 @@ from mintmark.aio import Batcher
 from mintmark.errors import MintmarkError, NotAvailableYet
 from mintmark.tlog import prove
 from mintmark.tlog.chunk import make_chunk, plan_chunks
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.tile import tile_width
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TileCache:
         """Tiles as wide as in a tree of `size`, or wider. Raises MintmarkError if one is lost."""
         self._evict()
         found = {key: self._tiles.get((log, *key), b"") for key in keys}
-        short = [key for key, hashes in found.items() if len(hashes) < tile_width(*key, size) * HASH]
+        short = [key for key, hashes in found.items() if len(hashes) < tile_width(*key, size) * HASH_BYTES]
         fresh = await asyncio.gather(*(self._read.get((log, *key)) for key in short))
         for key, hashes in zip(short, fresh, strict=True):
             if hashes is None:
@@ -110,12 +110,12 @@ class CachedLogReader:
         `max_bytes` says before each read how many bytes of bundles it may bring.
         """
         while start < end:
-            rows = await self.bundles(log, start // WIDTH, -(-end // WIDTH), max_bytes())
+            rows = await self.bundles(log, start // TILE_WIDTH, -(-end // TILE_WIDTH), max_bytes())
             spans = plan_chunks(rows, start, end)
             plans = [prove.subtree_spans(lo, hi, size) for lo, hi in spans]
             tiles = await self.tiles(log, prove.needed([span for plan in plans for span in plan]), size)
             for (lo, hi), plan in zip(spans, plans, strict=True):
-                yield make_chunk(lo, hi, rows[(lo - start) // WIDTH :], prove.prove(plan, tiles))
+                yield make_chunk(lo, hi, rows[(lo - start) // TILE_WIDTH :], prove.prove(plan, tiles))
             start = spans[-1][1]
 
     async def _fetch_heads(self, logs: Sequence[int]) -> dict[int, Head]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import MintmarkError
 from mintmark.store.connection.sql import load_sql
 from mintmark.tlog import bundle as bundles
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,9 +47,9 @@ class LogRows:
         start = chunks[0].start if chunks else 0
         tiles = {key: hashes for chunk in chunks for key, hashes in chunk.tiles.items()}
         rows = [row for chunk in chunks for row in chunk.bundles]
-        grown = {key: hashes for key, hashes in tiles.items() if key[1] * WIDTH < start >> 8 * key[0]}
+        grown = {key: hashes for key, hashes in tiles.items() if key[1] * TILE_WIDTH < start >> 8 * key[0]}
         new = {key: hashes for key, hashes in tiles.items() if key not in grown}
-        held = start % WIDTH
+        held = start % TILE_WIDTH
         return cls(new, rows[1:] if held else rows, grown, rows[0] if held else None, held)
 
     def check_grown(self, log: int, grown: Cursor | None) -> None:
@@ -63,7 +63,7 @@ async def put_new(conn: Connection, log: int, rows: LogRows) -> None:
     """Writes the new rows by COPY: as parameters, arrays of megabytes are built twice."""
     if rows.new_tiles:
         query: LiteralString = "copy tile (log, level, index, width, hashes) from stdin (format binary)"
-        tiles = ((log, *key, len(hashes) // HASH, hashes) for key, hashes in rows.new_tiles.items())
+        tiles = ((log, *key, len(hashes) // HASH_BYTES, hashes) for key, hashes in rows.new_tiles.items())
         await _copy(conn, query, ["int4", "int2", "int8", "int2", "bytea"], tiles)
     if rows.new_bundles:
         query = "copy bundle (log, index, width, entries, items) from stdin (format binary)"
@@ -81,7 +81,7 @@ async def _copy(conn: Connection, query: LiteralString, types: Sequence[str], ro
 async def put_few(conn: Connection, log: int, rows: LogRows) -> None:
     """Writes the new rows one by one: in a pipeline, without a wait for each answer."""
     for (level, index), hashes in rows.new_tiles.items():
-        width = len(hashes) // HASH
+        width = len(hashes) // HASH_BYTES
         await conn.execute(
             SQL["insert_tile"], {"log": log, "level": level, "index": index, "width": width, "hashes": hashes}
         )
@@ -118,6 +118,6 @@ def tile_columns(log: int, tiles: Tiles) -> dict[str, object]:
         "log": log,
         "levels": [level for level, _ in tiles],
         "indices": [index for _, index in tiles],
-        "widths": [len(hashes) // HASH for hashes in tiles.values()],
+        "widths": [len(hashes) // HASH_BYTES for hashes in tiles.values()],
         "hashes": list(tiles.values()),
     }

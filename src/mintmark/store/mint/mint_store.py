@@ -22,7 +22,7 @@ from mintmark.store.log.log_store import LogStore
 from mintmark.store.log.model import Head, Log
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.edge import Edge
-from mintmark.tlog.kernel import HASH, WIDTH
+from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 from mintmark.tlog.origin import short_name
 from mintmark.tlog.trust import Bundle
 
@@ -77,7 +77,7 @@ class MintCommit:
 
     def arguments(self) -> dict[str, object]:
         """The arguments of the statement `commit`, by name."""
-        tiles = ((level, index, len(hashes) // HASH, hashes) for (level, index), hashes in self.tiles.items())
+        tiles = ((level, index, len(hashes) // HASH_BYTES, hashes) for (level, index), hashes in self.tiles.items())
         bundles = ((b.index, b.width, b.entries, b.items) for b in self.bundles)
         definitions = ((key, *definition) for key, definition in self.definitions.items())
         return {
@@ -138,7 +138,7 @@ class MintStore(LogStore):
         head = await self.head(log.id)
         keys = tile.edge_keys(head.size)
         args = {"log": log.id, "levels": [level for level, _ in keys], "indices": [index for _, index in keys]}
-        args["tail"] = head.size // WIDTH
+        args["tail"] = head.size // TILE_WIDTH
         queries: tuple[LiteralString, ...] = (
             SQL["tiles"],
             "select index, width, entries, items from bundle where log = %(log)s and index = %(tail)s",
@@ -226,10 +226,10 @@ def _columns(names: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str
 
 def _tail(size: int, rows: list[TupleRow]) -> Bundle | None:
     """The unfinished bundle of a log of `size`, cut to it."""
-    width = size % WIDTH
+    width = size % TILE_WIDTH
     if width == 0:
         return None
     if not rows or rows[0][1] < width:
-        raise MintmarkError(f"bundle {size // WIDTH} is lost or too narrow; run mintmark fsck")
+        raise MintmarkError(f"bundle {size // TILE_WIDTH} is lost or too narrow; run mintmark fsck")
     index, _, entries, items = rows[0]
     return Bundle(index, width, bundle.take(entries, width), bundle.take(items, width) if items else b"")

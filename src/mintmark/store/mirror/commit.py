@@ -24,7 +24,7 @@ from mintmark.store.log.writer import LogRows
 from mintmark.store.mirror.copy_rows import entry_rows, leaf_rows
 from mintmark.store.mirror.model import Committed
 from mintmark.tlog import bundle as bundles
-from mintmark.tlog.kernel import WIDTH
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Sequence
@@ -97,12 +97,12 @@ async def put_register_rows(conn: Connection, log: int, rows: RegisterRows, live
 
 async def erase(conn: Connection, log: int, indices: Collection[int]) -> None:
     """Empties the items at these indices, in bundles and rows; leaves, tiles and proofs stay."""
-    for index in sorted({i // WIDTH for i in indices}):
+    for index in sorted({i // TILE_WIDTH for i in indices}):
         query = "select width, items from bundle where log = %s and index = %s for update"
         found = await (await conn.execute(query, (log, index), binary=True)).fetchone()
         if found is not None and found[1]:
             items = bundles.cut(found[1], found[0])
-            for at in (i % WIDTH for i in indices if i // WIDTH == index):
+            for at in (i % TILE_WIDTH for i in indices if i // TILE_WIDTH == index):
                 items[at] = b""
             query = "update bundle set items = %s where log = %s and index = %s"
             await conn.execute(query, (bundles.join(items), log, index))

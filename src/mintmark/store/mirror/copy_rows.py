@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed
 from mintmark.tlog import kernel
-from mintmark.tlog.kernel import HASH
+from mintmark.tlog.kernel import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ COLUMNS = (
 INTEGER_COLUMNS = {"log", "index", "superseded_by", "number", "live"}
 TEXT_COLUMNS = {"type", "key", "timestamp"}
 
-_LEAF_ROW = struct.Struct(f">hiiiqi{HASH}s").pack  # fields, then log, index, leaf_hash
+_LEAF_ROW = struct.Struct(f">hiiiqi{HASH_BYTES}s").pack  # fields, then log, index, leaf_hash
 _LENGTH = struct.Struct(">i").pack
 _COUNTS = struct.Struct(">iqiq").pack
 _LONG = struct.Struct(">iq").pack
@@ -40,10 +40,10 @@ def leaf_rows(log: int, first: int, hashes: bytes) -> bytes:
     Raises:
         Malformed: not whole hashes.
     """
-    if len(hashes) % HASH:
+    if len(hashes) % HASH_BYTES:
         raise Malformed(f"{len(hashes)} bytes are not whole hashes")
-    starts = enumerate(range(0, len(hashes), HASH), first)
-    return b"".join([_LEAF_ROW(3, 4, log, 8, index, HASH, hashes[at : at + HASH]) for index, at in starts])
+    starts = enumerate(range(0, len(hashes), HASH_BYTES), first)
+    return b"".join([_LEAF_ROW(3, 4, log, 8, index, HASH_BYTES, hashes[at : at + HASH_BYTES]) for index, at in starts])
 
 
 def entry_rows(log: int, rows: list[Row], superseded_by: list[int | None], number: int, live: list[int]) -> bytes:
@@ -59,7 +59,7 @@ def entry_rows(log: int, rows: list[Row], superseded_by: list[int | None], numbe
 
 
 def _pack(log: int, row: Row, superseded_by: int | None, number: int, live: int) -> bytes:
-    start = _LEAF_ROW(len(COLUMNS), 4, log, 8, row.index, HASH, row.leaf_hash)
+    start = _LEAF_ROW(len(COLUMNS), 4, log, 8, row.index, HASH_BYTES, row.leaf_hash)
     by = _NULL if superseded_by is None else _LONG(8, superseded_by)
     counts = _COUNTS(8, number, 8, live)
     if row.entry is None:
@@ -69,7 +69,7 @@ def _pack(log: int, row: Row, superseded_by: int | None, number: int, live: int)
 
 
 def _texts(entry: Entry) -> Sequence[bytes]:
-    digest = _NULL if entry.item_hash is None else _LENGTH(HASH) + entry.item_hash
+    digest = _NULL if entry.item_hash is None else _LENGTH(HASH_BYTES) + entry.item_hash
     return _text(entry.type), _text(entry.key), _text(entry.timestamp), digest
 
 
@@ -81,7 +81,7 @@ def _text(value: str) -> bytes:
 def whole_leaf_rows(log: int, first: int, hashes: bytes) -> list[bytes]:
     """The rows of `leaf_rows`, each with all columns of `entry`: the others are null."""
     rows = leaf_rows(log, first, hashes)
-    step = len(rows) * HASH // len(hashes) if hashes else 1
+    step = len(rows) * HASH_BYTES // len(hashes) if hashes else 1
     count = len(COLUMNS).to_bytes(2, "big")
     return [count + rows[at + 2 : at + step] + _NULLS_AFTER_LEAF for at in range(0, len(rows), step)]
 

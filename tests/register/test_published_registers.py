@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import Rejected
-from mintmark.register.definitions import link
+from mintmark.register.links import link
 from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash
 from mintmark.register.rsf import AssertRoot, RsfEntry, parse_rsf, read_rsf, write_rsf

@@ -16,14 +16,14 @@ from mintmark.store.mirror.read_store import ReadStore
 from tests.support.commands import serving, spawn
 from tests.support.lighthouse import FAR, KIN
 from tests.support.lights import DEFINED, append_items, define
-from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create, site  # noqa: F401  # a fixture
+from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create
 
 if TYPE_CHECKING:
     from mintmark.client.mint_client import MintClient
     from tests.support.commands import Result
 
 
-async def mirror(site: Site, client: MintClient, database: str) -> None:  # noqa: F811
+async def mirror(site: Site, client: MintClient, database: str) -> None:
     async with open_pool(database, 1) as pool:
         follower = CatchUp(ReadStore(pool), LIGHTHOUSE, site.verifiers(LIGHTHOUSE))
         assert await follower.step(client, await client.checkpoint(LIGHTHOUSE), "register")
@@ -40,7 +40,7 @@ async def until_served(url: str, size: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_only_a_record_that_stands_is_ended(site: Site, read_db: str) -> None:  # noqa: F811
+async def test_only_a_record_that_stands_is_ended(site: Site, read_db: str) -> None:
     url = f"http://{(address := claim_address('127.0.0.1:0', 'listen'))}"
     async with site.running() as client, serving(read_db, address):
 
@@ -64,7 +64,7 @@ async def test_only_a_record_that_stands_is_ended(site: Site, read_db: str) -> N
     assert await site.check(LIGHTHOUSE) == DEFINED + 4
 
 
-async def test_without_a_read_api_the_mint_takes_the_key_as_it_is(site: Site) -> None:  # noqa: F811
+async def test_without_a_read_api_the_mint_takes_the_key_as_it_is(site: Site) -> None:
     async with site.running() as client:
         await create(client)
         await define(client)

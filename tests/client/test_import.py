@@ -18,7 +18,7 @@ from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from tests.support.commands import spawn
 from tests.support.lighthouse import ROWS
 from tests.support.lights import DEFINED, append, append_items, define, light, lights
-from tests.support.mint_site import LIGHTHOUSE, SALTED, TOKEN, Site, create, site  # noqa: F401  # a fixture
+from tests.support.mint_site import LIGHTHOUSE, SALTED, TOKEN, Site, create
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def importing(site: Site, tmp_path: Path, origin: str = LIGHTHOUSE) -> AsyncIterator[tuple[MintClient, Import]]:  # noqa: F811
+async def importing(site: Site, tmp_path: Path, origin: str = LIGHTHOUSE) -> AsyncIterator[tuple[MintClient, Import]]:
     """A mint with a register, and the command that imports lines into it."""
     async with site.running() as client:
         await create(client)
@@ -56,7 +56,7 @@ HEADER, OLD, NEW = "lighthouse,name", "FAR,Farol", "FAR,Farol Novo"
 
 
 @pytest.mark.parametrize("origin", [LIGHTHOUSE, SALTED])
-async def test_an_older_state_after_another_is_appended_again(site: Site, tmp_path: Path, origin: str) -> None:  # noqa: F811
+async def test_an_older_state_after_another_is_appended_again(site: Site, tmp_path: Path, origin: str) -> None:
     async with importing(site, tmp_path, origin) as (_, run):
         assert outcome(await run(HEADER, OLD)) == (1, 0, 1)
         assert outcome(await run(HEADER, OLD)) == (0, 1, 1)
@@ -65,7 +65,7 @@ async def test_an_older_state_after_another_is_appended_again(site: Site, tmp_pa
         assert outcome(await run(HEADER, OLD, "KIN,Kinnaird")) == (1, 1, 4)
 
 
-async def test_several_rows_of_one_record_are_there_in_their_order_or_not(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_several_rows_of_one_record_are_there_in_their_order_or_not(site: Site, tmp_path: Path) -> None:
     async with importing(site, tmp_path) as (_, run):
         assert outcome(await run(HEADER, OLD, NEW, OLD)) == (3, 0, 3)
         assert outcome(await run(HEADER, OLD, NEW, OLD)) == (0, 3, 3)
@@ -73,7 +73,7 @@ async def test_several_rows_of_one_record_are_there_in_their_order_or_not(site: 
         assert outcome(await run(HEADER, NEW, OLD)) == (1, 1, 5)
 
 
-async def test_entries_with_their_times(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_entries_with_their_times(site: Site, tmp_path: Path) -> None:
     """Lines of an export: entries, the end of a record, and the same again at another time."""
 
     def line(time: str, item: str = ',"item":{"lighthouse":"FAR","name":"Farol"}') -> str:
@@ -86,7 +86,7 @@ async def test_entries_with_their_times(site: Site, tmp_path: Path) -> None:  # 
         assert outcome(await run('{"lighthouse":"FAR","name":"Farol"}', suffix="jsonl")) == (0, 1, 3)
 
 
-async def test_an_item_that_was_erased_is_not_brought_back(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_an_item_that_was_erased_is_not_brought_back(site: Site, tmp_path: Path) -> None:
     async with importing(site, tmp_path) as (client, run):
         assert outcome(await run(HEADER, OLD)) == (1, 0, 1)
         erasure = pb.Item(key=f"erase:{DEFINED}", json=b'{"authority":"A","reason":"R"}', system=True)
@@ -108,7 +108,7 @@ class CutOff(MintClient):
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-async def test_an_import_that_is_cut_off_anywhere_is_run_again(site: Site, tmp_path: Path, lost: int) -> None:  # noqa: F811
+async def test_an_import_that_is_cut_off_anywhere_is_run_again(site: Site, tmp_path: Path, lost: int) -> None:
     """Also where the last batch is in the log and its answer was lost."""
     rows = [HEADER, *(f"L{number},Light {number % 3}" for number in range(25))]
     async with importing(site, tmp_path) as (client, run):
@@ -126,7 +126,7 @@ async def test_an_import_that_is_cut_off_anywhere_is_run_again(site: Site, tmp_p
         assert await site.check(LIGHTHOUSE) == DEFINED + 25
 
 
-async def test_a_plan_is_looked_at_before_it_is_sent(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_plan_is_looked_at_before_it_is_sent(site: Site, tmp_path: Path) -> None:
     async with importing(site, tmp_path) as (client, run):
         await run(HEADER, OLD)
         file = tmp_path / "lights.csv"
@@ -144,7 +144,7 @@ async def test_a_plan_is_looked_at_before_it_is_sent(site: Site, tmp_path: Path)
 
 
 @pytest.mark.parametrize("appended", [0, 4, len(ROWS)])
-async def test_an_rsf_file_is_planned_from_what_the_log_has(site: Site, tmp_path: Path, appended: int) -> None:  # noqa: F811
+async def test_an_rsf_file_is_planned_from_what_the_log_has(site: Site, tmp_path: Path, appended: int) -> None:
     file = tmp_path / "lighthouse.rsf"
     file.write_bytes(b"".join(write_rsf(ROWS)))
     async with site.running() as client:
@@ -165,7 +165,7 @@ async def test_an_rsf_file_is_planned_from_what_the_log_has(site: Site, tmp_path
                 await library.register("lighthouse").plan(file)
 
 
-async def test_a_register_that_is_not_defined_yet(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_register_that_is_not_defined_yet(site: Site, tmp_path: Path) -> None:
     async with site.running() as client:
         await create(client)
         for suffix, text in (("csv", f"{HEADER}\n{OLD}\n"), ("jsonl", '{"lighthouse":"FAR","name":"Farol"}\n')):
@@ -178,7 +178,7 @@ async def test_a_register_that_is_not_defined_yet(site: Site, tmp_path: Path) ->
             assert "mintmark append lighthouse --system --key register:lighthouse --item" in said.err
 
 
-async def test_a_log_that_was_not_created(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_log_that_was_not_created(site: Site, tmp_path: Path) -> None:
     async with site.running() as client:
         (tmp_path / "table.csv").write_text(f"{HEADER}\n{OLD}\n")
         where = ("--grpc", client.address, "--vkey", site.signers[LIGHTHOUSE].vkey)

@@ -26,8 +26,8 @@ from mintmark import (
 from mintmark.client.append import ItemDraft
 from mintmark.tlog import bundle
 from mintmark.tlog.note import generate_skey
-from tests.mint.conftest import LIGHTHOUSE, SALTED, THINGS, TOKEN, WEAK, Site, create, site  # noqa: F401  # a fixture
 from tests.support.lights import DEFINED, define, light
+from tests.support.mint_site import LIGHTHOUSE, SALTED, THINGS, TOKEN, WEAK, Site, create
 from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def test_proofs_are_verified_offline_by_keys_or_a_policy(tmp_path: Path) -
         verify(proof)
 
 
-async def test_a_log_is_followed(site: Site) -> None:  # noqa: F811
+async def test_a_log_is_followed(site: Site) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[THINGS].vkey, token=TOKEN) as client:
         await create(mint)
         log = client.log("things")
@@ -119,7 +119,7 @@ async def test_a_log_is_followed(site: Site) -> None:  # noqa: F811
         await heads.aclose()  # type: ignore[attr-defined]
 
 
-async def test_single_appends_go_together_and_each_has_its_own_index(site: Site) -> None:  # noqa: F811
+async def test_single_appends_go_together_and_each_has_its_own_index(site: Site) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[THINGS].vkey, token=TOKEN) as client:
         await create(mint)
         log, sent = client.log("things"), [b"entry %d" % number for number in range(600)]
@@ -146,7 +146,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("origin", [LIGHTHOUSE, SALTED])
-async def test_an_entry_that_is_refused_keeps_no_other_from_its_place(site: Site, origin: str) -> None:  # noqa: F811
+async def test_an_entry_that_is_refused_keeps_no_other_from_its_place(site: Site, origin: str) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[origin].vkey, token=TOKEN) as client:
         await create(mint)
         await define(mint, origin)
@@ -168,7 +168,7 @@ async def test_an_entry_that_is_refused_keeps_no_other_from_its_place(site: Site
         assert await site.check(origin) == DEFINED + 17
 
 
-async def test_an_append_without_the_right(site: Site) -> None:  # noqa: F811
+async def test_an_append_without_the_right(site: Site) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[LIGHTHOUSE].vkey, token=WEAK) as client:
         await create(mint)
         await define(mint)
@@ -198,7 +198,7 @@ class Lost:
         return answer
 
 
-async def test_an_answer_that_was_lost_appends_nothing_twice(site: Site) -> None:  # noqa: F811
+async def test_an_answer_that_was_lost_appends_nothing_twice(site: Site) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[THINGS].vkey, token=TOKEN) as client:
         await create(mint)
         log = client.log("things")
@@ -210,7 +210,7 @@ async def test_an_answer_that_was_lost_appends_nothing_twice(site: Site) -> None
 
 
 @pytest.mark.parametrize("others", [[b"other"], [b"one", b"more"]])
-async def test_a_mint_that_appends_something_else(site: Site, others: list[bytes]) -> None:  # noqa: F811
+async def test_a_mint_that_appends_something_else(site: Site, others: list[bytes]) -> None:
     async with site.running() as mint, AsyncClient(mint.address, site.signers[THINGS].vkey, token=TOKEN) as client:
         await create(mint)
         log = client.log("things")
@@ -235,7 +235,7 @@ async def test_an_audit_keeps_its_state(tmp_path: Path) -> None:
             await client.log("things").audit(state)
 
 
-async def test_the_client_without_asyncio(site: Site, tmp_path: Path) -> None:  # noqa: F811
+async def test_the_client_without_asyncio(site: Site, tmp_path: Path) -> None:
     def use(address: str) -> None:
         keys = [site.signers[origin].vkey for origin in (THINGS, LIGHTHOUSE)]
         with Client(address, keys, token=TOKEN) as client:
@@ -272,7 +272,7 @@ async def test_the_client_without_asyncio(site: Site, tmp_path: Path) -> None:  
         await asyncio.to_thread(use, mint.address)
 
 
-async def test_many_threads_share_a_client(site: Site) -> None:  # noqa: F811
+async def test_many_threads_share_a_client(site: Site) -> None:
     def use(address: str) -> set[int]:
         from concurrent.futures import ThreadPoolExecutor
 

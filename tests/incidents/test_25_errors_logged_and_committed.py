@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from mintmark.mirror.batches import COMMIT_ENTRIES
 
 from mintmark.errors import MintmarkError
+from mintmark.mirror.pipeline import BATCH_ENTRIES
 from tests.support.places import follower, mirror, rows, worker
 from tests.support.world import World
 
@@ -62,7 +62,7 @@ async def test_one_bad_row_rolls_its_batch_back(
         await follower(read_store, world).step(world, world.notes[-1], "opaque")
     assert await rows(read_store, "head", "checkpoint") == shown
     verified = (await read_store.progress(world.origin)).size
-    assert FIRST + COMMIT_ENTRIES - 256 <= verified < world.size
+    assert FIRST + BATCH_ENTRIES - 256 <= verified < world.size
     assert await _last_index(read_store) == verified - 1
     await _execute(read_store, f"drop trigger refuse on {table}")
     await mirror(read_store, world)

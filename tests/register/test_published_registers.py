@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mintmark.errors import Rejected
-from mintmark.register.links import link
 from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash
+from mintmark.register.links import link
 from mintmark.register.rsf import AssertRoot, RsfEntry, parse_rsf, read_rsf, write_rsf
 from mintmark.register.rules import Rules
 from mintmark.register.tables import read_jsonl, write_jsonl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from mintmark.fsck.opening import Opener
+from mintmark.fsck.damaged_notes import Opener
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.cosignature import cosign

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mintmark.client.addresses import check_token, read_token
 from mintmark.client.keys import KeyRing
+from mintmark.client.up_directory import check_token, read_token
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Misconfigured
 

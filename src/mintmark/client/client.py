@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mintmark.client.addresses import TOKEN_FILE, TRUST_DIRECTORY, check_token, read_addresses, read_token
 from mintmark.client.keys import KeyRing
 from mintmark.client.log import AsyncLog, Servers, follow
 from mintmark.client.read_api import ReadApi
 from mintmark.client.register import AsyncRegister
+from mintmark.client.up_directory import TOKEN_FILE, TRUST_DIRECTORY, check_token, read_addresses, read_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,7 +11,7 @@ from mintmark.aio import Backoff
 from mintmark.client import download, export
 from mintmark.client.append import Appender
 from mintmark.client.audit import audit
-from mintmark.client.proving import Prover
+from mintmark.client.fetch_proofs import Prover
 from mintmark.errors import Unavailable
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge

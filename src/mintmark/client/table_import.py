@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
+from mintmark.client.import_overlap import Overlap
 from mintmark.client.importing import ImportResult, PlannedEntry
-from mintmark.client.overlap import Overlap
 from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk

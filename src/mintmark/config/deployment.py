@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mintmark.client.addresses import (
+from mintmark.client.keys import read_vkeys
+from mintmark.client.up_directory import (
     ADDRESSES_FILE,
     TOKEN_FILE,
     TRUST_DIRECTORY,
@@ -22,7 +23,6 @@ from mintmark.client.addresses import (
     not_running,
     read_addresses,
 )
-from mintmark.client.keys import read_vkeys
 from mintmark.config.key_files import format_key_lines, make_keys, write_keys
 from mintmark.errors import Misconfigured, Unavailable
 from mintmark.files import write_durably

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError
+from mintmark.fsck.damaged_notes import Opener
 from mintmark.fsck.findings import Damage, Findings
 from mintmark.fsck.items import ItemsCheck
 from mintmark.fsck.mint import MintCheck
 from mintmark.fsck.notes import Notes
-from mintmark.fsck.opening import Opener
 from mintmark.fsck.rows import RowsCheck
 from mintmark.fsck.tree import TreeCheck
 from mintmark.store.fsck import repairs

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mintmark.fsck.opening import Opened, Opener
+from mintmark.fsck.damaged_notes import Opened, Opener
 from mintmark.store.fsck import repairs
 from mintmark.store.log.model import Head
 

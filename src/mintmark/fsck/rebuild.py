@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError, ProofError
 from mintmark.fsck.check import open_tree
+from mintmark.fsck.damaged_notes import Opener
 from mintmark.fsck.findings import Findings
 from mintmark.fsck.notes import Notes
-from mintmark.fsck.opening import Opener
 from mintmark.register.kernel import open_rows
 from mintmark.register.reduce import RunningCounts, project
 from mintmark.store.fsck.transactions import rebuilding

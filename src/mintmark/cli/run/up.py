@@ -16,8 +16,8 @@ import click
 
 from mintmark.cli.options import dir_option, json_option
 from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
-from mintmark.client.addresses import Addresses
 from mintmark.client.keys import TrustedLog, read_vkeys
+from mintmark.client.up_directory import Addresses
 from mintmark.config.deployment import DeploymentDir
 from mintmark.errors import Malformed
 from mintmark.tlog.origin import short_name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.aio import prefetch
+from mintmark.aio import prefetch, reload_on_change
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -104,3 +104,17 @@ async def test_a_cancellation_is_not_lost() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
+
+
+async def test_a_reload_that_failed_is_tried_again_and_what_changed_before_is_seen() -> None:
+    """A stamp that stays as it is after the change, as when a file's mode is mended."""
+    tries: list[str] = []
+
+    async def reload() -> bool:
+        tries.append("again")
+        return len(tries) > 2
+
+    task = asyncio.create_task(reload_on_change(lambda: "new", reload, 0.01, since="old"))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    assert len(tries) == 3

@@ -118,16 +118,22 @@ class Backoff:
         return float(self._wait(self._calls)) * random.uniform(0.5, 1)  # noqa: S311  # jitter
 
 
-async def reload_on_change(stamp: Callable[[], object], reload: Callable[[], Awaitable[None]], interval: float) -> None:
-    """Calls `reload` when `stamp()` changes, and on SIGHUP, until cancelled. Looks every `interval` seconds."""
+async def reload_on_change(
+    stamp: Callable[[], object], reload: Callable[[], Awaitable[bool]], interval: float, since: object = None
+) -> None:
+    """Calls `reload` when `stamp()` changes, and on SIGHUP, until cancelled. Looks every `interval` seconds.
+
+    `since` is the stamp of what was loaded before; None: that of now. Where `reload` gives False, it is called again.
+    """
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    last = stamp()
+    last = stamp() if since is None else since
     while True:
         with suppress(TimeoutError):
             async with asyncio.timeout(interval):
                 await hangup.wait()
         if hangup.is_set() or stamp() != last:
             hangup.clear()
-            last = stamp()
-            await reload()
+            now = stamp()
+            if await reload():
+                last = now

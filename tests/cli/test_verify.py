@@ -134,6 +134,25 @@ def test_the_key_itself_instead_of_its_file(run: Run, files: Files) -> None:
     assert run(*arguments, vkey, "--vkey", other.vkey).code == exits.LIED
 
 
+def test_every_key_that_is_given_must_have_signed_whatever_its_log(run: Run, files: Files) -> None:
+    (other,) = make_keys("world.example/others", False)
+    assert run(*files.arguments, "--vkey", other.vkey).code == exits.LIED
+    assert (
+        run("verify", files.proof, "--entry", files.entry, "--vkey", other.vkey, "--vkey", files.key).code == exits.LIED
+    )
+
+
+def test_an_origin_that_no_file_can_be_called_by(run: Run, files: Files, tmp_path: Path) -> None:
+    origin = f"world.example/{'x' * 241}"
+    signers = make_keys(origin, False)
+    world = World(origin)
+    world.append([b"one"])
+    note = sign_checkpoint(origin, 1, world.edge.root(), signers).note
+    files.proof.write_bytes(format_proof(ProofFile(0, [], note)))
+    result = run("verify", files.proof, "--entry", files.entry, "--trust", tmp_path)
+    assert (result.code, "is trusted here" in result.err) == (exits.ERROR, True)
+
+
 def test_a_proof_of_nothing(run: Run, files: Files) -> None:
     signers = make_keys("world.example/things", False)
     note = sign_checkpoint("world.example/things", 0, EMPTY_ROOT, signers).note

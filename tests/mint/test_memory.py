@@ -15,13 +15,14 @@ from mintmark.mint import commit as commits
 from mintmark.mint import sequencer, validation
 from mintmark.mint.commit import MintState, admit_all, build_commit
 from mintmark.mint.validation import AdmittedBatch, make_request
+from mintmark.register.rules import Rules
 from mintmark.store.log.model import Head, Log
 from mintmark.tlog import bundle
 from mintmark.tlog.bundle import digest
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import generate_skey
-from tests.support.mint_site import THINGS, put
+from tests.support.mint_site import LIGHTHOUSE, THINGS, put
 from tests.support.world import flip
 
 if TYPE_CHECKING:
@@ -187,3 +188,15 @@ async def test_a_defect_in_one_batch_is_no_other_batchs(
     assert [number for number, answer in enumerate(answers) if isinstance(answer, Exception)] == [7]
     assert type(answers[7]) is MintmarkError
     assert await site.check(THINGS) == 20
+
+
+def test_items_that_are_not_parallel_to_their_entries_are_never_signed() -> None:
+    """A length that flips makes of many items one: the entries, and so the root, are as they were."""
+    log = Log(1, LIGHTHOUSE, "lighthouse", "register")
+    empty = MintState(Head(0, EMPTY_ROOT, b""), Edge(), None, Rules.load({}, {}))
+    made = admitted(MintState(Head(0, EMPTY_ROOT, b""), Edge(), None, None), 300)
+    batch = replace(made.batch, rules=empty.rules)
+    for items in (bundle.join([b"item"] * 300)[:-6], bundle.join([b"item"] * 200), b""):
+        bent = replace(batch, joined=batch.joined._replace(items=items))
+        with pytest.raises(WriteMismatch):
+            build_commit(log, empty, [bent], {}, SIGNERS)

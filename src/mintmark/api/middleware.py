@@ -33,6 +33,7 @@ PREFLIGHT_HEADERS = {
     "Access-Control-Max-Age": "86400",
 }
 MIN_GZIP_BYTES = 1_025
+MAX_ENCODING_CHARS = 512  # of Accept-Encoding that are read, and cached
 GZIP_LEVEL, DOWNLOAD_GZIP_LEVEL = 5, 1
 GZIP_WBITS = 31  # zlib's code for a gzip header and the largest window
 
@@ -46,7 +47,9 @@ class Compression:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on."""
         encodings = header(scope, b"accept-encoding")
-        await self._app(scope, receive, _GzipSend(send) if encodings and _accepts_gzip(encodings) else send)
+        await self._app(
+            scope, receive, _GzipSend(send) if encodings and _accepts_gzip(encodings[:MAX_ENCODING_CHARS]) else send
+        )
 
 
 class _GzipSend:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mintmark.store.registers.register_store import EntryRow, RegisterStore
 
 MAX_PARAMETERS = 50
+MAX_CACHED_CHARS = 512  # of a query or an Accept header whose meaning is cached
 MAX_TITLED_LINKS = 100  # links of one record whose targets' titles a page shows
 # Keys of our own in an ASGI scope.
 SUFFIX, OWN_HOST, DOWNLOAD_BEGAN = "mintmark.suffix", "mintmark.own_host", "mintmark.download_began"
@@ -95,6 +96,8 @@ class HttpRequest(Request):
     def params(self) -> dict[str, str]:
         """The query's parameters. Raises Malformed."""
         query: bytes = self.scope["query_string"]
+        if len(query) > MAX_CACHED_CHARS:
+            return _parse_query.__wrapped__(query)
         return _parse_query(query) if query else {}
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
@@ -223,9 +226,15 @@ class MediaRange(NamedTuple):
     weight: float
 
 
-@lru_cache(maxsize=1024)
 def choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     """The best of `formats` for a suffix or an Accept header. Raises NotAcceptable, which names the formats."""
+    if len(accept) > MAX_CACHED_CHARS:
+        return _choose_format.__wrapped__(suffix, accept, formats)
+    return _choose_format(suffix, accept, formats)
+
+
+@lru_cache(maxsize=1024)
+def _choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     if suffix is not None:
         if suffix not in formats:
             raise NotAcceptable(f"there is no .{suffix} of this; there is {_listed(formats)}")

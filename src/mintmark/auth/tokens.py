@@ -103,6 +103,11 @@ class Tokens:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
+    @property
+    def loaded(self) -> object:
+        """The stamp of the file as it was read last."""
+        return self._stamp
+
     def reload(self) -> bool:
         """Reads the file again if it has changed; True if it had. Raises Misconfigured, and the old tokens stay."""
         try:

@@ -68,7 +68,7 @@ class Target:
     def log(self, name: str, *, to_write: bool = False) -> TrustedLog:
         """The log of a short name or an origin. Raises Misconfigured when no key of it is known."""
         if self.vkeys:
-            return KeyRing(self.vkeys).log(name)
+            return KeyRing(self.vkeys).sole_log(name)
         create = f"; `mintmark create {name}` makes a new log" if to_write and not self.grpc_option else ""
         return KeyRing(directories=[self.trust]).log(name, ADVICE_FOR_UNKNOWN, create)
 

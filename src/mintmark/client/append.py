@@ -113,6 +113,8 @@ class Appender:
             at = _refused(error, len(drafts))
             parts = (drafts[:at], drafts[at : at + 1], drafts[at + 1 :])
             return [answer for part in parts for answer in await self._answers(part)]
+        except MintmarkError as error:  # of these alone: others of the same gathering may be in the log already
+            return [error] * len(drafts)
         return [AppendedEntry(index, head) for index in range(first, first + count)]
 
     def _call(self, drafts: Sequence[Draft]) -> Callable[[], Awaitable[AppendAnswer]]:

@@ -70,6 +70,18 @@ class KeyRing:
                 return log
         raise Misconfigured(f"no key of {name} is known: {self._where(name)}; {self._guess(name) or advice}{more}")
 
+    @property
+    def given(self) -> tuple[Verifier, ...]:
+        """The keys that were given as such, of whatever logs: not those in directories."""
+        return tuple(verifier for verifiers in self._verifiers.values() for verifier in verifiers)
+
+    def sole_log(self, name: str) -> TrustedLog:
+        """The log of a name, where all keys given are of it. Raises Misconfigured where one is of another."""
+        if len(self._verifiers) > 1:
+            origins = ", ".join(sorted(self._verifiers))
+            raise Misconfigured(f"the key is of {origins}, not of {name}; name the log or its key right")
+        return self.log(name)
+
     def signer_of(self, origin: str) -> TrustedLog:
         """The log of exactly this origin, which a proof names.
 
@@ -139,8 +151,8 @@ def read_vkeys(file: Path) -> tuple[Verifier, ...]:
 
 def _log_in(directory: Path, name: str) -> TrustedLog | None:
     """The log of a name whose keys a directory has. Raises Misconfigured where the file's keys are of another log."""
-    file = directory / f"{short_name(name)}.vkey"
-    if not file.exists():
+    files = {file.stem: file for file in directory.glob("*.vkey")}  # no path is made of what a proof says
+    if (file := files.get(short_name(name))) is None:
         return None
     verifiers = read_vkeys(file)
     log = TrustedLog(verifiers[0].name, verifiers)

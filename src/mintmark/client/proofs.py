@@ -83,10 +83,11 @@ def _verify(proof: bytes, entry: bytes, trusted: KeyRing | Policy) -> ProvenEntr
 
     parsed = parse_proof(proof)
     origin = parse_tree_head(parse_note(parsed.checkpoint)[0]).origin
+    log = trusted.signer_of(origin) if isinstance(trusted, KeyRing) else None
     try:
-        if isinstance(trusted, KeyRing):
-            return _check_by_keys(parsed, entry, trusted.signer_of(origin))
-        return _check_by_policy(parsed, entry, trusted)
+        if log is not None and isinstance(trusted, KeyRing):
+            return _check_by_keys(parsed, entry, log)
+        return _check_by_policy(parsed, entry, trusted)  # type: ignore[arg-type]  # a policy, where it is no ring
     except (Malformed, NotAvailableYet) as error:  # a cosignature that is missing in a file does not come any more
         raise ProofError(f"the proof does not hold: {error}", parsed.checkpoint) from error
 
@@ -106,11 +107,12 @@ def _check_by_keys(proof: ProofFile, entry: bytes, log: TrustedLog) -> ProvenEnt
     from mintmark.tlog.proof_file import check_proof_file
 
     head = check_proof_file(proof, leaf_hash(entry), log.origin, log.verifiers)
-    _check_all_signed(proof.checkpoint, log.verifiers)
+    check_signed_by_all(proof.checkpoint, log.verifiers)
     return ProvenEntry(proof.index, head, {})
 
 
-def _check_all_signed(note: bytes, verifiers: tuple[Verifier, ...]) -> None:
+def check_signed_by_all(note: bytes, verifiers: tuple[Verifier, ...]) -> None:
+    """Raises BadSignature where one of these keys, of the log or of a witness, did not sign a note."""
     from mintmark.tlog.note import open_note
 
     signed = {(line.name, line.key_id) for line in open_note(note, verifiers).verified}

@@ -112,10 +112,12 @@ class ReadApi:
 
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=self._timeout, follow_redirects=True)
-        headers = {"Cache-Control": "no-cache"} if fresh else {}
+        headers = {"Accept-Encoding": "identity"}  # so that the bound is one of memory
+        if fresh:
+            headers["Cache-Control"] = "no-cache"
         body = bytearray()
         async with self._client.stream("GET", url, headers=headers) as response:
-            async for part in response.aiter_bytes():
+            async for part in response.aiter_raw():
                 body += part
                 if len(body) > MAX_ANSWER_BYTES:
                     break

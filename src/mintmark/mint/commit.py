@@ -160,6 +160,8 @@ def _rows(before: MintState, batches: Sequence[AdmittedBatch], end: int) -> list
         items = dict(bundle.split_bundle(b"".join(batch.joined.items for batch in batches), size))
     except Malformed as error:
         raise WriteMismatch(f"the entries to be written cannot be cut into bundles: {error}") from error
+    if items.keys() != (entries.keys() if before.rules is not None else set()):
+        raise WriteMismatch("the items to be written are not parallel to the entries")
     rows = [
         Bundle(index, min(TILE_WIDTH, end - index * TILE_WIDTH), entries.get(index, b""), items.get(index, b""))
         for index in range(size // TILE_WIDTH, -(-end // TILE_WIDTH))

@@ -64,6 +64,8 @@ def _size(file: Path) -> int:
 
 def write_high_water_mark(file: Path, note: bytes) -> None:
     """Replaces the mark: after a crash the old one is there or the new one. Raises OSError, Misconfigured."""
+    if not file.parent.is_dir():  # a directory of keys that is gone must not come back empty
+        raise Misconfigured(f"{file} cannot be written: {file.parent} is not there")
     write_durably(file, note, mode=0o600)
 
 

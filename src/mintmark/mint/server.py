@@ -113,11 +113,13 @@ def _server(mint: MintService, log: LogService, tokens: Tokens) -> grpc.aio.Serv
 async def _reload_tokens(tokens: Tokens) -> None:
     """Reads the tokens again when they change. A file that cannot be read leaves the old ones in force."""
 
-    async def reload() -> None:
+    async def reload() -> bool:
         try:
             if tokens.reload():
                 _log.info("tokens reloaded")
         except Misconfigured as error:
             _log.error("tokens not reloaded", detail=str(error))
+            return False  # a token that was revoked must not stay in force because a read failed once
+        return True
 
-    await reload_on_change(tokens.stamp, reload, RELOAD_INTERVAL_SECONDS)
+    await reload_on_change(tokens.stamp, reload, RELOAD_INTERVAL_SECONDS, tokens.loaded)

@@ -143,8 +143,8 @@ def _log_followed(trust: Mapping[str, Sequence[Verifier]]) -> None:
         _log.warning(NO_LOGS)
 
 
-async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners: Sequence[Signer]) -> None:
-    """Reads keys and configuration again. Where they cannot be read, the old ones stay in force."""
+async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners: Sequence[Signer]) -> bool:
+    """Reads keys and configuration again. Where they cannot be read, the old ones stay in force until they change."""
     try:
         config = keys.load()
         check_cosigners(cosigners, config.trust)
@@ -154,6 +154,7 @@ async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners:
         _log_followed(config.trust)
         worker.follow(config.trust, clients.open(config.sources))
         await clients.close_others(config.sources)
+    return True
 
 
 @asynccontextmanager

@@ -85,14 +85,17 @@ def verify(
 def _verify(file: Path, entry: bytes, policy: Path | None, vkeys: tuple[str, ...], trust: Path) -> ProvenEntry:
     """Reads keys or policy first, so that each error names its file."""
     from mintmark.client.keys import KeyRing
-    from mintmark.client.proofs import verify
+    from mintmark.client.proofs import check_signed_by_all, verify
 
     rules = _read_policy(policy) if policy else None
     keys = None if policy else KeyRing(vkeys, directories=() if vkeys else [trust])
     try:
-        return verify(file.read_bytes(), entry, keys=keys, policy=rules)
+        proven = verify(file.read_bytes(), entry, keys=keys, policy=rules)
     except Malformed as error:
         raise Malformed(f"{file}: {error}") from error
+    if keys is not None and keys.given:  # a witness's too
+        check_signed_by_all(proven.head.note, keys.given)
+    return proven
 
 
 def _read_policy(file: Path) -> bytes:

@@ -76,18 +76,18 @@ def verify(
 
 def _verify(proof: bytes, entry: bytes, trusted: KeyRing | Policy) -> ProvenEntry:
     """Takes the proof apart, then checks it: Malformed is for what is no proof, not for one that does not hold."""
-    from mintmark.client.keys import KeyRing
+    from mintmark.client.keys import KeyRing, TrustedLog
     from mintmark.tlog.checkpoint import parse_tree_head
     from mintmark.tlog.note import parse_note
     from mintmark.tlog.proof_file import parse_proof
 
     parsed = parse_proof(proof)
     origin = parse_tree_head(parse_note(parsed.checkpoint)[0]).origin
-    log = trusted.signer_of(origin) if isinstance(trusted, KeyRing) else None
+    rules = trusted.signer_of(origin) if isinstance(trusted, KeyRing) else trusted
     try:
-        if log is not None and isinstance(trusted, KeyRing):
-            return _check_by_keys(parsed, entry, log)
-        return _check_by_policy(parsed, entry, trusted)  # type: ignore[arg-type]  # a policy, where it is no ring
+        if isinstance(rules, TrustedLog):
+            return _check_by_keys(parsed, entry, rules)
+        return _check_by_policy(parsed, entry, rules)
     except (Malformed, NotAvailableYet) as error:  # a cosignature that is missing in a file does not come any more
         raise ProofError(f"the proof does not hold: {error}", parsed.checkpoint) from error
 

@@ -14,8 +14,6 @@ import signal
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import tenacity
-
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
@@ -104,6 +102,8 @@ class Backoff:
     """
 
     def __init__(self, first: float, maximum: float) -> None:
+        import tenacity  # here, because every command imports this module, and most never wait
+
         self._wait = tenacity.wait_exponential(multiplier=first, max=maximum)
         self._calls = tenacity.RetryCallState(tenacity.AsyncRetrying(), None, (), {})
         self.reset()

@@ -94,19 +94,27 @@ class App(Router):
 
 
 class RouteIndex(BaseRoute):
-    """Starlette's routes by their second segment, so that a path is matched against a few of them and not all."""
+    """Starlette's routes by their second segment and length, so that a path is matched against one or two, not all."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        words = {word for route in routes if not (word := _second_segment(route.path)).startswith("{")}
-        self._by_word = {word: [route for route in routes if _may_match(route, word)] for word in words}
-        self._others = [route for route in routes if _may_match(route, "{")]
+        words = {word for route in routes if not (word := _shape(route.path)[0]).startswith("{")}
+        longest = max(_shape(route.path)[1] for route in routes)
+        self._by_shape = {
+            (word, length): [route for route in routes if _may_match(route, word, length)]
+            for word in (*words, "{")
+            for length in range(longest + 1)
+        }
+        self._words, self._longest = words, longest
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """The first route that matches, as `route` of the scope."""
-        for route in self._by_word.get(_second_segment(scope["path"]), self._others):
+        word, length = _shape(scope["path"])
+        shape = (word if word in self._words else "{", min(length, self._longest))
+        for route in self._by_shape[shape]:
             match, child = route.matches(scope)
             if match is Match.FULL:
-                return match, {**child, "route": route}
+                child["route"] = route
+                return match, child
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,13 +122,15 @@ class RouteIndex(BaseRoute):
         await scope["route"].handle(scope, receive, send)
 
 
-def _may_match(route: Route, word: str) -> bool:
-    own = _second_segment(route.path)
-    return own == word or own.startswith("{")
+def _may_match(route: Route, word: str, length: int) -> bool:
+    own, own_length = _shape(route.path)
+    return (own == word or own.startswith("{")) and (length == own_length or "{path:path}" in route.path)
 
 
-def _second_segment(path: str) -> str:
-    return path.split("/", 3)[2] if path.count("/") > 1 else ""
+def _shape(path: str) -> tuple[str, int]:
+    """The second segment, and the number of slashes."""
+    length = path.count("/")
+    return (path.split("/", 3)[2] if length > 1 else ""), length
 
 
 class ResourceEndpoint:

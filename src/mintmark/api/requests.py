@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 50
 MAX_CACHED_CHARS = 512  # of a query or an Accept header whose meaning is cached
+MAX_HOST_CHARS = 263  # a name of 255 characters, a colon and a port
 MAX_TITLED_LINKS = 100  # links of one record whose targets' titles a page shows
 # Keys of our own in an ASGI scope.
 SUFFIX, OWN_HOST, DOWNLOAD_BEGAN = "mintmark.suffix", "mintmark.own_host", "mintmark.download_began"
@@ -140,7 +141,9 @@ class RouteContext:
 
     def about(self, path: str) -> dict[str, Any]:
         """The fields that all models of a register have."""
-        params = {name: text for name, text in self.request.params.items() if name != "at"}
+        params = self.request.params
+        if "at" in params:
+            params = {name: text for name, text in params.items() if name != "at"}
         return {"path": path, "params": params, "formats": self.formats, "view": self.view}
 
     async def dangling(self, rows: Iterable[EntryRow]) -> frozenset[tuple[str, str]]:
@@ -189,7 +192,12 @@ def raw_path(scope: Scope) -> str:
 def host(scope: Scope) -> str:
     """The Host header; "" where it is no host name, which must not get into an answer."""
     text = header(scope, b"host")
-    return text if _HOST.fullmatch(text) else ""
+    return text if len(text) <= MAX_HOST_CHARS and _is_host(text) else ""
+
+
+@lru_cache(maxsize=256)
+def _is_host(text: str) -> bool:
+    return bool(_HOST.fullmatch(text))
 
 
 def header(scope: Scope, name: bytes) -> str:

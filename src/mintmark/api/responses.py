@@ -41,6 +41,8 @@ DAY_SECONDS, YEAR_SECONDS = 86_400, 31_536_000
 MAX_PRIVATE_SECONDS = 60  # a response is cached for longer only where it can never change
 ETAG_GZIP = "-gzip"  # ends the entity tag of the compressed bytes
 
+LISTS = (models.RecordList, models.EntryList)
+PAGED = (*LISTS, models.Diff)
 RENDERERS: Mapping[str, Callable[[Model], bytes]] = {
     "json": trees.render_json,
     "jsonl": trees.render_jsonl,
@@ -170,7 +172,7 @@ def _model_headers(model: Model, format_: str, view: View | None) -> dict[str, s
         headers["Link"] = ",".join(links)
     if format_ == "tsv":
         headers["Mintmark-Replaced"] = "tabs and line breaks, by spaces"
-    if isinstance(model, models.RecordList | models.EntryList) and format_ != "html" and view is not None:
+    if isinstance(model, LISTS) and format_ != "html" and view is not None:
         kind = "entries" if isinstance(model, models.EntryList) else "records"
         headers["Content-Disposition"] = f'inline; filename="{view.name}-{kind}.{format_}"'
     return headers
@@ -180,7 +182,7 @@ def _links(model: Model) -> list[str]:
     """Links to the pages beside, at the same size: a walk through them sees one register."""
     if isinstance(model, models.RecordDetail):
         return [f'<{model.view.base}{model.path}/entries>; rel="version-history"']
-    if not isinstance(model, models.RecordList | models.EntryList | models.Diff):
+    if not isinstance(model, PAGED):
         return []
     at = {} if isinstance(model, models.Diff) else {"at": str(model.view.size)}
     pages = (("next", model.page.next), ("previous", model.page.previous))

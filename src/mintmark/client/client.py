@@ -1,4 +1,7 @@
-"""The client of a deployment: which server to ask, which keys to believe."""
+"""The client of a deployment: which server to ask, which keys to believe.
+
+Each part is imported when it is first used: a command that only reads a head does not wait for the imports of files.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from mintmark.client.keys import KeyRing
 from mintmark.client.log import AsyncLog, Servers, follow
-from mintmark.client.read_api import ReadApi
-from mintmark.client.register import AsyncRegister
 from mintmark.client.up_directory import TOKEN_FILE, TRUST_DIRECTORY, check_token, read_addresses, read_token
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from mintmark.client.keys import Keys
+    from mintmark.client.read_api import ReadApi
+    from mintmark.client.register import AsyncRegister
     from mintmark.errors import Unavailable
     from mintmark.tlog.checkpoint import Checkpoint
 
@@ -56,9 +59,14 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         from mintmark.client.mint_client import MintClient
 
-        read_api = ReadApi(self.http) if self.http is not None else None
+        read_api = self._read_api(self.http) if self.http is not None else None
         self._servers = Servers(MintClient(self.grpc, token=self.token), read_api)
         return self
+
+    def _read_api(self, url: str) -> ReadApi:
+        from mintmark.client.read_api import ReadApi
+
+        return ReadApi(url)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,6 +86,8 @@ class AsyncClient:
 
     def register(self, name: str) -> AsyncRegister:
         """The register of a short name or an origin. Raises Misconfigured where no key of it is known."""
+        from mintmark.client.register import AsyncRegister
+
         return AsyncRegister(self.log(name))
 
     def follow(

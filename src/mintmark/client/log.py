@@ -1,17 +1,18 @@
-"""One log: its heads, entries, proofs, appends and audits, each verified by the log's own keys."""
+"""One log: its heads, entries, proofs, appends and audits, each verified by the log's own keys.
+
+What only some callers need is imported when it is first used.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from mintmark.aio import Backoff
-from mintmark.client import download, export
-from mintmark.client.append import Appender
-from mintmark.client.audit import audit
-from mintmark.client.fetch_proofs import Prover
+from mintmark.client import download
 from mintmark.errors import Unavailable
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -20,8 +21,9 @@ from mintmark.tlog.trust import LogVerifier
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from mintmark.client.append import AppendedEntry, Draft
+    from mintmark.client.append import AppendedEntry, Appender, Draft
     from mintmark.client.audit import AuditReport
+    from mintmark.client.fetch_proofs import Prover
     from mintmark.client.keys import TrustedLog
     from mintmark.client.mint_client import MintClient
     from mintmark.client.proofs import Proof
@@ -56,8 +58,6 @@ class AsyncLog:
 
     def __init__(self, servers: Servers, trusted: TrustedLog) -> None:
         self.trusted, self.servers = trusted, servers
-        self._appender = Appender(servers.rpc, trusted)
-        self._prover = Prover(servers.rpc, trusted, servers.read_api)
 
     @property
     def origin(self) -> str:
@@ -110,6 +110,8 @@ class AsyncLog:
 
         Raises Rejected for what the format cannot say. What was written before an error is not to be used.
         """
+        from mintmark.client import export
+
         return await export.WRITERS[format_](self.chunks(step=step), stream)
 
     def follow(self) -> AsyncIterator[Checkpoint]:
@@ -168,8 +170,22 @@ class AsyncLog:
 
         `full` reads and checks every entry and item. See `mintmark.client.audit` for the files and the errors.
         """
+        from mintmark.client.audit import audit
+
         rpc, options = self.servers.rpc, {"full": full, "second_opinion": second_opinion}
         return await audit(rpc, self.trusted, Path(state_file), **options, step=step)
+
+    @cached_property
+    def _appender(self) -> Appender:
+        from mintmark.client.append import Appender
+
+        return Appender(self.servers.rpc, self.trusted)
+
+    @cached_property
+    def _prover(self) -> Prover:
+        from mintmark.client.fetch_proofs import Prover
+
+        return Prover(self.servers.rpc, self.trusted, self.servers.read_api)
 
 
 async def follow(

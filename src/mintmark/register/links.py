@@ -95,9 +95,9 @@ class Linker:
             if column.register is None and column.datatype != "curie":
                 continue
             for value in values(item, column.name):
-                target = self.target(column, value)
-                if target is not None and target.record is not None:
-                    yield target.record
+                found = link(column, value)
+                if isinstance(found, RecordLink) and found.key and found.register in self.here:
+                    yield found.register, found.key
 
 
 def title(key: str, item: Item | None) -> str:

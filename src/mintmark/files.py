@@ -1,11 +1,13 @@
-"""Files that are written as a whole or not at all.
+"""Files that are written as a whole or not at all, and files that are read more than once though they may be pipes.
 
-Each is written beside its place, synced, and moved there; then the directory is synced.
+A file that is written is written beside its place, synced, and moved there; then the directory is synced.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ from mintmark.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+STDIN_PATHS, STDIN_DESCRIPTOR = ("-", "/dev/stdin"), 0
 
 
 @contextmanager
@@ -47,6 +51,39 @@ def durable(path: Path, *, mode: int = 0o644, replace: bool = True) -> Iterator[
         sync_directory(path.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def rereadable(path: Path) -> Iterator[BinaryIO]:
+    """A stream of a file that can be read again from its beginning; `-` is stdin.
+
+    A pipe gives its bytes once: they are copied to an unnamed temporary file first.
+    """
+    with _opened(path) as stream:
+        if stream.seekable() and stream.tell() == 0:
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy)
+            copy.seek(0)
+            yield copy
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A stream of a file. Stdin may be a socket, which cannot be opened by its path."""
+    if str(path) in STDIN_PATHS:
+        return os.fdopen(os.dup(STDIN_DESCRIPTOR), "rb")
+    return path.open("rb")
+
+
+def refuse_pipe(path: Path) -> None:
+    """Raises Misconfigured for a pipe where a file is read again, now or when it changes."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # whoever reads it says so
+        return
+    if stat.S_ISFIFO(mode):
+        raise Misconfigured(f"{path} is a pipe, and is read more than once; save it in a file, and name that")
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:

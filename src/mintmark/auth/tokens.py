@@ -21,6 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy, Forbidden, Misconfigured, Unauthenticated
+from mintmark.files import refuse_pipe
 from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Tokens:
 
     def reload(self) -> bool:
         """Reads the file again if it has changed; True if it had. Raises Misconfigured, and the old tokens stay."""
+        refuse_pipe(self._file)
         try:
             if (stamp := self.stamp()) == self._stamp:
                 return False

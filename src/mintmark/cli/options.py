@@ -68,9 +68,14 @@ class Target:
     def log(self, name: str, *, to_write: bool = False) -> TrustedLog:
         """The log of a short name or an origin. Raises Misconfigured when no key of it is known."""
         if self.vkeys:
-            return KeyRing(self.vkeys).sole_log(name)
+            return self._given.sole_log(name)
         create = f"; `mintmark create {name}` makes a new log" if to_write and not self.grpc_option else ""
         return KeyRing(directories=[self.trust]).log(name, ADVICE_FOR_UNKNOWN, create)
+
+    @functools.cached_property
+    def _given(self) -> KeyRing:
+        """The keys of --vkey, read once: a command of several logs asks for each, and a file may be a pipe."""
+        return KeyRing(self.vkeys)
 
     def client(self, *logs: TrustedLog) -> AsyncClient:
         """A client of the server, which trusts these logs. Raises Unavailable when no server is known."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.client import download
+from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
 from mintmark.register.item import SALT, item_hash, parse_item
@@ -75,9 +76,13 @@ class Overlap:
             record.count += 1
 
     def missing(self, rows: Iterable[TableRow]) -> Iterator[tuple[TableRow, int]]:
-        """The table's rows that the log does not hold, each with its place in its record. To be called once."""
+        """The table's rows that the log does not hold, each with its place in its record. To be called once.
+
+        Raises Rejected for a row that was not added: the file was changed while it was read.
+        """
         for row in rows:
-            record = self._records[row.type, row.key]
+            if (record := self._records.get((row.type, row.key))) is None:
+                raise Rejected("the file changed while it was read; import it again", rule="table", line=row.line)
             if record.seen >= record.held:
                 yield row, record.count + record.seen - record.held
             record.seen += 1

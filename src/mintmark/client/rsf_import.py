@@ -15,6 +15,7 @@ from mintmark.client import download
 from mintmark.client.importing import ImportResult, PlannedEntry
 from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import ProofError, Rejected
+from mintmark.files import rereadable
 from mintmark.register.entry import format_entry, parse_entry
 from mintmark.register.rsf import read_rsf
 from mintmark.register.rules import Rules
@@ -51,7 +52,7 @@ class CheckedFile:
 
 def check_file(path: Path, *, legacy: bool = False) -> CheckedFile:
     """Reads and checks a file. Raises Rejected with the line and the reason."""
-    with path.open("rb") as stream:
+    with rereadable(path) as stream:
         entries = read_rsf(stream)
     rules, warnings = _admit(entries, legacy)
     register = rules.schema.register

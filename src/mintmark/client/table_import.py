@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mintmark.client import download
 from mintmark.client.import_overlap import Overlap
 from mintmark.client.importing import ImportResult, PlannedEntry
 from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
 from mintmark.errors import Rejected
+from mintmark.files import rereadable
 from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
 from mintmark.register.entry import Entry
@@ -79,23 +80,23 @@ async def plan_table(client: MintClient, log: TrustedLog, path: Path, format_: s
     if rules.schema.register is None and format_ != "jsonl":  # whose lines may be definitions
         raise _undefined(log)
     overlap, count = Overlap(), 0
-    for row in _checked(log, path, format_, rules, head.size):
-        overlap.add(row)
-        count += 1
-    await overlap.read(client, log, head)
-    missing = overlap.missing(read_table(path, format_, rules.schema))
-    placed = [(_planned(row), place) for row, place in missing]
+    with rereadable(path) as stream:
+        for row in _checked(log, stream, format_, rules, head.size):
+            overlap.add(row)
+            count += 1
+        await overlap.read(client, log, head)
+        stream.seek(0)
+        missing = overlap.missing(read_table(stream, format_, rules.schema))
+        placed = [(_planned(row), place) for row, place in missing]
     return TablePlan(log, head, placed, count - len(placed))
 
 
-def read_table(path: Path, format_: str, schema: Schema) -> Iterator[TableRow]:
+def read_table(stream: BinaryIO, format_: str, schema: Schema) -> Iterator[TableRow]:
     """The rows of a file. Raises Rejected with the line and the reason."""
     if format_ == "jsonl":
-        with path.open("rb") as stream:
-            yield from read_jsonl(stream, schema)
-    else:
-        read = {"csv": read_csv, "tsv": read_tsv}[format_]
-        yield from read(path.read_bytes(), schema)
+        return read_jsonl(stream, schema)
+    read = {"csv": read_csv, "tsv": read_tsv}[format_]
+    return read(stream.read(), schema)
 
 
 async def read_definitions(client: MintClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
@@ -125,10 +126,10 @@ def _undefined(log: TrustedLog) -> Rejected:
     )
 
 
-def _checked(log: TrustedLog, path: Path, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
+def _checked(log: TrustedLog, stream: BinaryIO, format_: str, rules: Rules, size: int) -> Iterator[TableRow]:
     """The rows of a file, each admitted at its place. Raises Rejected with line and reason."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    for number, row in enumerate(read_table(path, format_, rules.schema)):
+    for number, row in enumerate(read_table(stream, format_, rules.schema)):
         try:
             rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
         except Rejected as fault:

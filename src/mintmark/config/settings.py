@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mintmark.errors import Misconfigured
+from mintmark.files import refuse_pipe
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -163,6 +164,7 @@ def _settings(file: Path | None) -> Settings:
 def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
+    refuse_pipe(file)
     try:
         return tomllib.loads(file.read_text())
     except OSError as error:

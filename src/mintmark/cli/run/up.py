@@ -67,7 +67,7 @@ def up(
     _check_domain(domain)
     for address, option in ((grpc, "--grpc"), (http, "--http")):  # both, before one is found to be taken
         split_address(address, option)
-    paths = [*map(_existing, registers), *more]
+    paths = [*map(_existing, map(Path, registers)), *map(_existing, more)]
     if samples or (samples is None and not paths):
         paths += sample_files()
     files = tuple(map(_checked, paths))
@@ -90,10 +90,11 @@ def _check_domain(domain: str) -> None:
         raise click.BadParameter("it is empty", param_hint="--domain")
 
 
-def _existing(name: str) -> Path:
-    if not Path(name).is_file():
-        raise click.BadParameter(f"{name} is not a file", param_hint="--register")
-    return Path(name)
+def _existing(path: Path) -> Path:
+    """The path of a file. A pipe, which can be read once, is none: a second run reads the files again."""
+    if not path.is_file():
+        raise click.BadParameter(f"{path} is not a file", param_hint="--register")
+    return path
 
 
 def sample_files() -> list[Path]:

@@ -112,12 +112,12 @@ async def _append(target: Target, log: TrustedLog, call: Call) -> AppendedBatch:
 
 @click.command("import")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="The file's format (default: from its suffix).")
 @click.option("--legacy", is_flag=True, help="Admit, and report, the known faults of old RSF data.")
 @client_options
 def import_(name: str, file: Path, format_: str | None, legacy: bool, target: Target, as_json: bool) -> None:
-    """Append FILE to the register NAME: all of it or, if one line is bad, nothing.
+    """Append FILE (- is stdin) to the register NAME: all of it or, if one line is bad, nothing.
 
     An import that was cut off is run again: what the log holds already is not appended twice. It holds a row of a
     table where that is its record's last entry.

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Malformed, NotAvailableYet, ProofError, Unavailable
+from mintmark.errors import Malformed, Misconfigured, NotAvailableYet, ProofError, Unavailable
 from mintmark.sources.source import edge_at
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
@@ -49,11 +49,14 @@ async def get_head_by_policy(client: MintClient, log: TrustedLog, policy: bytes)
 
     Raises:
         Malformed: no policy.
+        Misconfigured: the policy does not name the log.
         NotAvailableYet: the quorum has not cosigned this head so far.
     """
     from mintmark.tlog.policy import open_by_policy, parse_policy
 
     parsed = parse_policy(policy)
+    if log.origin not in {signer.name for signer in parsed.logs}:
+        raise Misconfigured(f"the policy does not name {log.origin}; add the line: log {log.verifiers[0].vkey}")
     note = await client.checkpoint(log.origin)
     with strictly():
         open_checkpoint(note, log.origin, log.verifiers)
@@ -61,11 +64,15 @@ async def get_head_by_policy(client: MintClient, log: TrustedLog, policy: bytes)
     return head
 
 
+def open_head(trusted: LogVerifier, note: bytes) -> Checkpoint:
+    """The head in a note, signed by a trusted key; that it follows from the one before is not checked."""
+    with strictly():
+        return open_checkpoint(note, trusted.origin, trusted.verifiers)
+
+
 async def accept(client: MintClient, trusted: LogVerifier, note: bytes) -> Checkpoint:
     """Moves a verifier to a newer head, which the server proves to follow. Raises Untrusted where it does not."""
-    before = trusted.head
-    with strictly():
-        seen = open_checkpoint(note, trusted.origin, trusted.verifiers)
+    before, seen = trusted.head, open_head(trusted, note)
     grown = before is not None and before.size < seen.size
     proof = await client.consistency(trusted.origin, before.size, seen.size) if before and grown else []
     with strictly():

@@ -8,6 +8,9 @@
 
 Two trees of one size, both signed, convict the log by themselves. Two of different sizes do with `tree`: the larger is
 proven to begin with another tree than the one that was signed.
+
+`mintmark evidence --json` prints such a document. The file of an audit is one piece, and so is an error that a command
+prints with --json: {"error":{"type":…,"notes":[…]}}. They are checked alike, also a file of such lines.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 
-def check_evidence(document: bytes, verifiers: Sequence[Verifier]) -> list[str]:
+def check_evidence(document: bytes, origin: str, verifiers: Sequence[Verifier]) -> list[str]:
     """Checks a document against the log of these keys; says of each piece that convicts the log why it does.
 
     Raises:
@@ -36,13 +39,36 @@ def check_evidence(document: bytes, verifiers: Sequence[Verifier]) -> list[str]:
         ProofError: no piece convicts the log.
     """
     try:
-        found = json.loads(document)
-        reasons = [_check_piece(piece, found["origin"], verifiers) for piece in found["evidence"]]
+        pieces = [piece for found in _documents(document) for piece in _pieces(found, origin)]
+        if not pieces:
+            raise Malformed("it holds no signed notes")
+        reasons = [_check_piece(piece, origin, verifiers) for piece in pieces]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise Malformed(f"this is not what `mintmark evidence --json` prints: {error}") from error
+        raise Malformed(f"this is no evidence, as commands print it with --json: {error}") from error
     if convicting := [reason for reason in reasons if reason]:
         return convicting
+    if any(len(piece["notes"]) == 2 and piece["error"] == "Fork" for piece in pieces):
+        raise ProofError("two trees of different sizes, and not the proof that one does not begin with the other")
     raise ProofError("these notes do not contradict one another: they show what a source did, not the log")
+
+
+def _documents(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a file: one, or one a line."""
+    try:
+        return [json.loads(data)]
+    except ValueError:
+        return [json.loads(line) for line in data.splitlines() if line.strip()]
+
+
+def _pieces(found: dict[str, Any], origin: str) -> list[dict[str, Any]]:
+    """The pieces of evidence in what a command printed. Raises Malformed for what is of another log."""
+    if (of := found.get("origin", origin)) != origin:
+        raise Malformed(f"it is of {of}, not of {origin}")
+    if "evidence" in found:
+        return list(found["evidence"])
+    if isinstance(error := found.get("error"), dict):
+        found = error | {"error": error["type"]}
+    return [found] if found.get("notes") else []
 
 
 def _check_piece(piece: dict[str, Any], origin: str, verifiers: Sequence[Verifier]) -> str | None:

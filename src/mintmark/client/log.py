@@ -212,10 +212,17 @@ async def follow(
 
 
 async def _moved(client: MintClient, verifiers: dict[str, LogVerifier]) -> AsyncIterator[Checkpoint]:
-    """Heads of one stream that moved, verified."""
+    """Heads of one stream that moved, verified. One that begins with an older head is a server's that is behind."""
+    streamed: dict[str, int] = {}  # the size that this stream showed last
     async for announced in client.watch(list(verifiers)):
-        if (verifier := verifiers.get(announced.origin)) is not None:
-            before = verifier.head
-            head = await download.accept(client, verifier, announced.note)
-            if before is None or head.size > before.size:
-                yield head
+        if (verifier := verifiers.get(announced.origin)) is None:
+            continue
+        before = verifier.head
+        size = download.open_head(verifier, announced.note).size
+        behind = before is not None and streamed.setdefault(announced.origin, size) <= size < before.size
+        streamed[announced.origin] = size
+        if behind:
+            continue
+        head = await download.accept(client, verifier, announced.note)
+        if before is None or head.size > before.size:
+            yield head

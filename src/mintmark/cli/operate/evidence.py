@@ -19,28 +19,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mintmark.cli.options import LoadSettings
+    from mintmark.client.keys import TrustedLog
     from mintmark.config.settings import MirrorSettings
     from mintmark.store.mirror.model import Evidence
     from mintmark.store.mirror.read_store import ReadStore
-    from mintmark.tlog.note import Verifier
 
 
 @click.command()
 @click.argument("name")
 @lazy_settings_options
 @click.option(
-    "--check", "file", type=click.Path(path_type=Path, exists=True), help="Check such a file offline instead."
+    "--check",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Check such a file offline instead.",
 )
 @vkey_option
 def evidence(name: str, load_settings: LoadSettings, file: Path | None, vkeys: tuple[str, ...], as_json: bool) -> None:
     """Print what contradicted the log NAME, for others to check.
 
-    With --check FILE, check what --json printed, by the log's key; exit 0 when it convicts the log, 3 when it does not.
+    With --check FILE, check by the log's key what --json printed, here or in another command, or what an audit wrote;
+    exit 0 when it convicts the log, 3 when it does not.
     """
     if file is not None:
         from mintmark.client.evidence import check_evidence
 
-        reasons = check_evidence(file.read_bytes(), _verifiers(vkeys, load_settings, name))
+        log = _trusted(vkeys, load_settings, name)
+        reasons = check_evidence(file.read_bytes(), log.origin, log.verifiers)
         answer(as_json, {"convicts": True, "because": reasons}, "\n".join(reasons))
         return
     found = run(_read(load_settings(), name))
@@ -49,13 +54,13 @@ def evidence(name: str, load_settings: LoadSettings, file: Path | None, vkeys: t
     answer(as_json, found, "\n\n".join(map(_text, found["evidence"])))
 
 
-def _verifiers(vkeys: tuple[str, ...], load_settings: LoadSettings, name: str) -> Sequence[Verifier]:
+def _trusted(vkeys: tuple[str, ...], load_settings: LoadSettings, name: str) -> TrustedLog:
     from mintmark.client.keys import KeyRing
 
     if vkeys:
-        return KeyRing(vkeys).log(name).verifiers
+        return KeyRing(vkeys).log(name)
     try:
-        return KeyRing(directories=[load_settings().trust]).log(name).verifiers
+        return KeyRing(directories=[load_settings().trust]).log(name)
     except (Misconfigured, Unavailable) as error:
         raise Misconfigured(f"{error}, or give the log's key with --vkey") from error
 

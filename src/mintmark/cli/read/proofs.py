@@ -44,7 +44,7 @@ def prove(
     if (record is None) == (index is None):
         raise click.UsageError("say which entry: --record KEY or --index N")
     log = target.log(name)
-    proof = run(_prove(target, log, record, index, policy.read_bytes() if policy else None))
+    proof = run(_prove(target, log, record, index, _read_policy(policy) if policy else None))
     write_durably(entry_out, proof.entry)
     write_durably(out, proof.data)
     index, size = proof.index, proof.head.size

@@ -113,7 +113,7 @@ class Forbidden(MintmarkError):
 
 
 class Unauthenticated(Forbidden):
-    """There is no credential, or an unknown one. On the wire it has the status of Forbidden."""
+    """There is no credential, or an unknown one."""
 
 
 class Misconfigured(MintmarkError):
@@ -121,4 +121,11 @@ class Misconfigured(MintmarkError):
 
 
 class Unavailable(MintmarkError):
-    """A peer or a database cannot be reached."""
+    """A peer or a database cannot be reached, or gives up.
+
+    `public` is what strangers are told of it: no path, host or user of ours.
+    """
+
+    def __init__(self, message: str, public: str = "") -> None:
+        super().__init__(message)
+        self.public = public or message

@@ -5,6 +5,7 @@ A file that is written is written beside its place, synced, and moved there; the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -69,9 +70,17 @@ def rereadable(path: Path) -> Iterator[BinaryIO]:
             yield copy
 
 
+def read_stdin() -> bytes:
+    """All of stdin. Raises Misconfigured where it is closed."""
+    with _opened(Path("-")) as stream:
+        return stream.read()
+
+
 def _opened(path: Path) -> BinaryIO:
     """A stream of a file. Stdin may be a socket, which cannot be opened by its path."""
     if str(path) in STDIN_PATHS:
+        if fcntl.fcntl(STDIN_DESCRIPTOR, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+            raise Misconfigured("stdin is closed, so that nothing can be read from it")
         return os.fdopen(os.dup(STDIN_DESCRIPTOR), "rb")
     return path.open("rb")
 

@@ -6,17 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from mintmark.cli import exits
 from mintmark.tlog.note import generate_skey
-from tests.support.commands import spawn
+from tests.support.commands import one_sentence, spawn
 from tests.support.places import LiveWorld, add_records, mirror_config, register, worker
 from tests.support.world import Lie, serve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mintmark.store.mirror.read_store import ReadStore
+    from tests.support.postgres import TestPostgres
     from tests.support.world import World
 
 from mintmark.mirror.run_once import once
@@ -155,3 +158,25 @@ async def test_resume_of_a_log_that_was_not_stopped(read_store: ReadStore, read_
     said = await spawn("resume", "thing", "--config", config)
     assert (said.code, said.out) == (exits.OK, f"{world.origin} was not stopped\n")
     assert json.loads((await spawn("resume", "thing", "--config", config, "--json")).out)["resumed"] is False
+
+
+@pytest.mark.parametrize("command", ["status", "rebuild", "evidence", "resume", "fsck"])
+async def test_an_empty_database_is_told_as_such(
+    new_database: Callable[[str | None], str], tmp_path: Path, command: str
+) -> None:
+    world = register(count=1)
+    config = mirror_config(tmp_path, new_database(None), ["127.0.0.1:1"], world)
+    said = await spawn(command, *(("thing",) if command != "status" else ()), "--config", config)
+    one_sentence(said, exits.ERROR, "lacks tables of this version", "start mintmark")
+
+
+async def test_a_user_without_rights_is_told_as_such(read_db: str, postgres: TestPostgres, tmp_path: Path) -> None:
+    world = register(count=1)
+    postgres.execute("create role stranger login")
+    try:
+        config = mirror_config(tmp_path, make_conninfo(read_db, user="stranger"), ["127.0.0.1:1"], world)
+        for command in (("status",), ("rebuild", "thing"), ("evidence", "thing")):
+            said = await spawn(*command, "--config", config)
+            one_sentence(said, exits.ERROR, "the database refuses this user: permission denied for table")
+    finally:
+        postgres.execute("drop role stranger")

@@ -17,7 +17,7 @@ import pytest
 from mintmark.cli import exits
 from mintmark.files import rereadable
 from mintmark.register.rsf import write_rsf
-from tests.support.commands import Result, one_sentence, spawn
+from tests.support.commands import one_sentence, shell, spawn
 from tests.support.lighthouse import ROWS
 from tests.support.lights import DEFINED, define, light, lights
 from tests.support.mint_site import LIGHTHOUSE, TOKEN, Site, create, stored
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.client.mint_client import MintClient
+    from tests.support.commands import Result
 
 KEYS = ("PP1", "PP2", "PP3")
 JSONL = b"".join(light(key) + b"\n" for key in KEYS)
@@ -42,20 +43,6 @@ async def defined(site: Site) -> AsyncIterator[tuple[MintClient, tuple[str, ...]
         await create(client)
         await define(client)
         yield client, ("--grpc", client.address, "--vkey", site.signers[LIGHTHOUSE].vkey, "--json")
-
-
-async def shell(line: str, *arguments: object, **environment: str) -> Result:
-    """`mintmark ARGUMENTS` by bash, in the place of `@` in a line."""
-    command = shlex.join([sys.executable, "-P", "-m", "mintmark", *map(str, arguments)])
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", line.replace("@", command)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | environment,
-    )
-    out, err = await process.communicate()
-    return Result(process.returncode or 0, out.decode(), err.decode())
 
 
 async def check_appended(said: Result, client: MintClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +36,20 @@ async def spawn(*arguments: object, stdin: bytes = b"", **environment: str) -> R
         env=os.environ | environment,
     )
     out, err = await process.communicate(stdin)
+    return Result(process.returncode or 0, out.decode(), err.decode())
+
+
+async def shell(line: str, *arguments: object, **environment: str) -> Result:
+    """`mintmark ARGUMENTS`, by bash, in the place of `@` in a line."""
+    command = shlex.join([sys.executable, "-P", "-m", "mintmark", *map(str, arguments)])
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", line.replace("@", command)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    out, err = await process.communicate()
     return Result(process.returncode or 0, out.decode(), err.decode())
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mintmark import __version__
-from mintmark.cli import exits
+from mintmark.cli import exits, streams
 from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:
@@ -108,11 +108,14 @@ def cli(debug: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns its exit code."""
+    if argv is None:
+        streams.prepare()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpc writes lines of its own to stderr; our errors suffice
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments  # here, because an error may come before click has parsed the options
     try:
         result = cli.main(arguments, prog_name="mintmark", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else exits.OK
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -123,10 +126,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_error(error, exits.exit_code(error), as_json)
     except (KeyboardInterrupt, click.Abort):
         return exits.INTERRUPTED
-    except SystemExit:  # raised by click alone, when the reader of stdout is gone
+    except (SystemExit, BrokenPipeError):  # the reader of stdout is gone; click raises the first alone
+        streams.drop_output()
         return exits.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # the edge of the process: a defect of ours, in one line
+        if isinstance(error, UnicodeEncodeError) and (foreign := _not_unicode(arguments)) is not None:
+            usage = click.UsageError(f"an argument is not {sys.getfilesystemencoding()}: {foreign!a}")
+            _print_usage_error(usage, as_json)
+            return usage.exit_code
+        if isinstance(error, OSError) and error.filename == streams.STDOUT:
+            streams.drop_output()
         return _print_error(error, exits.ERROR, as_json)
+
+
+def _not_unicode(arguments: Sequence[str]) -> str | None:
+    """The first argument with bytes that Python could not decode. Only an entry and a path may have them."""
+    return next((each for each in arguments if any("\udc80" <= char <= "\udcff" for char in each)), None)
 
 
 def _print_error(error: Exception, code: int, as_json: bool) -> int:

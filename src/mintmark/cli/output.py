@@ -30,7 +30,8 @@ MAX_WARNINGS_SHOWN = 10  # of an import, in full
 
 def emit(value: Mapping[str, Any]) -> None:
     """Prints a JSON object on a line of its own, and flushes."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    is_unicode = sys.stdout.encoding.lower().replace("_", "-").startswith("utf")
+    sys.stdout.write(json.dumps(value, ensure_ascii=not is_unicode, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
 

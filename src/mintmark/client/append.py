@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.aio import Batcher
 from mintmark.client import download
 from mintmark.client.sending import AppendedBatch, batches, send
-from mintmark.errors import Forbidden, Malformed, MintmarkError, ProofError, Rejected
+from mintmark.errors import Forbidden, Malformed, MintmarkError, ProofError, Rejected, Unauthenticated
 from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
 from mintmark.register.item import SALT, parse_item
@@ -107,6 +107,8 @@ class Appender:
             return []
         try:
             first, count, head = await self.append_all(drafts)
+        except Unauthenticated as error:
+            return [error] * len(drafts)
         except (Rejected, Malformed, Forbidden) as error:
             if len(drafts) == 1:
                 return [_of_one(error)]

@@ -70,7 +70,13 @@ def item_message(key: str, item: bytes, timestamp: str | None = None, *, system:
     """A register entry whose leaf the mint makes: `item` is any spelling of JSON, empty for a tombstone.
 
     `timestamp` is YYYY-MM-DDTHH:MM:SSZ, or None for the mint's clock; `system` is for definitions and erasures.
+
+    Raises Malformed for a key that is no Unicode: bytes of a command line, say, that are not UTF-8.
     """
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise Malformed(f"the key {key!r} is not UTF-8") from None
     made = ItemMessage(key=key, json=item, system=system)
     if timestamp is not None:
         made.timestamp.FromJsonString(timestamp)

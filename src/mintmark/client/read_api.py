@@ -7,11 +7,13 @@ entry is, and if there is a record to end.
 from __future__ import annotations
 
 import json
+import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from mintmark.errors import Misconfigured, Rejected, Unavailable
+from mintmark.sources.http_client import GZIP_ENCODINGS, Gunzip, is_local, name_proxy
 
 if TYPE_CHECKING:
     import httpx
@@ -70,10 +72,11 @@ class ReadApi:
             if status != HTTPStatus.OK:
                 raise Unavailable(f"{url} answered {status}")
             return RecordLocation(int(json.loads(body)[key]["index"]), int(headers["Mintmark-Size"]))
-        except (httpx.RemoteProtocolError, httpx.DecodingError, ValueError, KeyError, TypeError) as error:
+        except (httpx.RemoteProtocolError, zlib.error, ValueError, KeyError, TypeError) as error:
             raise NotAReadApi(f"{url} is not a mintmark read API; give its address with --http") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"{self.url} cannot be reached: {error or type(error).__name__}") from error
+            reason = f"{error or type(error).__name__}{name_proxy(self.url)}"
+            raise Unavailable(f"{self.url} cannot be reached: {reason}") from error
 
     async def check_stands(self, register: str, key: str, size: int) -> None:
         """Refuses to end a record that does not stand: a misspelt key, for a tombstone stays for good.
@@ -103,7 +106,7 @@ class ReadApi:
 
         try:
             return (await self._get(url, fresh=True))[0]
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except (httpx.HTTPError, httpx.InvalidURL, zlib.error):
             return None
 
     async def _get(self, url: str, fresh: bool) -> tuple[int, httpx.Headers, bytes]:
@@ -111,14 +114,17 @@ class ReadApi:
         import httpx
 
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=self._timeout, follow_redirects=True)
-        headers = {"Accept-Encoding": "identity"}  # so that the bound is one of memory
+            ours = is_local(self.url)
+            self._client = httpx.AsyncClient(timeout=self._timeout, follow_redirects=True, trust_env=not ours)
+        headers = {"Accept-Encoding": "identity"}  # a proxy may pack it none the less
         if fresh:
             headers["Cache-Control"] = "no-cache"
         body = bytearray()
         async with self._client.stream("GET", url, headers=headers) as response:
+            packed = response.headers.get("content-encoding", "").strip().lower() in GZIP_ENCODINGS
+            unpack = Gunzip(MAX_ANSWER_BYTES + 1).feed if packed else bytes
             async for part in response.aiter_raw():
-                body += part
+                body += unpack(part)
                 if len(body) > MAX_ANSWER_BYTES:
                     break
         return response.status_code, response.headers, bytes(body[:MAX_ANSWER_BYTES])

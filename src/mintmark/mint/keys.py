@@ -51,18 +51,20 @@ class KeyDirectory:
         """The keys that a log signs with.
 
         Raises:
-            Misconfigured: there are none here, they are of another log, or the file holds something else.
+            Misconfigured: there are none here, they are of another log, or the file holds something else. The message,
+                which a client may see, does not say where the directory is.
         """
         file = self.file(origin, "key")
         if not file.exists():
-            raise Misconfigured(f"no key of {origin} is here; make one with: mintmark keygen {origin} -o {file.parent}")
+            advice = f"make one with: mintmark keygen {origin} -o KEYS, the mint's directory of keys"
+            raise Misconfigured(f"no key of {origin} is here; {advice}")
         try:
             signers = read_keys(file)
-        except Malformed as error:
-            raise Misconfigured(str(error)) from error
+        except (Malformed, Misconfigured) as error:
+            raise Misconfigured(str(error).replace(str(file), file.name)) from error
         if any(signer.name != origin for signer in signers):
             raise Misconfigured(
-                f"{file} is the key of {signers[0].name}, not of {origin}; each log has a name of its own"
+                f"{file.name} is the key of {signers[0].name}, not of {origin}; each log has a name of its own"
             )
         return signers
 

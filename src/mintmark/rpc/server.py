@@ -1,11 +1,18 @@
-"""The parts of every gRPC server beside its own services: options, strict parsing, health, reflection, a port."""
+"""The parts of every gRPC server beside its own services: options, strict parsing, health, reflection, a port.
+
+Reflection is served as grpc.reflection.v1, which tools ask for now, and as v1alpha, the only one that the library
+knows. Their messages are the same bytes.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mintmark.errors import Misconfigured
 from mintmark.rpc.mintmark_pb import log_pb2
@@ -13,8 +20,6 @@ from mintmark.rpc.transport import COMMON_OPTIONS, MAX_APPEND_BYTES, MAX_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import grpc
 
 _OPTIONS = (
     *COMMON_OPTIONS,
@@ -51,9 +56,35 @@ async def add_standard_services(server: grpc.aio.Server, *names: str) -> None:
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     ours = [log_pb2.DESCRIPTOR.services_by_name[name].full_name for name in names]
-    reflection.enable_server_reflection((*ours, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    _add_reflection(server, (*ours, health.SERVICE_NAME))
     for name in ("", *ours):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def _add_reflection(server: grpc.aio.Server, names: tuple[str, ...]) -> None:
+    """Adds reflection in both versions."""
+    names = (*names, reflection.SERVICE_NAME, _reflection_v1())
+    reflection.enable_server_reflection(names, server)
+    ask = grpc.stream_stream_rpc_method_handler(
+        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_registered_method_handlers(_reflection_v1(), {"ServerReflectionInfo": ask})
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(_reflection_v1(), {"ServerReflectionInfo": ask}),)
+    )
+
+
+@cache
+def _reflection_v1() -> str:
+    """The name of the service in version 1, once its description is known, so that it can be asked for, too."""
+    old = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(old)
+    text = text_format.MessageToString(old).replace("v1alpha", "v1")
+    new = text_format.Parse(text, descriptor_pb2.FileDescriptorProto())
+    descriptor_pool.Default().AddSerializedFile(new.SerializeToString())
+    return f"{new.package}.{new.service[0].name}"
 
 
 def bind(server: grpc.aio.Server, listen: str, setting: str) -> str:

@@ -170,8 +170,13 @@ class LogService(log_pb2_grpc.LogServicer):
         size = request.size or head.size
         _within(size, head)
         index = request.index
-        if request.WhichOneof("leaf") == "leaf_hash":
-            index = await self._reader.leaf_index(log.id, request.leaf_hash, size)
+        match request.WhichOneof("leaf"):
+            case "leaf_hash" if len(request.leaf_hash) == HASH_BYTES:
+                index = await self._reader.leaf_index(log.id, request.leaf_hash, size)
+            case "leaf_hash":
+                raise Malformed(f"a leaf hash of {len(request.leaf_hash)} bytes; send {HASH_BYTES}")
+            case None:
+                raise Malformed("say which entry: send its index, or its leaf hash")
         if not 0 <= index < size:
             raise NotAvailableYet(f"no entry {index} in the tree of size {size}")
         proof = await self._prove(log.id, prove.inclusion_spans(index, size), size)

@@ -37,6 +37,7 @@ STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
     errors.NotFound: _Code.NOT_FOUND,
     errors.Gone: _Code.NOT_FOUND,
     errors.NotAvailableYet: _Code.NOT_FOUND,
+    errors.Unauthenticated: _Code.UNAUTHENTICATED,
     errors.Forbidden: _Code.PERMISSION_DENIED,
     errors.Unavailable: _Code.UNAVAILABLE,
     errors.MintmarkError: _Code.INTERNAL,
@@ -44,7 +45,6 @@ STATUS: dict[type[errors.MintmarkError], grpc.StatusCode] = {
 _ERRORS = {code: error for error, code in reversed(STATUS.items())} | {
     _Code.DEADLINE_EXCEEDED: errors.Unavailable,
     _Code.CANCELLED: errors.Unavailable,
-    _Code.UNAUTHENTICATED: errors.Unauthenticated,
     _Code.OUT_OF_RANGE: errors.NotAvailableYet,
     _Code.UNKNOWN: errors.Unavailable,
 }
@@ -53,6 +53,7 @@ MAX_DETAILS_CHARACTERS, MAX_FIELD_CHARACTERS = 1000, 200  # a status longer than
 # Keys of trailing metadata.
 _RETRY_AFTER, _RULE, _FIELD, _INDEX = "retry-after", "mintmark-rule-bin", "mintmark-field-bin", "mintmark-index"
 _ABSENCE = "mintmark-absence"  # the error that NOT_FOUND stands for
+_ANSWER = "mintmark-answer"  # of a server of ours: gRPC itself says UNAVAILABLE where no server is reached
 _ABSENCES: dict[str, type[errors.MintmarkError]] = {"gone": errors.Gone, "not-available-yet": errors.NotAvailableYet}
 
 
@@ -71,7 +72,14 @@ def trailers(error: errors.MintmarkError) -> tuple[tuple[str, str | bytes], ...]
             (_FIELD, error.field[:MAX_FIELD_CHARACTERS].encode()),
         )
         return found if error.index is None else (*found, (_INDEX, str(error.index)))
+    if isinstance(error, errors.Unavailable):
+        return ((_ANSWER, "1"),)
     return tuple((_ABSENCE, name) for name, kind in _ABSENCES.items() if isinstance(error, kind))
+
+
+def is_answer(error: grpc.aio.AioRpcError) -> bool:
+    """True if a server of ours said UNAVAILABLE: it was reached, and something behind it was not."""
+    return _ANSWER in dict(error.trailing_metadata() or ())
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.MintmarkError:
@@ -101,11 +109,18 @@ def _seconds(value: object) -> float:
 
 
 async def refuse(context: Context, error: Exception) -> NoReturn:
-    """Ends a call with the status of an error. A defect is logged, and answered as an internal error."""
+    """Ends a call with the status of an error. A defect is logged, and answered as an internal error.
+
+    What the operator is to mend is logged, too: a stranger learns no path, host or user of the server.
+    """
     if not isinstance(error, errors.MintmarkError):
         _log.error("defect in a call", exc_info=error)
         error = errors.MintmarkError("internal error; the server's log has it")
-    await context.abort(status(error), str(error)[:MAX_DETAILS_CHARACTERS], trailers(error))
+    elif isinstance(error, errors.Misconfigured):
+        _log.error("a call failed: %s", error)
+        error = errors.MintmarkError("the server is not set up for this; its operator finds the reason in its log")
+    said = error.public if isinstance(error, errors.Unavailable) else str(error)
+    await context.abort(status(error), said[:MAX_DETAILS_CHARACTERS], trailers(error))
     raise AssertionError("abort raises")
 
 

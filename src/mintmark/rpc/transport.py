@@ -47,6 +47,7 @@ CLIENT_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
+LOCAL_CLIENT_OPTIONS = (*CLIENT_OPTIONS, ("grpc.enable_http_proxy", 0))  # to this machine, whatever the environment
 
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5  # wire types; groups, 3 and 4, are in no message here
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from mintmark.errors import Unavailable
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
-from mintmark.rpc.status import from_rpc_error, message
-from mintmark.rpc.transport import CLIENT_OPTIONS, LOG_KINDS, strict_channel
+from mintmark.rpc.status import from_rpc_error, is_answer, message
+from mintmark.rpc.transport import CLIENT_OPTIONS, LOCAL_CLIENT_OPTIONS, LOG_KINDS, strict_channel
+from mintmark.sources.http_client import is_local, name_proxy
 from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog.trust import Chunk
 
@@ -41,7 +43,8 @@ class GrpcSource:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+        options = LOCAL_CLIENT_OPTIONS if is_local(address) else CLIENT_OPTIONS
+        self._channel = grpc.aio.insecure_channel(address, options=options)
         self._strict = strict_channel(self._channel)
         self._log = log_pb2_grpc.LogStub(self._strict)
 
@@ -120,6 +123,15 @@ class GrpcSource:
             yield
         except grpc.aio.AioRpcError as error:
             mapped = from_rpc_error(error)
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                mapped.args = (f"{self.address} cannot be reached: {mapped}",)
+            if isinstance(mapped, Unavailable):
+                mapped = Unavailable(f"{self.address} {_failure(self.address, error)}: {mapped}")
             raise mapped from error
+
+
+def _failure(address: str, error: grpc.aio.AioRpcError) -> str:
+    """What a server did that gave no answer: by whose fault, as far as its status tells."""
+    if is_answer(error):
+        return "answers"
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return f"cannot be reached{name_proxy(address)}"
+    return "does not answer"

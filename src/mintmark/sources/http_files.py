@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mintmark import __version__
 from mintmark.errors import Busy, Malformed, Unavailable
+from mintmark.sources.http_client import GZIP_ENCODINGS, Gunzip, is_local, name_proxy
 
 if TYPE_CHECKING:
     import ssl
@@ -39,6 +40,7 @@ class HttpFiles:
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
             limits=httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=MAX_REQUESTS),
             verify=_authorities(),
+            trust_env=not is_local(url),
         )
         self._lanes = asyncio.Semaphore(MAX_REQUESTS)
         self._broken = httpx.NetworkError, httpx.RemoteProtocolError
@@ -63,7 +65,8 @@ class HttpFiles:
             except TimeoutError:
                 raise Unavailable(f"{self.url}{path} takes longer than {FILE_SECONDS:.0f} s") from None
             except self._failed as error:
-                raise Unavailable(f"{self.url}{path} cannot be had: {error or type(error).__name__}") from error
+                reason = f"{error or type(error).__name__}{name_proxy(self.url)}"
+                raise Unavailable(f"{self.url}{path} cannot be had: {reason}") from error
 
     async def _get(self, path: str, max_bytes: int) -> bytes | None:
         """A connection that was kept open may have been closed while it was idle: then once more, on another."""
@@ -93,18 +96,18 @@ def _authorities() -> ssl.SSLContext:
 
 async def _body(response: httpx.Response, name: str, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
+    if encoding not in ("identity", *GZIP_ENCODINGS):
         raise Unavailable(f"{name} came as {encoding}, which was not asked for")
-    unpack = zlib.decompressobj(31) if encoding == "gzip" else None
+    unpack = Gunzip(max_bytes + 1) if encoding in GZIP_ENCODINGS else None
     body = bytearray()
     async for part in response.aiter_raw():
         try:
-            body += part if unpack is None else unpack.decompress(part, max_bytes + 1 - len(body))
+            body += part if unpack is None else unpack.feed(part)
         except zlib.error as error:
             raise Unavailable(f"{name} is not the gzip that it says: {error}") from error
         if len(body) > max_bytes:
             raise Malformed(f"{name} is longer than {max_bytes:,} bytes")
-    if unpack is not None and not unpack.eof:
+    if unpack is not None and not unpack.ended:
         raise Unavailable(f"{name} ends before its gzip does")
     return bytes(body)
 

@@ -41,9 +41,11 @@ def rebuild(name: str, settings: MirrorSettings, as_json: bool) -> None:
 async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, int]:
     from mintmark.cli.databases import named_log
     from mintmark.fsck.rebuild import rebuild
+    from mintmark.store.connection.migrate import check
     from mintmark.store.connection.pool import open_pool
     from mintmark.store.mirror.read_store import ReadStore
 
+    await check(database.conninfo, "read")
     async with open_pool(database.conninfo, 3) as pool:
         store = ReadStore(pool)
         log = await named_log(store, name)

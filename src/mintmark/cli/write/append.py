@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,23 +60,23 @@ def append(
         raise click.UsageError("append one thing at a time: entries, --key, --tombstone or --erase")
     log = target.log(name, to_write=True)
     if key is not None:
-        call = _record(log, key, sys.stdin.read() if item == "-" else item or "", system)
+        call = _record(log, key, sys.stdin.buffer.read() if item == "-" else os.fsencode(item or ""), system)
     elif tombstone is not None:
         call = _tombstone(log, tombstone)
     elif erase is not None:
         call = _erasure(log, erase, reason or "", authority or "")
     else:
-        call = _opaque(log, [entry.encode() for entry in entries] or _stdin_lines())
+        call = _opaque(log, [os.fsencode(entry) for entry in entries] or _stdin_lines())
     first, count, head = run(_append(target, log, call))
     result = {"origin": log.origin, "first": first, "count": count, "size": head.size, "root": head.root.hex()}
     what = "entry" if count == 1 else f"{count} entries from"
     answer(as_json, result, f"{what} {first} of {log.origin}, now of size {head.size}")
 
 
-def _record(log: TrustedLog, key: str, item: str, system: bool) -> Call:
+def _record(log: TrustedLog, key: str, item: bytes, system: bool) -> Call:
     from mintmark.client.append import ItemDraft
 
-    draft = ItemDraft(key, item.encode(), system)
+    draft = ItemDraft(key, item, system)
     return lambda client: _as_batch(client.log(log.origin).append(draft))
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured
-from mintmark.store.connection.pool import unreachable, with_timeouts
+from mintmark.store.connection.pool import refused, unreachable, with_timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -87,11 +87,15 @@ async def migrate(conninfo: str, kind: Component, load: Load = load_migrations) 
 
 async def check(conninfo: str, kind: Component) -> None:
     """Checks the schema without a write: raises as `migrate` does, and Misconfigured where a migration is missing."""
-    async with _connected(conninfo) as conn:
-        if await _missing(conn, kind, load_migrations):
-            raise Misconfigured(
-                f"the {kind} database lacks tables of this version; start mintmark {SERVERS[kind]} on it once"
-            )
+    try:
+        async with _connected(conninfo) as conn:
+            missing = await _missing(conn, kind, load_migrations)
+    except pg.InsufficientPrivilege as error:
+        raise refused(error) from error
+    if missing:
+        raise Misconfigured(
+            f"the {kind} database lacks tables of this version; start mintmark {SERVERS[kind]} on it once"
+        )
 
 
 async def _lock(conn: Connection) -> None:

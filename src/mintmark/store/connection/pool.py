@@ -71,12 +71,22 @@ class Pool(AsyncConnectionPool[Connection]):
                     raise asyncio.CancelledError
         except psycopg.errors.DiskFull as error:
             reason = error.diag.message_primary
-            raise Unavailable(f"the database's disk is full ({reason}); make room, and it goes on by itself") from error
+            raise Unavailable(
+                f"the database's disk is full ({reason}); make room, and it goes on by itself",
+                "the database's disk is full",
+            ) from error
         except psycopg.errors.ReadOnlySqlTransaction as error:
             raise Unavailable(
                 "the database takes no writes: it is a standby, or set so; name every host in the connection string, "
                 "with target_session_attrs=read-write"
             ) from error
+        except psycopg.errors.UndefinedTable as error:
+            raise Misconfigured(
+                f"the database lacks tables of this version ({error.diag.message_primary}); "
+                "start mintmark mint or mirror on it once"
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise refused(error) from error
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise unreachable(error) from error
 
@@ -87,9 +97,16 @@ def pending_cancellations() -> int:
     return task.cancelling() if task is not None else 0
 
 
+def refused(error: psycopg.errors.InsufficientPrivilege) -> Misconfigured:
+    """The error of a user that lacks a right in the database."""
+    reason = error.diag.message_primary
+    return Misconfigured(f"the database refuses this user: {reason}; grant it, or connect as the owner")
+
+
 def unreachable(error: Exception) -> Unavailable:
     """The error of a connection that failed, in one line."""
-    return Unavailable(f"the database cannot be reached: {' '.join(str(error).split()) or type(error).__name__}")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return Unavailable(f"the database cannot be reached: {reason}", "the database cannot be reached")
 
 
 def with_timeouts(conninfo: str) -> str:

@@ -174,7 +174,8 @@ class MintStore(LogStore):
         except pg.UniqueViolation as error:
             raise Conflict("another mint took the same request") from error
         except psycopg.Error as error:
-            raise Unavailable(f"the database refused a commit: {str(error).strip()}") from error
+            reason = f"the database refused a commit: {str(error).strip()}"
+            raise Unavailable(reason, "the database refused a commit") from error
         self.notifier.notify(commit.log)
 
     @asynccontextmanager

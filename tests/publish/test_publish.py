@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mintmark.errors import BadSignature, Conflict, Fork, MintmarkError, NotAvailableYet, ProofError, Unavailable
-from mintmark.publish.object_store import CHECKPOINT_PATH, PublishedLog, open_store
+from mintmark.publish.object_store import CHECKPOINT_PATH, FILLED_PATH, PublishedLog, open_store
+from mintmark.publish.publisher import PARTIAL_SECONDS
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
 from mintmark.store.connection.pool import open_pool
@@ -82,7 +83,7 @@ async def test_every_file_that_the_head_implies_and_no_other(
     assert done.bytes == sum(map(len, found.values()))
 
 
-async def test_only_what_is_new_is_written_and_partial_tiles_go_once_they_are_full(
+async def test_only_what_is_new_is_written_and_partial_tiles_go_a_day_after_they_are_full(
     read_store: ReadStore, tmp_path: Path
 ) -> None:
     world = register(count=300)
@@ -97,11 +98,48 @@ async def test_only_what_is_new_is_written_and_partial_tiles_go_once_they_are_fu
     assert (done.before, done.head.size) == (300, 400)
     assert done.files == 5  # checkpoint, entries, items, two partial tiles
     assert files(place) == old | expected(world)  # a partial tile stays while the full one is not there
+    partial = files(place)
     add_records(world, 300)
     await mirror(read_store, world)
+    filled = ["tile/0/001", "tile/entries/001", "tile/items/001"]
+    await publish(read_store, world, published_log(tmp_path, world), lambda: 1000)
+    noted = {FILLED_PATH: json.dumps(dict.fromkeys(filled, 1000)).encode()}
+    assert files(place) == partial | expected(world) | noted  # not every reader takes the full one instead
+    add_records(world, 10)
+    await mirror(read_store, world)
+    for now in (2000, 1000 + PARTIAL_SECONDS - 1):
+        await publish(read_store, world, published_log(tmp_path, world), lambda now=now: now)
+        assert partial.items() - {("checkpoint", partial["checkpoint"])} <= files(place).items()
+    done = await publish(read_store, world, published_log(tmp_path, world), lambda: 1000 + PARTIAL_SECONDS)
+    assert done.files == 0
+    gone = {path for path in partial if path.startswith(tuple(f"{full}.p/" for full in filled))}
+    assert gone == {f"{full}.p/{width}" for full in filled for width in (44, 144)}
+    assert files(place).keys() & gone == set()
+    assert files(place).keys() >= partial.keys() - gone
+    assert files(place)[FILLED_PATH] == b"{}"
+    assert expected(world).items() <= files(place).items()
+
+
+FOREIGN = b'{"tile/../x":0,"checkpoint":0,"":0,"tile/0/000":"x"}'
+
+
+@pytest.mark.parametrize("found", [b"", b"[]", b"null", b"\xff", FOREIGN])
+async def test_what_others_wrote_of_partial_files_deletes_nothing_of_theirs(
+    read_store: ReadStore, tmp_path: Path, found: bytes
+) -> None:
+    world = register(count=300)
+    place = tmp_path / "thing" / "log"
+    await mirror(read_store, world)
     await publish(read_store, world, published_log(tmp_path, world))
-    kept = {"tile/1/000.p/1": old["tile/1/000.p/1"]}
-    assert files(place) == kept | expected(world)
+    for name in (".p/1", "checkpoint.p/1", "tile/x.p/1"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(b"theirs")
+    (place / FILLED_PATH).write_bytes(found)
+    before = files(place)
+    await publish(read_store, world, published_log(tmp_path, world), lambda: 10**10)
+    assert {name: data for name, data in files(place).items() if name != FILLED_PATH} == {
+        name: data for name, data in before.items() if name != FILLED_PATH
+    }
 
 
 async def test_a_run_that_was_cut_off_anywhere_leaves_a_place_that_the_next_completes(

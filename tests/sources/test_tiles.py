@@ -15,6 +15,7 @@ from mintmark.errors import Busy, Malformed, Misconfigured, NotAvailableYet, Not
 from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.http_files import HttpFiles
 from mintmark.sources.open import open_source
+from mintmark.sources.source import ListedLog
 from mintmark.sources.tiles import POLL_INTERVAL_SECONDS, TilesSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
@@ -338,7 +339,7 @@ async def test_a_log_of_another_kind_or_name_is_told(tmp_path: Path) -> None:
         async with source(server, "plain") as static:
             assert [(log.origin, log.kind) for log in await static.logs()] == [(plain.origin, "opaque")]
         async with source(server, "empty") as static:
-            assert await static.logs() == []
+            assert await static.logs() == [ListedLog("world.example/empty", "opaque", 0)]
             with pytest.raises(NotAvailableYet, match="no entries yet"):
                 await anext(static.watch())
         async with source(server, "nothing") as static:
@@ -355,6 +356,21 @@ ANSWERS = {
     "too long": (Answer(200, bytes(101)), Malformed, "longer than 100 bytes"),
     "a bomb": (Answer(200, gzip.compress(bytes(10**7)), {"Content-Encoding": "gzip"}), Malformed, "longer than 100"),
     "gzip cut short": (Answer(200, gzip.compress(b"x")[:-4], {"Content-Encoding": "gzip"}), Unavailable, "ends before"),
+    "a bomb in the second member": (
+        Answer(200, gzip.compress(b"x") + gzip.compress(bytes(10**7)), {"Content-Encoding": "gzip"}),
+        Malformed,
+        "longer than 100",
+    ),
+    "a second member cut short": (
+        Answer(200, gzip.compress(b"x") + gzip.compress(b"y")[:-4], {"Content-Encoding": "x-gzip"}),
+        Unavailable,
+        "ends before",
+    ),
+    "no second member": (
+        Answer(200, gzip.compress(b"x") + b"<html>", {"Content-Encoding": "gzip"}),
+        Unavailable,
+        "is not the gzip",
+    ),
     "no gzip": (Answer(200, b"x" * 50, {"Content-Encoding": "gzip"}), Unavailable, "is not the gzip"),
     "brotli": (Answer(200, b"x", {"Content-Encoding": "br"}), Unavailable, "came as br"),
     "busy": (Answer(503, b"", {"Retry-After": "7"}), Busy, "answers 503"),
@@ -391,6 +407,10 @@ async def test_files_come_as_they_are_or_gzipped(tmp_path: Path) -> None:
             assert await files.get("file", 100) == b"x" * 100
             server.behave = lambda _: Answer(200, gzip.compress(b"y" * 100), {"Content-Encoding": "gzip"})
             assert await files.get("file", 100) == b"y" * 100
+            for name in ("gzip", "x-gzip", "X-GZIP"):
+                members = gzip.compress(b"y" * 60) + gzip.compress(b"") + gzip.compress(b"z" * 40)
+                server.behave = lambda _, name=name, data=members: Answer(200, data, {"Content-Encoding": name})
+                assert await files.get("file", 100) == b"y" * 60 + b"z" * 40
             server.behave = lambda _: Answer(404)
             assert await files.get("file", 100) is None
             assert {encodings for _, encodings in server.asked} == {"gzip, identity"}

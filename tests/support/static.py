@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.publish.object_store import PublishedLog, open_store
 from mintmark.publish.publisher import Publisher
+from mintmark.store.mirror.read_store import ReadStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,9 +82,11 @@ def published_log(directory: Path, world: World) -> PublishedLog:
     return PublishedLog(open_store(url), url, world.origin.rpartition("/")[2])
 
 
-async def publish(store: LogStore, world: World, to: PublishedLog) -> Published:
-    """Publishes the world's log, as it is in a database."""
-    return await Publisher(store, await store.log(world.origin), world.verifiers, to, lambda _: None).run()
+async def publish(store: LogStore, world: World, to: PublishedLog, clock: Callable[[], float] = time.time) -> Published:
+    """Publishes the world's log, as it is in a database; in a read database, with a place for evidence."""
+    evidence = store.evidence if isinstance(store, ReadStore) else None
+    log = await store.log(world.origin)
+    return await Publisher(store, log, world.verifiers, to, lambda _: None, evidence, clock).run()
 
 
 def files(directory: Path) -> dict[str, bytes]:

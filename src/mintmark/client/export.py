@@ -97,6 +97,8 @@ async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[s
             for row, entry in _register_rows(chunk):
                 records.add(row, entry)
         schema = Schema.load(records.definitions)
+        if schema.register is None and records.empty:
+            return []
         if schema.register is None:
             raise Rejected("the register is not defined yet, so its table has no columns", rule="schema")
         stream.write(line([column.name for column in schema.columns], "the header"))
@@ -110,7 +112,7 @@ class _LatestItems:
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self.definitions: dict[str, bytes] = {}
-        self._file = file
+        self._file, self._added = file, False
         self._places: dict[str, tuple[int, int] | None] = {}  # offset and length; None: erased
 
     @property
@@ -118,7 +120,13 @@ class _LatestItems:
         """The keys of the records whose item was erased."""
         return [key for key, place in self._places.items() if place is None]
 
+    @property
+    def empty(self) -> bool:
+        """True if the log has no entry at all: then there is nothing to write, and no columns are missed."""
+        return not self._added
+
     def add(self, row: Row, entry: Entry) -> None:
+        self._added = True
         if entry.type == "system":
             if row.item is not None and (key := defined_key(entry)) is not None:
                 self.definitions[key] = row.item

@@ -29,6 +29,8 @@ T = TypeVar("T")
 RETRY_SECONDS = 60.0  # to go on trying while a mint is away
 RETRY_PAUSE_SECONDS = 0.5  # between attempts, where the mint names no other time
 MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 4096, 4 * 2**20
+MAX_REQUEST_ENTRIES = 32_768  # that a mint appends at once: all, or none
+MAX_REQUEST_BYTES = 15 * 2**20  # of these, with their lengths; the rest of a message is small
 
 
 class AppendedBatch(NamedTuple):
@@ -83,13 +85,17 @@ async def send(client: MintClient, trusted: LogVerifier, call: Callable[[], Awai
 
 
 def batches(
-    rows: Iterable[T], first: int, size: Callable[[T], int], max_entries: int = MAX_BATCH_ENTRIES
+    rows: Iterable[T],
+    first: int,
+    size: Callable[[T], int],
+    max_entries: int = MAX_BATCH_ENTRIES,
+    max_bytes: int = MAX_BATCH_BYTES,
 ) -> Iterator[tuple[int, list[T]]]:
     """Cuts rows into batches, each with the position of its first row; the same rows are always cut alike."""
     batch: list[T] = []
     total = 0
     for row in rows:
-        if batch and (len(batch) == max_entries or total + size(row) > MAX_BATCH_BYTES):
+        if batch and (len(batch) == max_entries or total + size(row) > max_bytes):
             yield first, batch
             first, batch, total = first + len(batch), [], 0
         batch.append(row)

@@ -142,6 +142,7 @@ class LogTask:
         self._catch_up.forget()
         self._leased_until = 0.0
         believed = [a for a in self._sources if a in self._shown and a not in self.distrusted]
+        believed.sort(key=lambda address: not self._shown[address].knows_kind)
         kind: LogKind = self._shown[believed[0]].kind if believed else "opaque"
         progress = self._progress = await self._store.follow(self.origin, kind)
         self.stopped = progress.stopped

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gzip
+import json
 import os
 import time
 from contextlib import contextmanager
@@ -28,10 +29,12 @@ MAX_REQUESTS = 32  # at once
 EXIT_DELAY_SECONDS = 0.2  # of the interpreter, while obstore's threads end
 GZIP_LEVEL = 6
 CHECKPOINT_PATH = "checkpoint"
+FILLED_PATH = "filled.json"  # the tiles and bundles whose partial files are to go: path -> Unix time of being full
 TILE_HEADERS = {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"}
 ENTRIES_HEADERS = {**TILE_HEADERS, "Content-Encoding": "gzip"}
 ITEMS_HEADERS = {**ENTRIES_HEADERS, "Cache-Control": "public, max-age=60"}
 CHECKPOINT_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=2"}
+FILLED_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 BUNDLE_HEADERS = {"tile/entries/": ENTRIES_HEADERS, "tile/items/": ITEMS_HEADERS}  # by the beginning of a path
 
 
@@ -75,6 +78,7 @@ class PublishedLog:
         if "Content-Encoding" in headers and not self._local:
             data = await asyncio.to_thread(gzip.compress, data, GZIP_LEVEL, mtime=0)
         await self._put(path, data, headers, "overwrite")
+        self._count(data)
 
     async def put_checkpoint(self, note: bytes, before: StoredFile | None) -> None:
         """Writes the checkpoint, last. Raises Conflict where it is not `before` any more."""
@@ -88,8 +92,25 @@ class PublishedLog:
             mode = "create" if before is None else "overwrite"
         try:
             await self._put(CHECKPOINT_PATH, note, CHECKPOINT_HEADERS, mode)
+            self._count(note)
         except (AlreadyExistsError, PreconditionError):
             raise Conflict(f"{self.url}{CHECKPOINT_PATH} was replaced by another publisher") from None
+
+    async def get_filled(self) -> dict[str, int]:
+        """The paths of full tiles and bundles that have partial files still, and since when they are full.
+
+        What is not ours to delete is left out: others may write to the place.
+        """
+        found = await self.get(FILLED_PATH)
+        try:
+            paths = json.loads(found.data) if found is not None else {}
+            return {path: int(at) for path, at in paths.items() if path.startswith("tile/") and ".." not in path}
+        except (ValueError, TypeError, AttributeError):
+            return {}
+
+    async def put_filled(self, paths: dict[str, int]) -> None:
+        """Writes them."""
+        await self._put(FILLED_PATH, json.dumps(paths, sort_keys=True).encode(), FILLED_HEADERS, "overwrite")
 
     async def delete_partials(self, full: str, keep: str = "") -> None:
         """Deletes the partial files of a tile or a bundle, given the path of the full one; not the one to keep."""
@@ -108,6 +129,8 @@ class PublishedLog:
             with _named(self.url + path):
                 attributes = None if self._local else headers
                 await obstore.put_async(self._store, self._prefix + path, data, attributes=attributes, mode=mode)
+
+    def _count(self, data: bytes) -> None:
         self.files += 1
         self.bytes += len(data)
 

@@ -2,10 +2,13 @@
 
     published head ── LogVerifier.accept ──> our head    a fork or a rollback ends here, with both notes
     our rows ── LogVerifier.chunk ──> files              nothing is written that does not lead to the signed head
-    bundles, items, tiles  ──>  partial tiles  ──>  checkpoint  ──>  partial tiles that are full by now are deleted
+    bundles, items, tiles  ──>  partial tiles  ──>  checkpoint  ──>  partial tiles that are full for a day are deleted
 
 Crash order: the checkpoint comes last, so that it never names a file that is not there, and a tile of level 1 comes
 after all below it: where one is, its 65,536 entries are. A run that was cut off goes on behind the last of those.
+
+A partial tile stays for PARTIAL_SECONDS after the full one is there: not all readers take the full one instead, and one
+that holds an older checkpoint may ask for the partial tiles of that.
 
 An item that was erased is taken away by the run that publishes the erasure: its bundle is written again, and partial
 copies of it are deleted.
@@ -14,6 +17,7 @@ copies of it are deleted.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +27,6 @@ from mintmark.formats import FORMATS
 from mintmark.publish.object_store import CHECKPOINT_PATH
 from mintmark.register.reduce import fold_erasures
 from mintmark.store.log.cached_reader import CachedLogReader
-from mintmark.store.mirror.read_store import ReadStore
 from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -38,12 +41,14 @@ if TYPE_CHECKING:
     from mintmark.publish.object_store import PublishedLog, StoredFile
     from mintmark.store.log.log_store import LogStore
     from mintmark.store.log.model import Log
+    from mintmark.store.mirror.evidence import EvidenceStore
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
     from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Bundle, VerifiedChunk
 
 STRIPE_ENTRIES = TILE_WIDTH * TILE_WIDTH  # below a tile of level 1
+PARTIAL_SECONDS = 24 * 3600  # that a partial file stays, once the full one is there
 READ_BYTES = 4 * 2**20  # of bundles in one query
 
 
@@ -61,13 +66,22 @@ class Published:
 class Publisher:
     """One log of one database, and its files at one place.
 
-    `step` hears of entries: of those that are published already, then of those written.
+    `step` hears of entries: of those that are published already, then of those written. A lie of the place is kept in
+    `evidence`, where a mirror's is given. `clock` gives Unix seconds.
     """
 
     def __init__(
-        self, store: LogStore, log: Log, verifiers: Sequence[Verifier], files: PublishedLog, step: Callable[[int], None]
+        self,
+        store: LogStore,
+        log: Log,
+        verifiers: Sequence[Verifier],
+        files: PublishedLog,
+        step: Callable[[int], None],
+        evidence: EvidenceStore | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._log, self._verifiers, self._files, self._step = store, log, verifiers, files, step
+        self._evidence, self._clock = evidence, clock
         self._format = FORMATS[log.kind]
         self._erased: set[int] = set()  # bundles without an item that they had
         self._start = self._size = 0
@@ -93,7 +107,7 @@ class Publisher:
         if found is None or found.data != note:
             await self._publish(head, before)
             await self._files.put_checkpoint(note, found)
-            await self._tidy(before)
+        await self._tidy(before, head.size)
         return Published(head, before, self._files.files, self._files.bytes, len(self._erased))
 
     def _head(self, note: bytes) -> Checkpoint:
@@ -146,13 +160,13 @@ class Publisher:
 
     @asynccontextmanager
     async def _evidence_kept(self) -> AsyncIterator[None]:
-        """Keeps a lie of the place as evidence, in a mirror; the log stops there if it signed two trees of one size."""
+        """Keeps a lie of the place as evidence, where that is kept; the log stops if it signed two trees of one size."""
         try:
             yield
         except Untrusted as lie:
-            if isinstance(self._store, ReadStore):
+            if self._evidence is not None:
                 stop = is_equivocation(lie, self._log.origin, self._verifiers)
-                await self._store.evidence.contradict(self._log.id, lie, self._files.url, stop=stop)
+                await self._evidence.contradict(self._log.id, lie, self._files.url, stop=stop)
             raise
 
     async def _publish(self, head: Checkpoint, before: int) -> None:
@@ -226,14 +240,21 @@ class Publisher:
         _, keep = self._format.bundle_paths(index, tile_width(0, index, self._size))
         await self._files.delete_partials(items, keep)
 
-    async def _tidy(self, before: int) -> None:
-        """Deletes the partial tiles and bundles of before that are full by now."""
-        filled = [key for key in edge_keys(before) if tile_width(*key, self._size) == TILE_WIDTH]
-        paths = [self._format.tile_path(*key, TILE_WIDTH) for key in filled]
-        paths += [
-            each for level, index in filled if level == 0 for each in self._format.bundle_paths(index, TILE_WIDTH)
-        ]
-        await asyncio.gather(*map(self._files.delete_partials, paths))
+    async def _tidy(self, before: int, size: int) -> None:
+        """Deletes the partial tiles and bundles that have been full for long, and notes those that are full by now."""
+        now, known = int(self._clock()), await self._files.get_filled()
+        filled = dict.fromkeys(self._filled(before, size), now) | known
+        gone = [path for path, at in filled.items() if now - at >= PARTIAL_SECONDS]
+        await asyncio.gather(*map(self._files.delete_partials, gone))
+        if (left := {path: at for path, at in filled.items() if path not in gone}) != known:
+            await self._files.put_filled(left)
+
+    def _filled(self, before: int, size: int) -> list[str]:
+        """The paths of the tiles and bundles that were partial at `before`, and are full at `size`."""
+        keys = [key for key in edge_keys(before) if tile_width(*key, before) < tile_width(*key, size) == TILE_WIDTH]
+        paths = [self._format.tile_path(*key, TILE_WIDTH) for key in keys]
+        bundles = [self._format.bundle_paths(index, TILE_WIDTH) for level, index in keys if level == 0]
+        return [*paths, *(path for both in bundles for path in both)]
 
     def _tile(self, level: int, index: int, size: int = 0) -> str:
         """The path of a tile as wide as it is in a tree of `size`, or else of our head."""

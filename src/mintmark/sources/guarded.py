@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from mintmark.errors import Busy, MintmarkError, NotAvailableYet, NotFound, Rollback, Unavailable
-from mintmark.tlog.checkpoint import open_checkpoint
+from mintmark.errors import Busy, Malformed, MintmarkError, NotAvailableYet, NotFound, Rollback, Unavailable
+from mintmark.tlog.checkpoint import open_checkpoint, parse_tree_head
+from mintmark.tlog.note import parse_note
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
@@ -118,6 +119,14 @@ class ShownLog:
     head: Checkpoint | None = None  # its checkpoint
     compared: bool = True  # with our copy
     restarted: bool = False  # the stream began anew: its next head may be smaller than the last, as behind a balancer
+
+    @property
+    def knows_kind(self) -> bool:
+        """False where it shows no entry: only entries tell of which kind a log is. What is no checkpoint tells it."""
+        try:
+            return parse_tree_head(parse_note(self.offer or self.opened or b"")[0]).size > 0
+        except Malformed:
+            return True
 
     def take(self, note: bytes, kind: LogKind) -> None:
         """Takes a note to be opened, in the place of one that was not."""

@@ -62,9 +62,10 @@ class TilesSource:
         await self._files.close()
 
     async def logs(self) -> list[ListedLog]:
-        """The log, once it has an entry: its files show of which kind it is."""
+        """The log. Its files show of which kind it is; while it has no entry, nothing does, and any kind will do."""
         tree = (await self._head()).tree
-        return [ListedLog(tree.origin, await self._kind(tree.origin, tree.size))] if tree.size else []
+        kind = await self._kind(tree.origin, tree.size) if tree.size else "opaque"
+        return [ListedLog(tree.origin, kind, tree.size)]
 
     async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement, None]:
         """The present note, then each new one."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mintmark.store.connection.migrate import Component
     from mintmark.store.log.log_store import LogStore
     from mintmark.store.log.model import Log
+    from mintmark.store.mirror.evidence import EvidenceStore
     from mintmark.tlog.note import Verifier
 
 MAX_ATTEMPTS = 3  # while another publisher is at work at the same place
@@ -83,17 +84,17 @@ async def _publish(source: _Database, names: Iterable[str], place: ObjectStore, 
     from mintmark.store.connection.migrate import migrate
     from mintmark.store.connection.pool import open_pool
     from mintmark.store.log.log_store import LogStore
-    from mintmark.store.mirror.read_store import ReadStore
+    from mintmark.store.mirror.evidence import EvidenceStore
 
     codes = {exits.OK}
     await migrate(source.database, source.kind)
     async with open_pool(source.database, 4) as pool:
-        store = LogStore(pool) if source.kind == "mint" else ReadStore(pool)
+        store, evidence = LogStore(pool), EvidenceStore(pool) if source.kind == "read" else None
         logs = {name: log for log in await store.logs() for name in (log.name, log.origin)}
         for name in dict.fromkeys(names):
             try:
                 log = _named(logs, name)
-                done = await _one(store, log, source.verifiers(log), place, url, as_json)
+                done = await _one(store, evidence, log, source.verifiers(log), place, url, as_json)
             except MintmarkError as error:
                 _print_failure(as_json, name, error)
                 codes.add(exits.exit_code(error))
@@ -110,7 +111,13 @@ def _named(logs: Mapping[str, Log], name: str) -> Log:
 
 
 async def _one(
-    store: LogStore, log: Log, verifiers: Sequence[Verifier], place: ObjectStore, url: str, as_json: bool
+    store: LogStore,
+    evidence: EvidenceStore | None,
+    log: Log,
+    verifiers: Sequence[Verifier],
+    place: ObjectStore,
+    url: str,
+    as_json: bool,
 ) -> Published:
     from mintmark.publish.object_store import PublishedLog
     from mintmark.publish.publisher import Publisher
@@ -119,7 +126,8 @@ async def _one(
     for left in reversed(range(MAX_ATTEMPTS)):
         with progress(f"publishing {log.origin}", size, as_json) as step:
             try:
-                return await Publisher(store, log, verifiers, PublishedLog(place, url, log.name), step).run()
+                files = PublishedLog(place, url, log.name)
+                return await Publisher(store, log, verifiers, files, step, evidence).run()
             except Conflict:
                 if not left:
                     raise

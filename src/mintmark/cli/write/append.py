@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,11 @@ import click
 from mintmark.cli.options import client_options
 from mintmark.cli.output import answer, echo_admitted, progress, run
 from mintmark.client.importing import FORMATS
+from mintmark.errors import Malformed
+from mintmark.files import read_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from mintmark.cli.options import Target
     from mintmark.client.append import AppendedEntry
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mintmark.client.keys import TrustedLog
     from mintmark.client.sending import AppendedBatch
 
-    Call = Callable[[AsyncClient], Awaitable[AppendedBatch]]
+    Call = Callable[[AsyncClient], AsyncIterator[AppendedBatch]]
 
 
 @click.command()
@@ -47,7 +48,8 @@ def append(
     """Append to the log NAME.
 
     \b
-    An opaque log takes each ENTRY, or each line of stdin:
+    An opaque log takes each ENTRY, or each line of stdin; more than a mint takes at once goes in batches, and each is
+    printed once it is appended:
         mintmark append notes "first" "second"
     A register takes a record, the end of one, or an erasure:
         mintmark append country --key FR --item '{"country":"FR","name":"France"}'
@@ -60,17 +62,15 @@ def append(
         raise click.UsageError("append one thing at a time: entries, --key, --tombstone or --erase")
     log = target.log(name, to_write=True)
     if key is not None:
-        call = _record(log, key, sys.stdin.buffer.read() if item == "-" else os.fsencode(item or ""), system)
+        call = _record(log, key, read_stdin() if item == "-" else os.fsencode(item or ""), system)
     elif tombstone is not None:
         call = _tombstone(log, tombstone)
     elif erase is not None:
         call = _erasure(log, erase, reason or "", authority or "")
     else:
-        call = _opaque(log, [os.fsencode(entry) for entry in entries] or _stdin_lines())
-    first, count, head = run(_append(target, log, call))
-    result = {"origin": log.origin, "first": first, "count": count, "size": head.size, "root": head.root.hex()}
-    what = "entry" if count == 1 else f"{count} entries from"
-    answer(as_json, result, f"{what} {first} of {log.origin}, now of size {head.size}")
+        what, given = ("entry", [os.fsencode(each) for each in entries]) if entries else ("line", _stdin_lines())
+        call = _opaque(log, given, what)
+    run(_append(target, log, call, as_json))
 
 
 def _record(log: TrustedLog, key: str, item: bytes, system: bool) -> Call:
@@ -88,27 +88,43 @@ def _erasure(log: TrustedLog, index: int, reason: str, authority: str) -> Call:
     return lambda client: _as_batch(client.register(log.origin).erase(index, reason, authority))
 
 
-def _opaque(log: TrustedLog, entries: Sequence[bytes]) -> Call:
-    return lambda client: client.log(log.origin).append_all(entries)
+def _opaque(log: TrustedLog, entries: Sequence[bytes], what: str) -> Call:
+    """Raises Malformed for an entry that no log takes, before any is sent; `what` each is: an entry, a line."""
+    from mintmark.client.sending import MAX_REQUEST_BYTES, MAX_REQUEST_ENTRIES, batches
+    from mintmark.tlog.bundle import MAX_ENTRY_BYTES
+
+    for number, entry in enumerate(entries, 1):
+        if len(entry) > MAX_ENTRY_BYTES:
+            raise Malformed(f"{what} {number} has {len(entry):,} bytes; an entry has at most {MAX_ENTRY_BYTES:,}")
+
+    async def call(client: AsyncClient) -> AsyncIterator[AppendedBatch]:
+        for _, batch in batches(entries, 0, lambda entry: len(entry) + 2, MAX_REQUEST_ENTRIES, MAX_REQUEST_BYTES):
+            yield await client.log(log.origin).append_all(batch)
+
+    return call
 
 
 def _stdin_lines() -> list[bytes]:
-    lines = sys.stdin.buffer.read().removesuffix(b"\n").split(b"\n")
+    lines = read_stdin().removesuffix(b"\n").split(b"\n")
     if lines == [b""]:
         raise click.UsageError("nothing to append: give an ENTRY, lines on stdin, or --key with --item")
     return lines
 
 
-async def _as_batch(appended: Awaitable[AppendedEntry]) -> AppendedBatch:
+async def _as_batch(appended: Awaitable[AppendedEntry]) -> AsyncIterator[AppendedBatch]:
     from mintmark.client.sending import AppendedBatch
 
     index, head = await appended
-    return AppendedBatch(index, 1, head)
+    yield AppendedBatch(index, 1, head)
 
 
-async def _append(target: Target, log: TrustedLog, call: Call) -> AppendedBatch:
+async def _append(target: Target, log: TrustedLog, call: Call, as_json: bool) -> None:
+    """Appends, and prints each batch as soon as it is appended: those before one that fails are in the log."""
     async with target.client(log) as client:
-        return await call(client)
+        async for first, count, head in call(client):
+            result = {"origin": log.origin, "first": first, "count": count, "size": head.size, "root": head.root.hex()}
+            what = "entry" if count == 1 else f"{count} entries from"
+            answer(as_json, result, f"{what} {first} of {log.origin}, now of size {head.size}")
 
 
 @click.command("import")

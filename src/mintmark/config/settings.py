@@ -1,7 +1,7 @@
 """The servers' settings: one TOML file with a section a server, and the environment over it.
 
     [mint]    database listen keys tokens
-    [mirror]  database sources trust logs exclude listen key
+    [mirror]  database sources trust logs exclude kinds listen key
     [api]     database listen links
 
 `MINTMARK_<SECTION>__<KEY>` overrides a key, so that a container needs no file. Paths are relative to the file. A key
@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mintmark.errors import Misconfigured
 from mintmark.files import refuse_pipe
+from mintmark.formats import LogKind  # noqa: TC001  # pydantic reads it
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -71,6 +72,9 @@ class MirrorSettings(_Section):
     trust: Path = Field(description="the directory of the logs' public keys, NAME.vkey each")
     logs: tuple[str, ...] = Field(("*",), min_length=1, description="globs of the names or origins to follow")
     exclude: tuple[str, ...] = Field((), description="globs of those not to follow")
+    kinds: dict[str, LogKind] = Field(
+        {}, description="name or origin = opaque or register, for logs of which no source is to say what they are"
+    )
     listen: Address | None = Field(None, description="the HOST:PORT to serve the copies on over gRPC, if at all")
     key: Path | None = Field(None, description="the mirror's own secret key, to cosign what it holds with")
 

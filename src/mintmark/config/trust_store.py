@@ -38,7 +38,8 @@ class TrustStore:
             for origin, keys in found.items()
             if matches(origin, settings.logs) and not matches(origin, settings.exclude)
         }
-        return FollowConfig(trust, expand_addresses(settings.sources, trust))
+        kinds = {origin: kind for origin in trust for name, kind in settings.kinds.items() if matches(origin, (name,))}
+        return FollowConfig(trust, expand_addresses(settings.sources, trust), kinds)
 
     def stamp(self) -> object:
         """A value that changes when `load` may return something else."""

@@ -107,6 +107,8 @@ class _Walk:
         mirrored = notes.mirrored
         self.items = ItemsCheck(store, log, start, found)
         self._shown = notes.shown if mirrored else tree.size
+        complete = any(root.signed and root.size == tree.size for root in notes.roots)
+        self._signed = tree.size if complete else self._shown
         self._store, self._log, self._tree, self._found = store, log, tree, found
         self._mirrored, self._start = mirrored, start
         self._rows: RowsCheck | None = None
@@ -163,7 +165,7 @@ class _Walk:
         if self._rows is not None and not self.too_many:
             await self._rows.finish(self._tree.size)
         if self._log.kind == "register":
-            await self.items.finish(self._mirrored, self._shown)
+            await self.items.finish(self._mirrored, self._shown, self._signed)
         if self._mint is not None:
             await self._mint.finish()
 

@@ -1,7 +1,7 @@
 """The check of a register's items: stored, erased, or lost.
 
 an empty item, and a later entry that erases it     erased
-an empty item, and no such entry                    lost
+an empty item, and no such entry                    lost; withheld, where it was never shown
 an item that is there, and a later entry erases     to be removed
 """
 
@@ -75,16 +75,30 @@ class ItemsCheck:
                 items[at] = b""
         return bundle.join(items)
 
-    async def finish(self, mirrored: bool, shown: int) -> None:
-        """Compares items and erasures, now that all are known. Beyond the head `shown` erasures may still come."""
+    async def finish(self, mirrored: bool, shown: int, signed: int) -> None:
+        """Compares items and erasures, now that all are known.
+
+        `shown` is the size of the head, `signed` that of the last signed tree of which all entries are here. Beyond it
+        erasures may still come.
+        """
         for index in sorted(index for index in self._empty - self.erased.keys() if index < shown):
             what = f"items: the one of entry {index} is lost, and no entry erases it"
             self.found("bundle", index // TILE_WIDTH, what)
             self.bundles.add(index // TILE_WIDTH)
+        await self._withheld(shown, signed)
         for at, indices in groupby(sorted(self.erased.keys() - self._empty), lambda index: index // TILE_WIDTH):
             await self._check_erased(at, list(indices))
         if mirrored:
             await self._missing()
+
+    async def _withheld(self, shown: int, signed: int) -> None:
+        indices = sorted(index for index in self._empty - self.erased.keys() if shown <= index < signed)
+        senders = await self.store.senders(self.log.id, indices) if indices else {}
+        for index in indices:
+            who = f"withheld by {senders.get(index) or 'a source'}, and none of {signed} entries erases it"
+            what = f"item: it was {who}; a mirror asks its other sources for it, --repair-from the one that is named"
+            self.found("missing", index, what)
+            self.bundles.add(index // TILE_WIDTH)
 
     async def _check_erased(self, at: int, indices: list[int]) -> None:
         for row in await self.store.bundles(self.log.id, at, at + 1, 1):

@@ -18,6 +18,7 @@ from mintmark.aio import prefetch
 from mintmark.errors import Conflict, Malformed, Misconfigured, NotAvailableYet, Untrusted
 from mintmark.mirror.consistency import check_known
 from mintmark.mirror.pipeline import CommitPipeline, VerifiedBatch, verify_batches
+from mintmark.mirror.withheld import keeps_head_back
 from mintmark.register.reduce import RunningCounts, project
 from mintmark.store.log.model import Head
 from mintmark.store.mirror.model import Batch, Progress
@@ -88,16 +89,37 @@ class CatchUp:
         verified and complete.
         """
         try:
-            state = self._state = self._state or await self._load(kind)
+            state = await self._load(kind)
             head = await self._accept(state, source, note)
             return await self._catch_up(state, source, head, deadline)
         except BaseException:
             self.forget()
             raise
 
-    async def _load(self, kind: LogKind) -> _State:
+    async def show(self, source: str) -> bool:
+        """Shows the verified head, if nothing keeps it back any more, thanks to a source; True if it is shown."""
+        try:
+            state = await self._load()
+            if (head := state.verifier.head) is not None and keeps_head_back(state.progress):
+                async with CommitPipeline(self.store) as pipeline:
+                    await pipeline.put(self._next(state, source, head, VerifiedBatch()))
+                    await _settle(state, pipeline, head)
+            return not keeps_head_back(state.progress)
+        except BaseException:
+            self.forget()
+            raise
+
+    async def _load(self, kind: LogKind | None = None) -> _State:
+        """The state of the log. `kind` is a source's word for an empty one, and may differ from the last source's."""
+        state = self._state
+        if state is None or (state.progress.size == 0 and kind not in (None, state.progress.kind)):
+            state = self._state = await self._read(kind)
+        return state
+
+    async def _read(self, kind: LogKind | None) -> _State:
         """Reads the state of the database. The stored note is opened again: nothing is trusted because we wrote it."""
-        progress = await self.store.follow(self.origin, kind)
+        follow = self.store.progress(self.origin) if kind is None else self.store.follow(self.origin, kind)
+        progress = await follow
         if progress.stopped is not None:
             raise Conflict(f"{self.origin} is stopped: {progress.stopped}")
         try:
@@ -131,14 +153,12 @@ class CatchUp:
     async def _catch_up(self, state: _State, source: Source, head: Checkpoint, deadline: float) -> bool:
         async with CommitPipeline(self.store) as pipeline:
             if state.progress.size == head.size > state.progress.shown:
-                await pipeline.put(self._next(state, source, head, VerifiedBatch()))
+                await pipeline.put(self._next(state, source.address, head, VerifiedBatch()))
             await self._write(state, source, head, pipeline, deadline)
             await _settle(state, pipeline, head)
         if state.progress.shown < state.progress.size == head.size:
-            lost = await self.store.unexplained(state.progress.id)
-            raise NotAvailableYet(
-                f"the item of entry {lost} was withheld by {source.address}, and no erasure explains it"
-            )
+            item = await self.store.withheld.first(state.progress.id)
+            raise NotAvailableYet(f"{item or 'an item was withheld'}, and no erasure explains it")
         return state.progress.size == head.size
 
     async def _write(
@@ -150,9 +170,9 @@ class CatchUp:
             async for batch in received:
                 if self._gate is not None and batch.full and not await self._gate.wait():
                     await _settle(state, pipeline, head)  # beside short steps one transaction at a time
-                await pipeline.put(self._next(state, source, head, batch))
+                await pipeline.put(self._next(state, source.address, head, batch))
 
-    def _next(self, state: _State, source: Source, pending: Checkpoint, verified: VerifiedBatch) -> Batch:
+    def _next(self, state: _State, source: str, pending: Checkpoint, verified: VerifiedBatch) -> Batch:
         """The next batch to write; from then on `state` is what the database will say."""
         before, chunks, live = state.progress, verified.chunks, state.live
         rows = project(state.v1, verified.rows) if before.kind == "register" and chunks else None
@@ -161,7 +181,7 @@ class CatchUp:
         size = chunks[-1].end if chunks else before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
         state.progress = replace(before, size=size, note=pending.note, pending=pending.size)
-        return Batch(before.id, before.size, chunks, rows, live, pending.note, pending.size, source.address, head)
+        return Batch(before.id, before.size, chunks, rows, live, pending.note, pending.size, source, head)
 
     def _cosigned(self, pending: Checkpoint) -> bytes:
         """The note with our cosignatures.

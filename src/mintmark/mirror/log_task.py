@@ -2,7 +2,7 @@
 
 A source that is down, slow or behind is passed over. One that lies is distrusted for this log until a human decides,
 and what it sent is kept as evidence. The log stops where the log itself lied (it signed two heads that cannot both be
-true), or where no source is left to believe.
+true), or where no source is left to believe. An item that one withholds is asked of the others.
 
 Every head is compared with our copy, the small ones too: a fork need not be the longer branch.
 """
@@ -27,6 +27,7 @@ from mintmark.errors import (
     Untrusted,
 )
 from mintmark.mirror.consistency import check_known
+from mintmark.mirror.withheld import keeps_head_back, search
 from mintmark.sources.guarded import ShownLog
 from mintmark.tlog.trust import is_equivocation
 
@@ -58,7 +59,11 @@ class LeasePolicy(Protocol):
 
 
 class LogTask:
-    """A log that a worker follows. Not for two tasks at once."""
+    """A log that a worker follows. Not for two tasks at once.
+
+    `kind` is that of the configuration. Without it, a source's word is a guess until the first entries are written:
+    they prove it, and each source is asked as what it calls the log.
+    """
 
     def __init__(
         self,
@@ -71,8 +76,9 @@ class LogTask:
         gate: ForegroundGate,
         on_event: EventSink,
         step_seconds: float = STEP_SECONDS,
+        kind: LogKind | None = None,
     ) -> None:
-        self.origin, self.verifiers = origin, verifiers
+        self.origin, self.verifiers, self.kind = origin, verifiers, kind
         self.moved = asyncio.Event()
         self.stopped: str | None = None
         self.distrusted: set[str] = set()  # addresses
@@ -143,8 +149,8 @@ class LogTask:
         self._leased_until = 0.0
         believed = [a for a in self._sources if a in self._shown and a not in self.distrusted]
         believed.sort(key=lambda address: not self._shown[address].knows_kind)
-        kind: LogKind = self._shown[believed[0]].kind if believed else "opaque"
-        progress = self._progress = await self._store.follow(self.origin, kind)
+        said: LogKind = self._shown[believed[0]].kind if believed else "opaque"
+        progress = self._progress = await self._store.follow(self.origin, self.kind or said)
         self.stopped = progress.stopped
         distrusted = await self._store.evidence.distrusted(progress.id)
         resumed = self.distrusted - distrusted  # a human has decided
@@ -184,6 +190,14 @@ class LogTask:
             shown.compared = True
 
     async def _advance(self, deadline: float) -> float | None:
+        """A step, or what there is to do where none can be done."""
+        try:
+            return await self._ask_sources(deadline)
+        except Conflict:
+            self._leased_until = 0.0
+            return random.uniform(0.01, 0.2)  # noqa: S311  # jitter
+
+    async def _ask_sources(self, deadline: float) -> float | None:
         """A step with the first source that can: those that offer the most come first, in order of preference."""
         tried: MintmarkError = Unavailable(f"no trusted source offers {self.origin} as {self._known().kind}")
         for source, head in self._preferred():
@@ -195,10 +209,27 @@ class LogTask:
                     return STOPPED_SECONDS
             except (NotFound, NotAvailableYet, Unavailable, Busy) as error:
                 tried = error
-            except Conflict:
-                self._leased_until = 0.0
-                return random.uniform(0.01, 0.2)  # noqa: S311  # jitter
+        if await self._heal():
+            return 0.0
         raise tried
+
+    async def _heal(self) -> bool:
+        """Asks the sources for the items that keep the head back; True if it is shown now.
+
+        Raises NotAvailableYet where no source has one of them.
+        """
+        progress = self._progress = await self._store.progress(self.origin)
+        if not keeps_head_back(progress):
+            return False
+        believed = {address: source for address, source in self._sources.items() if address not in self.distrusted}
+        searched = await search(self._store, progress, self.verifiers, self._preferred(), believed)
+        for address, lie in searched.lies:
+            await self._contradicted(address, lie, stop=False)
+        if searched.lacking is not None:
+            raise NotAvailableYet(f"{searched.lacking}, no erasure explains it, and no other source here has it")
+        shown = await self._catch_up.show(searched.giver)
+        self._progress = self._catch_up.progress
+        return shown
 
     async def _step(self, source: GuardedSource, head: Checkpoint, deadline: float) -> float | None:
         """Once a lane is free: the lease, and a step. The lane comes first, for a lease runs while it waits."""
@@ -208,7 +239,8 @@ class LogTask:
                 return wait
             deadline = min(monotonic() + self._step_seconds, deadline)
             with self._gate.step() if short else nullcontext():
-                done = await self._catch_up.step(source, head.note, self._known().kind, deadline)
+                kind = self._known().kind if self._known().size else self._shown[source.address].kind
+                done = await self._catch_up.step(source, head.note, kind, deadline)
         self._progress = self._catch_up.progress
         if done:
             self._shown[source.address].compared = True
@@ -241,10 +273,15 @@ class LogTask:
         able = [
             (source, shown.head)
             for address, source in self._sources.items()
-            if (shown := self._shown.get(address)) is not None and shown.kind == progress.kind
+            if (shown := self._shown.get(address)) is not None and self._is_right_kind(shown.kind)
             if shown.head is not None and shown.head.size > progress.shown
         ]
         return sorted(able, key=lambda each: (each[0].avoided, each[1].size < largest))
+
+    def _is_right_kind(self, kind: LogKind) -> bool:
+        """True if the log may be of this kind, as far as that is known."""
+        progress = self._known()
+        return kind == progress.kind if progress.size else self.kind in (None, kind)
 
     def _largest(self) -> int:
         return max((shown.head.size for shown in self._shown.values() if shown.head is not None), default=-1)

@@ -35,6 +35,7 @@ from mintmark.tlog.keys import public_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from mintmark.formats import LogKind
     from mintmark.sources.grpc import GrpcSource
     from mintmark.sources.tiles import TilesSource
     from mintmark.tlog.note import Signer, Verifier
@@ -47,10 +48,14 @@ _on_event = event_sink("mirror")
 
 
 class FollowConfig(NamedTuple):
-    """The logs to follow, origin -> verifiers, and their sources: HOST:PORT or a URL, best first."""
+    """The logs to follow, origin -> verifiers, and their sources: HOST:PORT or a URL, best first.
+
+    `kinds`: origin -> kind, of the logs whose kind no source is asked for.
+    """
 
     trust: Mapping[str, Sequence[Verifier]]
     sources: Sequence[str]
+    kinds: Mapping[str, LogKind]
 
 
 class KeySource(Protocol):
@@ -120,7 +125,10 @@ async def _worker(
         async with open_pool(database, MAX_CONNECTIONS) as pool:
             sources, name = clients.open(config.sources), name or f"{socket.gethostname()}-{os.getpid()}"
             store = ReadStore(pool)
-            yield Worker(name, store, sources, config.trust, cosigners=cosigners, on_event=_on_event), clients
+            worker = Worker(
+                name, store, sources, config.trust, kinds=config.kinds, cosigners=cosigners, on_event=_on_event
+            )
+            yield worker, clients
     finally:
         await clients.close_others(())
 
@@ -152,7 +160,7 @@ async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners:
         _log.error("configuration not reloaded", detail=str(error))
     else:
         _log_followed(config.trust)
-        worker.follow(config.trust, clients.open(config.sources))
+        worker.follow(config.trust, clients.open(config.sources), config.kinds)
         await clients.close_others(config.sources)
     return True
 

@@ -29,6 +29,7 @@ from mintmark.sources.guarded import ANSWER_SECONDS, GuardedSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mintmark.formats import LogKind
     from mintmark.mirror.log_task import EventSink
     from mintmark.sources.source import Announcement, Source
     from mintmark.store.mirror.read_store import ReadStore
@@ -40,6 +41,7 @@ POLL_INTERVAL_SECONDS = 2.0  # between looks at a source that answers and gives 
 HEARTBEAT_SECONDS = 2.0  # between heartbeats
 ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS  # after its last heartbeat that a worker is counted
 RETRY_LEASE_SECONDS = 0.3  # at most, from the end of another's lease to our try
+NO_KINDS: Mapping[str, LogKind] = {}
 
 
 class Leases:
@@ -75,8 +77,9 @@ class Leases:
 class Worker:
     """Follows the logs of `trust` (origin -> verifiers) from `sources`, in order of preference, into one read database.
 
-    `on_event(event, origin, detail)` hears of troubles and contradictions: the shell logs and counts them. A source is
-    waited for `answer_seconds`; a long catch-up keeps its lane for `step_seconds`.
+    `kinds` are of the logs whose kind no source is asked for. `on_event(event, origin, detail)` hears of troubles and
+    contradictions: the shell logs and counts them. A source is waited for `answer_seconds`; a long catch-up keeps its
+    lane for `step_seconds`.
     """
 
     def __init__(
@@ -86,12 +89,13 @@ class Worker:
         sources: Sequence[Source],
         trust: Mapping[str, Sequence[Verifier]],
         *,
+        kinds: Mapping[str, LogKind] = NO_KINDS,
         cosigners: Sequence[Signer] = (),
         on_event: EventSink = lambda *_: None,
         answer_seconds: float = ANSWER_SECONDS,
         step_seconds: float = STEP_SECONDS,
     ) -> None:
-        self.store, self.trust = store, trust
+        self.store, self.trust, self._kinds = store, trust, kinds
         self._cosigners, self._on_event = cosigners, on_event
         self._answer_seconds, self._step_seconds = answer_seconds, step_seconds
         self.sources = {source.address: GuardedSource(source, answer_seconds) for source in sources}
@@ -117,11 +121,17 @@ class Worker:
         except (MintmarkError, TimeoutError):
             self._on_event("trouble", "", "leases were not given back; they end by themselves")
 
-    def follow(self, trust: Mapping[str, Sequence[Verifier]], sources: Sequence[Source]) -> None:
+    def follow(
+        self,
+        trust: Mapping[str, Sequence[Verifier]],
+        sources: Sequence[Source],
+        kinds: Mapping[str, LogKind] = NO_KINDS,
+    ) -> None:
         """Follows these logs from these sources from now on; a log that is trusted no more is left as it stands."""
         guarded = {s.address: self.sources.get(s.address) or GuardedSource(s, self._answer_seconds) for s in sources}
-        self.trust, self.sources = trust, guarded
+        self.trust, self.sources, self._kinds = trust, guarded, kinds
         for origin, log in self._logs.items():
+            log.kind = kinds.get(origin)
             log.follow(trust.get(origin, ()), guarded)
         self._watch_all()
 
@@ -131,7 +141,7 @@ class Worker:
         catch_up = CatchUp(store, origin, verifiers, self._cosigners, self._gate)
         return LogTask(
             origin, verifiers, self.sources, store, self._leases, catch_up, self._gate, self._on_event,
-            self._step_seconds,
+            self._step_seconds, self._kinds.get(origin),
         )  # fmt: skip
 
     def _watch_all(self) -> None:

@@ -209,7 +209,7 @@ async def test_an_erasure_of_a_later_entry_erases_nothing(read_store: ReadStore,
     await log.write(erasures(1))
     await log.write(users(1, 5))
     assert await checked(log, read_db) == 5
-    assert await read_store.unexplained(1) is None
+    assert await read_store.withheld.first(1) is None
 
 
 async def test_of_two_logs_with_one_name_the_second_is_refused_with_the_fix(read_store: ReadStore) -> None:

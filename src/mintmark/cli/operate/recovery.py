@@ -12,7 +12,7 @@ import click
 
 from mintmark.cli.options import json_option, server_config_option, settings_options
 from mintmark.cli.output import answer, progress, run
-from mintmark.errors import Misconfigured
+from mintmark.errors import Misconfigured, NotAvailableYet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mintmark.cli.databases import Database
     from mintmark.config.settings import MintSettings, MirrorSettings
     from mintmark.store.log.model import Log
+    from mintmark.store.mirror.withheld import WithheldItem
     from mintmark.tlog.checkpoint import Checkpoint
 
 
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
 def rebuild(name: str, settings: MirrorSettings, as_json: bool) -> None:
     """Make the rows of the log NAME in a read database again, byte for byte, from its bundles.
 
-    The bundles are checked against the signed roots on the way. It is one transaction: whoever reads meanwhile reads
-    the old rows, and mirrors wait with this log until it is done.
+    The bundles are checked against the signed roots on the way. Exit 4 means that an item is withheld, which keeps the
+    log's head back. It is one transaction: whoever reads meanwhile reads the old rows, and mirrors wait with this log
+    until it is done.
     """
     from mintmark.cli.databases import read_database
 
-    log, size = run(_rebuild(read_database(settings), name, as_json))
+    log, size, lacking = run(_rebuild(read_database(settings), name, as_json))
     answer(as_json, {"origin": log.origin, "size": size}, f"{log.origin}: the rows of {size} entries were made again")
+    if lacking is not None:
+        raise NotAvailableYet(f"{log.origin}: {lacking}; it is shown once a mirror finds a source that has it")
 
 
-async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, int]:
+async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, int, WithheldItem | None]:
     from mintmark.cli.databases import named_log
     from mintmark.fsck.rebuild import rebuild
     from mintmark.store.connection.migrate import check
@@ -53,7 +57,9 @@ async def _rebuild(database: Database, name: str, as_json: bool) -> tuple[Log, i
             raise Misconfigured(f"no key of {log.origin} is known here; put it in the trust directory")
         head = await store.progress(log.origin)
         with progress(f"making {log.origin} again", head.size, as_json) as step:
-            return log, await rebuild(pool, log, database.trust[log.origin], step)
+            size = await rebuild(pool, log, database.trust[log.origin], step)
+        lacking = await store.withheld.first(log.id) if size == head.pending > head.shown else None
+        return log, size, lacking
 
 
 @click.command("catch-up")

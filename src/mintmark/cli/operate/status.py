@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mintmark.config.settings import MirrorSettings
     from mintmark.store.log.model import Log
     from mintmark.store.mirror.model import Heartbeat, LogStatus
+    from mintmark.store.mirror.withheld import WithheldItem
 
 TABLE_HEADER = ("log", "state", "verified", "head", "lag", "seconds", "source", "worker", "last error")
 Value = str | int | float | None
@@ -81,14 +82,15 @@ def resume(name: str, settings: MirrorSettings, as_json: bool) -> None:
 
     The evidence is kept. Nothing that was verified is given up: a source that still contradicts it stops the log again.
     """
-    log, resumed = run(_resume(settings.database, name))
+    log, resumed, lacking = run(_resume(settings.database, name))
     state = "is followed again" if resumed else "was not stopped"
-    answer(as_json, {"origin": log.origin, "resumed": resumed}, f"{log.origin} {state}")
+    waits = f"; {lacking}: it is shown once a source has it" if lacking is not None else ""
+    answer(as_json, {"origin": log.origin, "resumed": resumed}, f"{log.origin} {state}{waits}")
 
 
-async def _resume(database: str, name: str) -> tuple[Log, bool]:
+async def _resume(database: str, name: str) -> tuple[Log, bool, WithheldItem | None]:
     from mintmark.cli.databases import named_log, read_store
 
     async with read_store(database) as store:
         log = await named_log(store, name)
-        return log, await store.evidence.resume(log.id)
+        return log, await store.evidence.resume(log.id), await store.withheld.first(log.id)

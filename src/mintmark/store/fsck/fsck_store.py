@@ -200,6 +200,11 @@ class FsckStore:
         """The items noted as missing from index `start` on and at `indices`: index -> the entry that erased it."""
         return dict(await self._fetch(SQL["missing"], {"log": log, "start": start, "indices": indices}))
 
+    async def senders(self, log: int, indices: Sequence[int]) -> dict[int, str | None]:
+        """Who sent the entries at these indices without their items, as far as it is known."""
+        query = "select index, source from missing where log = %(log)s and index = any(%(indices)s)"
+        return dict(await self._fetch(query, {"log": log, "indices": list(indices)}))
+
     async def definitions(self, log: int) -> dict[str, tuple[int, bytes]]:
         """The definitions of a mint's register: key -> (index, item)."""
         rows = await self._fetch("select key, index, item from definition where log = %(log)s", {"log": log})

@@ -51,7 +51,7 @@ async def commit_batch(conn: Connection, batch: Batch, before: Awaitable[Committ
             else:
                 live = await _copy(conn, batch, rows, before)
             if batch.rows is not None:
-                live = await put_register_rows(conn, batch.log, batch.rows, live)
+                live = await put_register_rows(conn, batch.log, batch.rows, live, batch.source)
             return Committed(await _show(conn, batch), live)
     except pg.DivisionByZero:
         raise Conflict("another worker moved this log, or it was stopped") from None
@@ -75,11 +75,13 @@ async def insert_leaves(conn: Connection, log: int, leaves: Sequence[tuple[int, 
         await conn.execute(SQL["put_leaves"], {"log": log, "start": start, "hashes": hashes})
 
 
-async def put_register_rows(conn: Connection, log: int, rows: RegisterRows, live: int) -> int:
+async def put_register_rows(
+    conn: Connection, log: int, rows: RegisterRows, live: int, source: str | None = None
+) -> int:
     """Writes the projection of a register's entries, before which `live` records stood; how many stand after them.
 
-    The last entries of their keys are superseded first, which says who stood. Items are erased last, when the rows and
-    bundles that may hold them are there, those of this same batch included.
+    `source` is who sent them, if known. The last entries of their keys are superseded first, which says who stood.
+    Items are erased last, when the rows and bundles that may hold them are there, those of this same batch included.
     """
     stood = await _supersede(conn, log, rows) if rows.first_keys else set[str]()
     counts = count_standing(rows.rows, stood, live)
@@ -90,7 +92,8 @@ async def put_register_rows(conn: Connection, log: int, rows: RegisterRows, live
     if rows.missing or rows.erased:
         gaps: dict[int, int | None] = dict.fromkeys(rows.missing)
         gaps.update(rows.erased)
-        await conn.execute(SQL["put_missing"], {"log": log, "indices": list(gaps), "by": list(gaps.values())})
+        values = {"log": log, "indices": list(gaps), "by": list(gaps.values()), "source": source}
+        await conn.execute(SQL["put_missing"], values)
         await erase(conn, log, list(rows.erased))
     return counts[-1] if counts else live
 

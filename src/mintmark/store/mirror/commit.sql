@@ -39,5 +39,9 @@ where e.log = %(log)s and e.index = last.index
 returning e.type, e.key, e.item_hash is not null;
 
 -- name: put_missing
-insert into missing (log, index, by) select %(log)s, * from unnest(%(indices)s::bigint[], %(by)s::bigint[])
-on conflict (log, index) do update set by = coalesce(missing.by, excluded.by);
+-- `source` is who sent the entries: kept for an item that no erasure explains.
+insert into missing (log, index, by, source)
+select %(log)s, index, by, case when by is null then %(source)s end
+from unnest(%(indices)s::bigint[], %(by)s::bigint[]) as m(index, by)
+on conflict (log, index) do update set by = coalesce(missing.by, excluded.by),
+    source = case when coalesce(missing.by, excluded.by) is null then coalesce(missing.source, excluded.source) end;

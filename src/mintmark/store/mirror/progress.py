@@ -60,12 +60,6 @@ class ProgressStore(LogStore):
             await cursor.execute(SQL["progress"], {"origin": origin})
             return await cursor.fetchone()
 
-    async def unexplained(self, log: int) -> int | None:
-        """The index of the first item that a source withheld and that no erasure entry explains."""
-        query = "select index from missing where log = %(log)s and by is null order by index limit 1"
-        rows = await self.pool.fetch(query, {"log": log})
-        return rows[0][0] if rows else None
-
     async def projected(self, log: int, size: int) -> tuple[int, int]:
         """(user entries, standing records) of a register's first `size` entries, all of which are projected."""
         if size == 0:

@@ -9,6 +9,7 @@ from mintmark.store.mirror.evidence import EvidenceStore
 from mintmark.store.mirror.lease import LeaseStore
 from mintmark.store.mirror.progress import ProgressStore
 from mintmark.store.mirror.status import StatusStore
+from mintmark.store.mirror.withheld import WithheldStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -23,6 +24,7 @@ class ReadStore(ProgressStore):
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool)
         self.leases, self.evidence, self.status = LeaseStore(pool), EvidenceStore(pool), StatusStore(pool)
+        self.withheld = WithheldStore(pool)
 
     async def commit_batch(self, batch: Batch, before: Awaitable[Committed] | None = None) -> Committed:
         """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.

@@ -36,6 +36,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers["Accept-Encoding"]))
+        if self.headers["Cache-Control"] == "no-cache":
+            self.server.past_caches.append(self.path)
         if self.server.behave is None or (answer := self.server.behave(self.path)) is None:
             super().do_GET()
             return
@@ -57,6 +59,7 @@ class StaticServer(ThreadingHTTPServer):
     def __init__(self, directory: Path) -> None:
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(directory)))
         self.asked: list[tuple[str, str]] = []
+        self.past_caches: list[str] = []  # the paths that were asked for past caches
         self.url = f"http://127.0.0.1:{self.server_port}/"
 
     def handle_error(self, request: object, client_address: object) -> None:

@@ -12,9 +12,25 @@ from mintmark.errors import Fork, Malformed, Misconfigured
 from mintmark.tlog import prove
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mintmark.mirror.shown_heads import ShownLog
     from mintmark.store.mirror.model import Progress
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.checkpoint import Checkpoint
+
+
+async def find_forks(store: ReadStore, progress: Progress, heads: Iterable[ShownLog]) -> list[tuple[str, Fork]]:
+    """Compares heads that are new with our copy, as far as it goes; those that do not fit, by who showed them."""
+    found = []
+    for shown in heads:
+        if shown.head is not None and not shown.compared and shown.head.size <= progress.size:
+            try:
+                await check_known(store, progress, shown.head)
+            except Fork as lie:
+                found.append((shown.address, lie))
+            shown.compared = True
+    return found
 
 
 async def check_known(store: ReadStore, progress: Progress, seen: Checkpoint) -> None:

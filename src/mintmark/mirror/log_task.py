@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Protocol
 from mintmark.errors import (
     Busy,
     Conflict,
-    Fork,
     Malformed,
     MintmarkError,
     NotAvailableYet,
@@ -26,9 +25,9 @@ from mintmark.errors import (
     Unavailable,
     Untrusted,
 )
-from mintmark.mirror.consistency import check_known
+from mintmark.mirror.consistency import find_forks
+from mintmark.mirror.shown_heads import ShownHeads
 from mintmark.mirror.withheld import keeps_head_back, search
-from mintmark.sources.guarded import ShownLog
 from mintmark.tlog.trust import is_equivocation
 
 if TYPE_CHECKING:
@@ -85,13 +84,13 @@ class LogTask:
         self.lie: str | None = None  # the last contradiction of a source
         self._sources, self._store, self._leases, self._catch_up = sources, store, leases, catch_up
         self._gate, self._on_event, self._step_seconds = gate, on_event, step_seconds
-        self._shown: dict[str, ShownLog] = {}  # by address
+        self._shown = ShownHeads()
         self._progress: Progress | None = None
         self._leased_until = 0.0
 
     def offer(self, address: str, note: bytes, kind: LogKind) -> None:
         """Takes a head that a source announced. One that was opened before is nothing new, however often it is sent."""
-        shown = self._shown.setdefault(address, ShownLog(address, kind))
+        shown = self._shown.begin(address, kind)
         if note == shown.opened:
             shown.restarted = False
         elif address not in self.distrusted:
@@ -112,19 +111,24 @@ class LogTask:
         for address in self._sources.keys() - sources.keys():
             self.lost(address)
         if [v.vkey for v in verifiers] != [v.vkey for v in self.verifiers]:
-            for shown in self._shown.values():
+            for shown in self._shown:
                 shown.reopen()
             self._catch_up.trust(verifiers)
             self._leased_until = 0.0
             self.moved.set()
         self.verifiers, self._sources = verifiers, sources
-        for shown in self._shown.values():
+        for shown in self._shown:
             shown.restarted = True
 
     @property
+    def largest(self) -> Checkpoint | None:
+        """The largest head that a source shows, signed by the log."""
+        return self._shown.largest
+
+    @property
     def offered(self) -> int:
-        """The size of the largest head that a source showed, signed by the log; 0: none."""
-        return max(self._largest(), 0)
+        """Its size; 0: none."""
+        return self.largest.size if self.largest is not None else 0
 
     async def attempt(self, deadline: float = float("inf")) -> float | None:
         """A step, if there is one to do, until the (monotonic) deadline.
@@ -141,15 +145,17 @@ class LogTask:
             return STOPPED_SECONDS
         if self._largest() > self._known().shown:
             return await self._advance(deadline)
+        if any(shown.offer is not None for shown in self._shown):
+            raise Unavailable(f"no head of {self.origin} that its sources show can be opened now")
         return None
 
     async def _look(self) -> None:
         """Reads where the log stands. The catch-up's state is as old as the lease: it goes with it."""
         self._catch_up.forget()
         self._leased_until = 0.0
-        believed = [a for a in self._sources if a in self._shown and a not in self.distrusted]
-        believed.sort(key=lambda address: not self._shown[address].knows_kind)
-        said: LogKind = self._shown[believed[0]].kind if believed else "opaque"
+        believed = [self._shown[a] for a in self._sources if a in self._shown and a not in self.distrusted]
+        believed.sort(key=lambda shown: not shown.knows_kind)
+        said: LogKind = believed[0].kind if believed else "opaque"
         progress = self._progress = await self._store.follow(self.origin, self.kind or said)
         self.stopped = progress.stopped
         distrusted = await self._store.evidence.distrusted(progress.id)
@@ -166,28 +172,17 @@ class LogTask:
             note = await source.checkpoint(self.origin)
         except MintmarkError:
             return False
-        self._shown.setdefault(address, ShownLog(address, kind)).take(note, kind)
+        self._shown.begin(address, kind).take(note, kind)
         return True
 
     async def _open_offers(self) -> None:
-        for shown in list(self._shown.values()):
-            if shown.offer is not None:
-                try:
-                    shown.open(shown.offer, self.origin, self.verifiers)
-                except (Untrusted, Malformed) as lie:
-                    await self._contradicted(shown.address, lie, stop=False)
+        for address, lie in await self._shown.open_offers(self.origin, self.verifiers, self._sources):
+            await self._contradicted(address, lie, stop=False)
 
     async def _compare(self) -> None:
         """Compares the heads with our copy, as far as it goes."""
-        progress = self._known()
-        for shown in list(self._shown.values()):
-            if shown.compared or shown.head is None or shown.head.size > progress.size:
-                continue
-            try:
-                await check_known(self._store, progress, shown.head)
-            except Fork as lie:
-                await self._contradicted(shown.address, lie, stop=True)
-            shown.compared = True
+        for address, lie in await find_forks(self._store, self._known(), self._shown):
+            await self._contradicted(address, lie, stop=True)
 
     async def _advance(self, deadline: float) -> float | None:
         """A step, or what there is to do where none can be done."""
@@ -202,7 +197,7 @@ class LogTask:
         tried: MintmarkError = Unavailable(f"no trusted source offers {self.origin} as {self._known().kind}")
         for source, head in self._preferred():
             try:
-                return await self._step(source, head, deadline)
+                return await self._try(source, head, deadline)
             except (Untrusted, Malformed) as lie:
                 await self._contradicted(source.address, lie, stop=is_equivocation(lie, self.origin, self.verifiers))
                 if self.stopped is not None:
@@ -231,6 +226,16 @@ class LogTask:
         self._progress = self._catch_up.progress
         return shown
 
+    async def _try(self, source: GuardedSource, head: Checkpoint, deadline: float) -> float | None:
+        """A step; where it finds a lie, once more past the caches before the source, which may have told it."""
+        try:
+            return await self._step(source, head, deadline)
+        except (Untrusted, Malformed):
+            if not source.cached:
+                raise
+        with source.past_caches():
+            return await self._step(source, head, deadline)
+
     async def _step(self, source: GuardedSource, head: Checkpoint, deadline: float) -> float | None:
         """Once a lane is free: the lease, and a step. The lane comes first, for a lease runs while it waits."""
         short = head.size - self._known().size <= MAX_SHORT_STEP_ENTRIES
@@ -239,7 +244,7 @@ class LogTask:
                 return wait
             deadline = min(monotonic() + self._step_seconds, deadline)
             with self._gate.step() if short else nullcontext():
-                kind = self._known().kind if self._known().size else self._shown[source.address].kind
+                kind = self._right_kind or self._shown[source.address].kind
                 done = await self._catch_up.step(source, head.note, kind, deadline)
         self._progress = self._catch_up.progress
         if done:
@@ -269,22 +274,15 @@ class LogTask:
 
     def _preferred(self) -> list[tuple[GuardedSource, Checkpoint]]:
         """The sources with a head that is not shown yet, and these heads; in the order of being asked."""
-        progress, largest = self._known(), self._largest()
-        able = [
-            (source, shown.head)
-            for address, source in self._sources.items()
-            if (shown := self._shown.get(address)) is not None and self._is_right_kind(shown.kind)
-            if shown.head is not None and shown.head.size > progress.shown
-        ]
-        return sorted(able, key=lambda each: (each[0].avoided, each[1].size < largest))
+        return self._shown.preferred(self._sources, self._known().shown, self._right_kind)
 
-    def _is_right_kind(self, kind: LogKind) -> bool:
-        """True if the log may be of this kind, as far as that is known."""
-        progress = self._known()
-        return kind == progress.kind if progress.size else self.kind in (None, kind)
+    @property
+    def _right_kind(self) -> LogKind | None:
+        """The kind of the log; None while only the sources' words for it are known."""
+        return self._known().kind if self._known().size else self.kind
 
     def _largest(self) -> int:
-        return max((shown.head.size for shown in self._shown.values() if shown.head is not None), default=-1)
+        return self.largest.size if self.largest is not None else -1
 
     def _known(self) -> Progress:
         if self._progress is None:

@@ -11,21 +11,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from mintmark.errors import Busy, Malformed, MintmarkError, NotAvailableYet, NotFound, Rollback, Unavailable
-from mintmark.tlog.checkpoint import open_checkpoint, parse_tree_head
-from mintmark.tlog.note import parse_note
+from mintmark.errors import Busy, MintmarkError, NotAvailableYet, NotFound, Unavailable
+from mintmark.sources.source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
-    from mintmark.formats import LogKind
     from mintmark.sources.source import Announcement, ListedLog, Source
-    from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.note import Verifier
     from mintmark.tlog.trust import Chunk
 
 T = TypeVar("T")
@@ -34,7 +29,6 @@ ANSWER_SECONDS = 5.0  # for one answer, or one chunk of many
 FIRST_HEAD_SECONDS = 15.0  # for the first head of a stream: one that brings nothing may be stuck in a proxy
 AVOID_SECONDS = 30.0  # after a failure, in which a source comes last
 SHORT_LANES, LONG_LANES = 32, 2  # steps at once
-MAX_NOTE_BYTES = 128 * 2**10
 
 
 class GuardedSource:
@@ -51,6 +45,23 @@ class GuardedSource:
     def avoided(self) -> bool:
         """True if it failed lately."""
         return monotonic() < self._avoided_until
+
+    @property
+    def cached(self) -> bool:
+        """True if caches may stand before it."""
+        return isinstance(self.source, FileSource)
+
+    @contextmanager
+    def past_caches(self) -> Iterator[None]:
+        """Asks past the caches, for the time of the block."""
+        if not isinstance(self.source, FileSource):
+            yield
+            return
+        self.source.past_caches = True
+        try:
+            yield
+        finally:
+            self.source.past_caches = False
 
     async def logs(self) -> Sequence[ListedLog]:
         """The logs that it names."""
@@ -106,49 +117,3 @@ class GuardedSource:
 
     def _avoid(self, seconds: float = AVOID_SECONDS) -> None:
         self._avoided_until = monotonic() + seconds
-
-
-@dataclass
-class ShownLog:
-    """One log as one source shows it. `offer` is a note not opened yet: hostile. `head` is signed by the log."""
-
-    address: str
-    kind: LogKind
-    offer: bytes | None = None
-    opened: bytes | None = None  # the note that was opened last
-    head: Checkpoint | None = None  # its checkpoint
-    compared: bool = True  # with our copy
-    restarted: bool = False  # the stream began anew: its next head may be smaller than the last, as behind a balancer
-
-    @property
-    def knows_kind(self) -> bool:
-        """False where it shows no entry: only entries tell of which kind a log is. What is no checkpoint tells it."""
-        try:
-            return parse_tree_head(parse_note(self.offer or self.opened or b"")[0]).size > 0
-        except Malformed:
-            return True
-
-    def take(self, note: bytes, kind: LogKind) -> None:
-        """Takes a note to be opened, in the place of one that was not."""
-        self.offer, self.kind = note[:MAX_NOTE_BYTES], kind
-
-    def open(self, note: bytes, origin: str, verifiers: Sequence[Verifier]) -> None:
-        """Opens the note that was offered.
-
-        Raises:
-            Malformed, BadSignature: it is no checkpoint that the log signed.
-            Rollback: its tree is smaller than the last, within one stream. Carries both notes.
-        """
-        head, last = open_checkpoint(note, origin, verifiers), self.head
-        if last is not None and head.size < last.size and not self.restarted:
-            raise Rollback(f"{self.address} went back from {last.size} entries to {head.size}", last.note, note)
-        self.offer, self.opened, self.head = None, note, head
-        self.restarted = self.compared = False
-
-    def reopen(self) -> None:
-        """Offers the opened note once more: it is to be opened with other keys."""
-        self.offer, self.opened, self.head = self.offer or self.opened, None, None
-
-    def forget(self) -> None:
-        """Forgets all that the source showed but the kind."""
-        self.offer = self.opened = self.head = None

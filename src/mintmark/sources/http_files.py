@@ -17,6 +17,7 @@ from mintmark.sources.http_client import GZIP_ENCODINGS, Gunzip, is_local, name_
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
     import httpx
 
@@ -26,10 +27,13 @@ ABSENT_STATUSES = (403, 404, 410)  # an object store that may not be listed answ
 BUSY_STATUSES = (429, 503)
 MAX_RETRY_AFTER_SECONDS = 60.0  # that a server may ask us to wait
 REQUEST_HEADERS = {"Accept-Encoding": "gzip, identity", "User-Agent": f"mintmark/{__version__}"}
+PAST_CACHES_HEADERS = {"Cache-Control": "no-cache", "Pragma": "no-cache"}  # the second for those of HTTP/1.0
 
 
 class HttpFiles:
-    """The files below a URL, which ends with a slash."""
+    """The files below a URL, which ends with a slash. With `past_caches`, caches on the way are to ask its server."""
+
+    past_caches = False
 
     def __init__(self, url: str) -> None:
         import httpx
@@ -50,7 +54,7 @@ class HttpFiles:
         """Ends its connections."""
         await self._client.aclose()
 
-    async def get(self, path: str, max_bytes: int) -> bytes | None:
+    async def get(self, path: str, max_bytes: int, *, past_caches: bool = False) -> bytes | None:
         """A file of at most `max_bytes` bytes; None where there is none.
 
         Raises:
@@ -58,25 +62,26 @@ class HttpFiles:
             Busy: the server asks to come back later.
             Unavailable: there is no answer, or none that is a file.
         """
+        past = past_caches or self.past_caches
         async with self._lanes:
             try:
                 async with asyncio.timeout(FILE_SECONDS):
-                    return await self._get(path, max_bytes)
+                    return await self._get(path, max_bytes, PAST_CACHES_HEADERS if past else {})
             except TimeoutError:
                 raise Unavailable(f"{self.url}{path} takes longer than {FILE_SECONDS:.0f} s") from None
             except self._failed as error:
                 reason = f"{error or type(error).__name__}{name_proxy(self.url)}"
                 raise Unavailable(f"{self.url}{path} cannot be had: {reason}") from error
 
-    async def _get(self, path: str, max_bytes: int) -> bytes | None:
+    async def _get(self, path: str, max_bytes: int, headers: Mapping[str, str]) -> bytes | None:
         """A connection that was kept open may have been closed while it was idle: then once more, on another."""
         try:
-            return await self._request(path, max_bytes)
+            return await self._request(path, max_bytes, headers)
         except self._broken:
-            return await self._request(path, max_bytes)
+            return await self._request(path, max_bytes, headers)
 
-    async def _request(self, path: str, max_bytes: int) -> bytes | None:
-        async with self._client.stream("GET", self.url + path) as response:
+    async def _request(self, path: str, max_bytes: int, headers: Mapping[str, str]) -> bytes | None:
+        async with self._client.stream("GET", self.url + path, headers=headers) as response:
             if response.status_code in ABSENT_STATUSES:
                 return None
             if response.status_code in BUSY_STATUSES:

@@ -6,7 +6,7 @@ source that is down or behind raises Unavailable, NotFound or NotAvailableYet.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from mintmark.errors import Malformed, ProofError
 from mintmark.tlog import tile
@@ -60,6 +60,13 @@ class Source(Protocol):
 
     def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
         """Chunks that cover [start, end), each with its proof against `size`, from the bundle that holds `start`."""
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A source of files: caches may stand before it. With `past_caches`, they are to ask the server itself."""
+
+    past_caches: bool
 
 
 class TreeSource(Protocol):

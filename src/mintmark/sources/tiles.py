@@ -4,7 +4,9 @@
     tile/<L>/<N>[.p/<W>]       the proofs are made here, of tiles
     tile/entries/<N>[.p/<W>]   the bundles, and tile/items/<N>[.p/<W>] beside them for a register
 
-Its answers are no more trusted than those of a gRPC source, and are verified alike. A partial tile or bundle may be
+Its answers are no more trusted than those of a gRPC source, and are verified alike. What a web server, a cache or a
+proxy answers in a file's place, with status 200, says nothing of the log: a file that does not parse as what it is
+asked for is asked for again, past caches, and is then not available. A partial tile or bundle may be
 gone once the full one is there; then that is taken, cut. Nodes of a CDN may be behind one another: a head that the
 larger one's tiles contain is merely old, and is not shown; any other is, for the mirror to judge.
 """
@@ -13,32 +15,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.formats import FORMATS
 from mintmark.sources.http_files import HttpFiles
+from mintmark.sources.parsed_files import Tiles, get_parsed
 from mintmark.sources.source import Announcement, ListedLog
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES, count_bytes, make_chunk, plan_chunks
-from mintmark.tlog.kernel import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH
+from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH
 from mintmark.tlog.note import parse_note
 from mintmark.tlog.text import TreeHead, parse_tree_head
-from mintmark.tlog.tile import Tile, path, tile_width
+from mintmark.tlog.tile import tile_width
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from mintmark.formats import Format, LogKind
-    from mintmark.tlog.tile import Key
     from mintmark.tlog.trust import Chunk
 
 POLL_INTERVAL_SECONDS = 3.0  # between looks at the checkpoint, give or take a half
 MAX_AHEAD_BUNDLES, MAX_AHEAD_BYTES = 8, 8 * 2**20  # fetched ahead: so many bundles, or fewer where they are large
-MAX_KEPT_TILES = 256  # while entries are read
 MAX_NOTE_BYTES = 128 * 2**10
 MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
@@ -56,6 +58,15 @@ class TilesSource:
         self._files, self._poll_interval = HttpFiles(url), poll_interval
         self._newest: _Head | None = None
         self._kinds: dict[str, LogKind] = {}
+
+    @property
+    def past_caches(self) -> bool:
+        """True while caches on the way are to ask the server of the files."""
+        return self._files.past_caches
+
+    @past_caches.setter
+    def past_caches(self, past: bool) -> None:
+        self._files.past_caches = past
 
     async def close(self) -> None:
         """Ends its connections."""
@@ -91,11 +102,11 @@ class TilesSource:
     async def consistency(self, origin: str, old_size: int, size: int) -> list[bytes]:
         """The proof that the tree of `size` begins with that of `old_size`, made of tiles."""
         spans = prove.consistency_spans(old_size, size)
-        return prove.prove(spans, await _Tiles(self._files, size).get(prove.needed(spans)))
+        return prove.prove(spans, await Tiles(self._files, size).get(prove.needed(spans)))
 
     async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncGenerator[Chunk, None]:
         """Chunks that cover [start, end), each with its proof against `size`, from the bundle that holds `start`."""
-        tiles = _Tiles(self._files, size)
+        tiles = Tiles(self._files, size)
         at = start - start % TILE_WIDTH
         rows: list[Bundle] = []
         kind = await self._kind(origin, size)
@@ -112,13 +123,12 @@ class TilesSource:
                 at, rows = stop, []
 
     async def _head(self) -> _Head:
-        """The largest head that is known. Raises NotFound where there is none, Malformed where it is no checkpoint."""
-        note = await self._files.get("checkpoint", MAX_NOTE_BYTES)
-        if note is None:
+        """The largest head that is known. Raises NotFound where there is none, Unavailable for no checkpoint."""
+        if (head := await get_parsed(self._files, {"checkpoint": _parse_head}, MAX_NOTE_BYTES)) is None:
             raise NotFound(
                 f"{self.address} has no checkpoint; a source's URL is the place that a log's checkpoint is in"
             )
-        head, newest = _Head(note, parse_tree_head(parse_note(note)[0])), self._newest
+        newest = self._newest
         if newest is not None and head.tree.size < newest.tree.size and await self._is_old(head.tree, newest.tree):
             return newest
         self._newest = head
@@ -131,14 +141,14 @@ class TilesSource:
         if tree.size == 0:
             return tree.root == EMPTY_ROOT
         spans = [(0, tree.size)]
-        tiles = await _Tiles(self._files, newer.size).get(prove.needed(spans))
+        tiles = await Tiles(self._files, newer.size).get(prove.needed(spans))
         return prove.prove(spans, tiles)[0] == tree.root
 
     async def _kind(self, origin: str, size: int) -> LogKind:
-        """The kind of the log: a register has items beside its entries.
+        """The kind of the log: a register's first entry tells it, and it has items beside its entries.
 
         Raises:
-            Unavailable: only the entries look like a register's.
+            Unavailable: only the entries are a register's.
         """
         if (kind := self._kinds.get(origin)) is None:
             kind = self._kinds[origin] = await self._find_kind(min(TILE_WIDTH, size))
@@ -146,12 +156,14 @@ class TilesSource:
 
     async def _find_kind(self, width: int) -> LogKind:
         register = FORMATS["register"]
-        paths, full = register.bundle_paths(0, width), register.bundle_paths(0, TILE_WIDTH)
-        if await _get_either(self._files, paths[1], full[1], MAX_BUNDLE_BYTES) is not None:
-            return "register"
-        if register.begins_with(await self._file(register, paths[0], full[0], width)):
-            raise Unavailable(f"{self.address} has a register's entries and no {paths[1]}; publish it again")
-        return "opaque"
+        (name, items), (full, full_items) = register.bundle_paths(0, width), register.bundle_paths(0, TILE_WIDTH)
+        if not register.begins_with(await self._file(register, name, full, width)):
+            return "opaque"
+        try:
+            await self._file(register, items, full_items, width)
+        except NotAvailableYet:
+            raise Unavailable(f"{self.address} has a register's entries and no {items}; publish it again") from None
+        return "register"
 
     async def _bundles(self, first: int, end: int, size: int, kind: LogKind) -> AsyncGenerator[Bundle, None]:
         """The bundles from `first` on that hold entries up to `end`, in order, while those that follow are fetched."""
@@ -179,49 +191,20 @@ class TilesSource:
         return Bundle(index, width, entries, b"".join(beside))
 
     async def _file(self, format_: Format, name: str, full: str, width: int) -> bytes:
-        """A file of a bundle of `width`. Raises NotAvailableYet where there is none."""
-        if (found := await _get_either(self._files, name, full, MAX_BUNDLE_BYTES)) is None:
+        """A file of a bundle of `width`. Raises NotAvailableYet where there is none, Unavailable for no bundle."""
+        parsers = {each: partial(_cut_bundle, format_, each == name, width) for each in (name, full)}
+        if (found := await get_parsed(self._files, parsers, MAX_BUNDLE_BYTES)) is None:
             raise NotAvailableYet(f"{self.address}{name} is not there")
-        data, found_name = found
-        return data if found_name == name else format_.cut_bundle(data, width)
-
-
-class _Tiles:
-    """The tiles of a tree of `size`, kept for as long as one question takes: those near the root come again and again.
-
-    No longer, for a bad one that was mended at its source must not be believed from memory.
-    """
-
-    def __init__(self, files: HttpFiles, size: int) -> None:
-        self._files, self._size = files, size
-        self._kept: OrderedDict[Key, bytes] = OrderedDict()
-
-    async def get(self, keys: Collection[Key]) -> dict[Key, bytes]:
-        """These tiles, as wide as the tree has them. Raises NotAvailableYet for one that is lacking, Malformed."""
-        missing = [key for key in keys if key not in self._kept]
-        self._kept.update(zip(missing, await asyncio.gather(*map(self._tile, missing)), strict=True))
-        found = {key: self._kept[key] for key in keys}
-        for key in keys:
-            self._kept.move_to_end(key)
-        while len(self._kept) > MAX_KEPT_TILES:
-            self._kept.popitem(last=False)
         return found
 
-    async def _tile(self, key: Key) -> bytes:
-        width = tile_width(*key, self._size)
-        name, full = path(Tile(*key, width)), path(Tile(*key))
-        if (found := await _get_either(self._files, name, full, TILE_WIDTH * HASH_BYTES)) is None:
-            raise NotAvailableYet(f"{self._files.url}{name} is not there")
-        hashes, found_name = found
-        expected = (width if found_name == name else TILE_WIDTH) * HASH_BYTES
-        if len(hashes) != expected:
-            raise Malformed(f"{self._files.url}{found_name} has {len(hashes)} bytes, not {expected}")
-        return hashes[: width * HASH_BYTES]
+
+def _parse_head(note: bytes) -> _Head:
+    return _Head(note, parse_tree_head(parse_note(note)[0]))
 
 
-async def _get_either(files: HttpFiles, name: str, full: str, max_bytes: int) -> tuple[bytes, str] | None:
-    """The file of this name, or the full one that took its place; with the name that it was found by."""
-    for each in dict.fromkeys((name, full)):
-        if (data := await files.get(each, max_bytes)) is not None:
-            return data, each
-    return None
+def _cut_bundle(format_: Format, whole: bool, width: int, data: bytes) -> bytes:
+    """The first `width` entries of a bundle's file, which holds no more if it is `whole`."""
+    entries = format_.cut_bundle(data, width)
+    if whole and len(entries) != len(data):
+        raise Malformed(f"more than {width} entries")
+    return entries

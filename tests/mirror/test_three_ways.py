@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mintmark.errors import MintmarkError
 from mintmark.mirror.run_once import once
 from mintmark.sources.grpc import GrpcSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
 from tests.mirror.test_worker import Down, Hung, same_log, working
 from tests.support.commands import spawn
-from tests.support.places import LiveWorld, add_records, mirror_config, register, run_once, until_shown, worker
-from tests.support.world import World, serve
+from tests.support.places import (
+    LiveWorld,
+    add_records,
+    follower,
+    mirror_config,
+    register,
+    run_once,
+    until_shown,
+    worker,
+)
+from tests.support.world import Lie, World, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,10 +60,12 @@ async def invoke(database: str, sources: list[str], worlds: list[World], *events
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.invoke", str(RUN), *events),
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         env=os.environ | environment,
     )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
+    out, err = await process.communicate()
+    if process.returncode:
+        raise MintmarkError(err.decode())
     return [json.loads(line) for line in out.splitlines()]
 
 
@@ -75,6 +87,98 @@ async def large(count: int) -> AsyncIterator[tuple[World, str]]:
     add_records(world, count, keys=count // 3)
     async with serve(world) as address:
         yield world, address
+
+
+JUDGED = {
+    **dict.fromkeys([Lie.FLIP_SIGNATURE, Lie.FLIP_ROOT, Lie.FOREIGN_KEY], "BadSignature"),
+    **dict.fromkeys([Lie.FLIP_ENTRY, Lie.FLIP_PROOF, Lie.FLIP_ITEM, Lie.DROP_CHUNK], "ProofError"),
+    **dict.fromkeys([Lie.FOREIGN_ORIGIN, Lie.TRUNCATE_BUNDLE], "Malformed"),
+    Lie.FLIP_CONSISTENCY: "Fork",
+}
+
+
+async def judged(store: ReadStore) -> tuple[object, ...]:
+    """What a database says of a log that lied: the evidence, why it is stopped, and its head."""
+    kept = [(each.kind, each.reason, len(each.notes), each.source) for each in await store.evidence.of_log(1)]
+    (status,) = await store.status.of_logs()
+    return kept, status.stopped, status.head
+
+
+@pytest.mark.parametrize("known", [0, 300], ids=["first contact", "known"])
+@pytest.mark.parametrize("lie", JUDGED, ids=lambda lie: lie.name.lower())
+async def test_a_lie_is_judged_alike_whoever_drives_the_step(
+    new_database: Callable[[str], str], lie: Lie, known: int
+) -> None:
+    if lie is Lie.FLIP_CONSISTENCY and not known:
+        pytest.skip("nothing is to be consistent with")
+    world = register(count=300)
+    said: list[tuple[object, ...]] = []
+    add_records(world, 600)
+    for form in ("daemon", "once", "once again"):
+        async with open_pool(new_database("read"), 4) as pool:
+            store = ReadStore(pool)
+            if known:
+                world.lie = Lie.NOTHING
+                await follower(store, world).step(world, world.notes[0], "register")
+            world.lie = lie
+            if form == "daemon":
+                async with working(worker(store, [world], world)):
+                    await until_stopped(store)
+            else:
+                for _ in form.split():
+                    reached = await run_once(store, [world], world, 10)
+                    assert (reached.done, reached.lied, reached.stopped) == (False, True, True)
+            said.append(await judged(store))
+    assert said[0] == said[1] == said[2]
+    ((kind, _, _, source),), stopped, head = said[0]
+    assert (kind, source, head) == (JUDGED[lie], world.address, known)
+    assert str(stopped).startswith(JUDGED[lie])
+
+
+async def until_stopped(store: ReadStore) -> None:
+    async with asyncio.timeout(20):
+        while not any(log.stopped for log in await store.status.of_logs()):  # noqa: ASYNC110  # a database
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("form", ["daemon", "once"])
+async def test_two_heads_of_one_size_at_the_first_contact_are_a_fork(read_store: ReadStore, form: str) -> None:
+    one = register(count=300)
+    other = LiveWorld(one.origin, one.kind, one.signer, address="other:1")
+    add_records(other, 300, keys=7)
+    if form == "daemon":
+        async with working(worker(read_store, [one, other], one)):
+            await until_stopped(read_store)
+    else:
+        reached = await run_once(read_store, [one, other], one, 10)
+        assert (reached.lied, reached.stopped) == (True, True)
+    (kept,) = await read_store.evidence.of_log(1)
+    assert (kept.kind, set(kept.notes)) == ("Fork", {one.notes[-1], other.notes[-1]})
+
+
+async def test_a_head_that_nobody_signed_is_exit_3_and_evidence(
+    read_db: str, read_store: ReadStore, tmp_path: Path
+) -> None:
+    world = register(count=300)
+    world.lie = Lie.FLIP_SIGNATURE
+    async with serve(world) as address:
+        config = mirror_config(tmp_path, read_db, [address], world)
+        for _ in range(2):
+            ended = await spawn("mirror", "--once", "--deadline", "5", "--config", config)
+            assert (ended.code, "BadSignature" in ended.out) == (3, True), ended.out + ended.err
+        (kept,) = await read_store.evidence.of_log(1)
+        assert (kept.kind, kept.source) == ("BadSignature", address)
+        with pytest.raises(MintmarkError, match="BadSignature"):
+            await invoke(read_db, [address], [world], "{}")
+
+
+async def test_a_liar_beside_an_honest_source_is_evidence_and_no_failure(read_store: ReadStore) -> None:
+    honest = register(count=300)
+    liar = same_log(LiveWorld, honest, "liar:1")
+    liar.lie = Lie.FLIP_ROOT
+    reached = await run_once(read_store, [liar, honest], honest, 10)
+    assert (reached.done, reached.lied, reached.error) == (True, False, None)
+    assert [(kept.kind, kept.source) for kept in await read_store.evidence.of_log(1)] == [("BadSignature", "liar:1")]
 
 
 @pytest.mark.e2e

@@ -110,7 +110,7 @@ async def test_the_command_ends_with_4_and_then_with_0(new_database: Callable[[s
         assert (await spawn("mirror", "--once", "--config", config)).code == 0
 
 
-@pytest.mark.parametrize("file", ["tile/entries/001", "tile/items/001", "tile/1/000.p/2"])
+@pytest.mark.parametrize("file", ["checkpoint", "tile/entries/001", "tile/items/001", "tile/1/000.p/2"])
 async def test_a_well_formed_lie_of_a_cache_is_no_contradiction(
     new_database: Callable[[str], str], tmp_path: Path, file: str
 ) -> None:
@@ -124,7 +124,7 @@ async def test_a_well_formed_lie_of_a_cache_is_no_contradiction(
             assert not static.past_caches
 
 
-@pytest.mark.parametrize(("file", "kind"), {"tile/entries/001": "ProofError"}.items())
+@pytest.mark.parametrize(("file", "kind"), {"checkpoint": "BadSignature", "tile/entries/001": "ProofError"}.items())
 async def test_a_well_formed_lie_that_stays_is_one(
     new_database: Callable[[str], str], tmp_path: Path, file: str, kind: str
 ) -> None:

@@ -249,7 +249,7 @@ class LogTask:
         self._progress = self._catch_up.progress
         if done:
             self._shown[source.address].compared = True
-        return None if done and self._largest() <= head.size else 0.0
+        return None if done and all(each.compared or each.head is None for each in self._shown) else 0.0
 
     async def _lease(self) -> float:
         """Takes the lease: 0; or the seconds after which to try again."""

@@ -7,12 +7,13 @@ start, with the same root.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.aio import Backoff
-from mintmark.errors import MintmarkError, Misconfigured, NotAvailableYet, Unavailable
+from mintmark.errors import Malformed, MintmarkError, Misconfigured, NotAvailableYet, Unavailable, Untrusted
 from mintmark.mirror.worker import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS
 from mintmark.tlog.checkpoint import open_checkpoint
 
@@ -88,9 +89,13 @@ async def _ask_kinds(worker: Worker) -> Kinds:
 
 
 async def _run(worker: Worker, log: LogTask, kinds: Kinds, deadline: float) -> LogResult:
-    if (target := await _offer(worker, log, kinds)) is None:
-        return await _result(worker, log, None, NotAvailableYet(f"no source offers {log.origin}"))
-    return await _result(worker, log, target, await _reach(worker, log, deadline))
+    """What is offered is judged by the daemon's own step, the lies too; what nobody signed is no target."""
+    offers = await _offer(worker, log, kinds)
+    error = await _reach(worker, log, deadline) if offers.heads else offers.error
+    target = offers.target or log.largest  # caches before a source may have told a lie, and the step gone past them
+    if target is None and error is None:
+        error = NotAvailableYet(f"no source offers a head of {log.origin} that it signed")
+    return await _result(worker, log, target, error)
 
 
 async def _reach(worker: Worker, log: LogTask, deadline: float) -> MintmarkError | None:
@@ -123,19 +128,31 @@ async def _size(worker: Worker, origin: str) -> int:
         return 0
 
 
-async def _offer(worker: Worker, log: LogTask, kinds: Kinds) -> Checkpoint | None:
-    """Asks every source that names the log for its head; the largest that the log signed is the target."""
-    heads = []
+class _Offers(NamedTuple):
+    """How many sources showed a head; the largest that the log signed; why another source showed none."""
+
+    heads: int
+    target: Checkpoint | None
+    error: MintmarkError
+
+
+async def _offer(worker: Worker, log: LogTask, kinds: Kinds) -> _Offers:
+    """Hands the head of every source that names the log to its task."""
+    offered, signed = 0, []
+    error: MintmarkError = NotAvailableYet(f"no source offers {log.origin}")
     for address, source in worker.sources.items():
         if (kind := kinds.get((address, log.origin))) is None:
             continue
         try:
             note = await source.checkpoint(log.origin)
-            log.offer(address, note, kind)
-            heads.append(open_checkpoint(note, log.origin, log.verifiers))
-        except MintmarkError:  # a liar is found, and kept as evidence, by the attempt
+        except MintmarkError as silent:
+            error = silent
             continue
-    return max(heads, key=lambda head: head.size, default=None)
+        log.offer(address, note, kind)
+        offered += 1
+        with suppress(Untrusted, Malformed):  # no target, and a lie, as the step finds
+            signed.append(open_checkpoint(note, log.origin, log.verifiers))
+    return _Offers(offered, max(signed, key=lambda head: head.size, default=None), error)
 
 
 async def _result(worker: Worker, log: LogTask, target: Checkpoint | None, error: MintmarkError | None) -> LogResult:

@@ -63,10 +63,10 @@ def hold(directory: Path) -> tuple[subprocess.Popen[str], int]:
 
 async def test_what_was_written_is_there_after_a_stop_and_a_start(tmp_path: Path) -> None:
     async with running(tmp_path / "p") as server:
-        await ask(server, "create table t as select 1 as one")
+        await ask(server, "create table public.t as select 1 as one")
     assert not (tmp_path / "p/data/postmaster.pid").exists()
     async with running(tmp_path / "p") as server:
-        assert await ask(server, "select one from t") == 1
+        assert await ask(server, "select one from public.t") == 1
 
 
 async def test_it_is_durable_utf8_in_locale_c_with_checksums_and_without_a_port(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_a_server_killed_is_started_again_with_what_was_committed(
 ) -> None:
     async with running_postgres(tmp_path / "p") as databases:
         async with await psycopg.AsyncConnection.connect(databases.mint, autocommit=True) as conn:
-            await conn.execute("create table t as select 1 as one")
+            await conn.execute("create table public.t as select 1 as one")
         pid = pid_of(tmp_path / "p")
         os.kill(pid, signal.SIGKILL)
         await gone(pid)
@@ -103,7 +103,7 @@ async def test_a_server_killed_is_started_again_with_what_was_committed(
             while True:
                 try:
                     async with await psycopg.AsyncConnection.connect(databases.mint) as conn:
-                        assert await (await conn.execute("select one from t")).fetchone() == (1,)
+                        assert await (await conn.execute("select one from public.t")).fetchone() == (1,)
                         break
                 except psycopg.OperationalError:
                     await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ DIR/postgres  DIR/log    DIR/audit/NAME.checkpoint      the last head that `audi
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
 
 ANOTHER_DATABASE = "name the configuration of another database with --config"
+
+
+def forget_postgres_variables() -> None:
+    """Removes what the environment says to libpq: it is about other databases than those of an `up`.
+
+    Some of it goes before a connection string (PGSERVICE), and some says what that leaves open (PGHOSTADDR,
+    PGREQUIREAUTH): the way to a server that nobody can reach.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class DeploymentDir:
         """The configuration file, which names the databases. Raises Unavailable where no `up` has written it."""
         if not self.config.exists():
             raise not_running(self.dir, ANOTHER_DATABASE)
+        forget_postgres_variables()
         return self.config
 
     @contextmanager

@@ -1,8 +1,8 @@
 """The servers' settings: one TOML file with a section a server, and the environment over it.
 
-    [mint]    database listen keys tokens
-    [mirror]  database sources trust logs exclude kinds listen key
-    [api]     database listen links
+    [mint]    database database_schema listen keys tokens
+    [mirror]  database database_schema sources trust logs exclude kinds listen key
+    [api]     database database_schema listen links
 
 `MINTMARK_<SECTION>__<KEY>` overrides a key, so that a container needs no file. Paths are relative to the file. A key
 that no server knows, a value of the wrong type and a missing value are Misconfigured: the message names file, key and
@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from mintmark.errors import Misconfigured
 from mintmark.files import refuse_pipe
 from mintmark.formats import LogKind  # noqa: TC001  # pydantic reads it
+from mintmark.store.connection.session import DEFAULT_SCHEMA, with_schema
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
@@ -51,6 +52,11 @@ SourceAddress = Annotated[str, AfterValidator(_source)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database: str = Field(min_length=1, description="a Postgres connection string")
+    database_schema: str = Field(
+        DEFAULT_SCHEMA, description="the schema that our tables stand in, made where there is none"
+    )
 
 
 class MintSettings(_Section):
@@ -147,7 +153,7 @@ def _section(file: Path | None, name: str, kind: type[S]) -> S:
         raise Misconfigured(
             f"{place} has no [{name}] section; give one with --config {_likely(file)}, or set {_variables(name, kind)}"
         )
-    return _anchored(section, file.absolute().parent if file else Path.cwd())
+    return _with_schema(_anchored(section, file.absolute().parent if file else Path.cwd()))
 
 
 def _likely(file: Path | None) -> str:
@@ -185,6 +191,13 @@ def _variables(name: str, kind: type[_Section]) -> str:
 def _anchored(section: S, base: Path) -> S:
     values = {key: getattr(section, key) for key in type(section).model_fields}
     return section.model_copy(update={key: base / value for key, value in values.items() if isinstance(value, Path)})
+
+
+def _with_schema(section: S) -> S:
+    """The section whose connection string names our schema too: it goes where the string goes."""
+    if section.database_schema == DEFAULT_SCHEMA:
+        return section
+    return section.model_copy(update={"database": with_schema(section.database, section.database_schema)})
 
 
 SECTIONS: dict[str, type[_Section]] = {"mint": MintSettings, "mirror": MirrorSettings, "api": ApiSettings}

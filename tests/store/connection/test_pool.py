@@ -10,7 +10,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.errors import Misconfigured, Unavailable
-from mintmark.store.connection.pool import open_pool, with_timeouts
+from mintmark.store.connection.pool import open_pool
+from mintmark.store.connection.session import with_timeouts
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import MintStore
 from mintmark.tlog.kernel import EMPTY_ROOT

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from mintmark.fsck.rebuild import rebuild
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.store.connection.migrate import migrate
-from mintmark.store.connection.pool import is_direct, open_pool
+from mintmark.store.connection.pool import Connection, open_pool
 from mintmark.store.fsck import transactions
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
@@ -29,7 +29,7 @@ from tests.support.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from mintmark.store.connection.pool import Connection
+    from tests.support.postgres import TestPostgres
 
 PGBOUNCER = shutil.which("pgbouncer") or next((p for p in ("/usr/sbin/pgbouncer",) if Path(p).exists()), None)
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
@@ -61,7 +61,7 @@ async def pooled(read_db: str, tmp_path: Path) -> AsyncIterator[str]:
         command = (str(PGBOUNCER), *user, str(config))
         process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
         try:
-            conninfo = make_conninfo(wire.conninfo, port=port)
+            conninfo = make_conninfo(wire.conninfo, port=port, options="")  # which pgbouncer refuses
             await answers(conninfo, process)
             yield conninfo
         finally:
@@ -88,8 +88,34 @@ async def answers(conninfo: str, process: asyncio.subprocess.Process) -> None:
 
 async def test_a_pooler_is_told_from_a_server(pooled: str, read_db: str) -> None:
     for conninfo, expected in ((pooled, False), (read_db, True)):
-        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
-            assert await is_direct(conn) is expected
+        async with await Connection.connect(conninfo, autocommit=True) as conn:
+            assert conn.direct is expected
+
+
+async def test_each_transaction_has_our_settings_and_our_schema(pooled: str, postgres: TestPostgres) -> None:
+    name = conninfo_to_dict(pooled)["dbname"]
+    for setting, value in {"timezone": "Asia/Kathmandu", "datestyle": "SQL, DMY", "search_path": "public"}.items():
+        postgres.execute(f"alter database {name} set {setting} = '{value}'")
+    postgres.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    elsewhere = make_conninfo(pooled, options="-csearch_path=elsewhere")
+    for conninfo, schema in ((pooled, "mintmark"), (elsewhere, "elsewhere")):
+        query = "select current_setting('search_path'), current_setting('timezone'), current_setting('datestyle')"
+        expected = (schema, "UTC", "ISO, MDY")
+        async with open_pool(conninfo, 1) as pool:
+            assert await pool.fetch(query) == [expected]
+            async with pool.connection() as conn, conn.transaction():
+                assert await (await conn.execute(query)).fetchone() == expected
+                async with conn.transaction():
+                    assert await (await conn.execute(query)).fetchone() == expected
+            async with pool.connection() as conn, conn.pipeline():
+                cursors = [await conn.execute(query) for _ in range(3)]
+                assert [await cursor.fetchone() for cursor in cursors] == [expected] * 3
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                await pool.fetch("select 1 / 0")
+            assert await pool.fetch(query) == [expected]
+        await migrate(conninfo, "read")
+    async with await psycopg.AsyncConnection.connect(pooled, autocommit=True) as conn:  # nothing of it reaches others
+        assert await (await conn.execute("show search_path")).fetchone() == ("public",)
 
 
 @pytest.mark.parametrize("kind", ["opaque", "register"])

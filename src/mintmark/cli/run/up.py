@@ -18,7 +18,7 @@ from mintmark.cli.options import dir_option, json_option
 from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
 from mintmark.client.keys import TrustedLog, read_vkeys
 from mintmark.client.up_directory import Addresses
-from mintmark.config.deployment import DeploymentDir
+from mintmark.config.deployment import DeploymentDir, forget_postgres_variables
 from mintmark.errors import Malformed
 from mintmark.tlog.origin import short_name
 
@@ -64,6 +64,7 @@ def up(
     """
     from mintmark.cli.run.up_files import claim_address, sole_use, split_address
 
+    forget_postgres_variables()
     _check_domain(domain)
     for address, option in ((grpc, "--grpc"), (http, "--http")):  # both, before one is found to be taken
         split_address(address, option)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.auth.tokens import RIGHTS, format_token
 from mintmark.errors import Misconfigured
 from mintmark.files import write_durably
+from mintmark.store.connection.session import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +109,9 @@ def write_files(deployment: DeploymentDir, databases: Databases, grpc: str, http
 
 def environment(databases: Databases, grpc: str, http: str) -> dict[str, str]:
     """The settings of every child that `up` decides."""
+    schemas = {f"MINTMARK_{section}__DATABASE_SCHEMA": DEFAULT_SCHEMA for section in ("MINT", "MIRROR", "API")}
     return {
+        **schemas,
         "MINTMARK_MINT__DATABASE": databases.mint,
         "MINTMARK_MINT__LISTEN": grpc,
         "MINTMARK_MIRROR__DATABASE": databases.read,

@@ -1,7 +1,10 @@
 """Databases and their schema: created on a server of our own, and brought to this version by migrations.
 
-A migration is a file migrations/<component>/NNN.sql. Each is applied once, all in one transaction. A database is the
-mint's or a read database, never both: logs are in the same tables there, written by different rules.
+A migration is a file migrations/<component>/NNN.sql. Each is applied once, all in one transaction. A schema is the
+mint's or a read database's, never both: logs are in the same tables there, written by different rules.
+
+Our tables stand in a schema of their own (`session`), beside whatever else the database holds. Versions before 2 of
+`log` stood in `public`: where the table of versions there is ours, that migration moves them.
 """
 
 from __future__ import annotations
@@ -16,13 +19,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured
-from mintmark.store.connection.pool import refused, unreachable, with_timeouts
+from mintmark.store.connection.pool import Connection, unreachable
+from mintmark.store.connection.session import DEFAULT_SCHEMA, with_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
-
-    from mintmark.store.connection.pool import Connection
 
     Load = Callable[[str], Mapping[int, str]]
 
@@ -32,17 +34,19 @@ COMPONENTS: dict[Component, tuple[str, ...]] = {"mint": ("log", "mint"), "read":
 OTHER_COMPONENT: dict[Component, Component] = {"mint": "read", "read": "mint"}
 SERVERS: dict[Component, str] = {"mint": "mint", "read": "mirror"}
 MIGRATION_LOCK = 7239541  # the advisory lock of those who migrate
+VERSION_COLUMNS = ["component", "version", "at"]  # of our table of versions; other programs have one too
+OWN_SCHEMA_VERSION = 2  # of `log`: since then our tables stand in a schema of their own
 
 
 def socket_conninfo(directory: Path, port: str, user: str, database: str) -> str:
-    """The connection string of a database behind the unix socket in a directory."""
-    return make_conninfo(host=str(directory), port=port, user=user, dbname=database)
+    """The connection string of a database behind the unix socket in a directory; with it, psql too finds our tables."""
+    return with_schema(make_conninfo(host=str(directory), port=port, user=user, dbname=database), DEFAULT_SCHEMA)
 
 
 async def accepts_connections(conninfo: str) -> bool:
     """True if the server accepts a connection now."""
     try:
-        async with await psycopg.AsyncConnection.connect(conninfo):
+        async with await Connection.connect(conninfo):
             return True
     except psycopg.OperationalError:
         return False
@@ -50,7 +54,7 @@ async def accepts_connections(conninfo: str) -> bool:
 
 async def create_databases(conninfo: str, owner: str, names: Sequence[str]) -> None:
     """Creates the role `owner` and its databases where they do not exist; `conninfo` is a superuser's."""
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+    async with await Connection.connect(conninfo, autocommit=True) as conn:
         role = await conn.execute("select from pg_roles where rolname = %(owner)s", {"owner": owner})
         if await role.fetchone() is None:
             await conn.execute(sql.SQL("create role {} login").format(sql.Identifier(owner)))
@@ -69,13 +73,14 @@ def load_migrations(component: str) -> Mapping[int, str]:
 async def migrate(conninfo: str, kind: Component, load: Load = load_migrations) -> None:
     """Brings a database to this version's schema; where it is there already, nothing is locked or written.
 
-    Raises Misconfigured for a newer schema, a database of the other kind or a user without the right; Unavailable.
+    Raises Misconfigured for a newer schema, a database of the other kind or that cannot hold every text, or a user
+    without the right; Unavailable.
     """
     applied = "insert into schema_version (component, version) values (%(component)s, %(version)s)"
     try:
         async with _connected(conninfo) as conn:
             if await _missing(conn, kind, load):
-                await _lock(conn)
+                await _begin(conn)
                 for component, version in await _missing(conn, kind, load):  # another may have been faster
                     await conn.execute(load(component)[version].encode())
                     await conn.execute(applied, {"component": component, "version": version})
@@ -89,37 +94,50 @@ async def check(conninfo: str, kind: Component) -> None:
     """Checks the schema without a write: raises as `migrate` does, and Misconfigured where a migration is missing."""
     try:
         async with _connected(conninfo) as conn:
-            missing = await _missing(conn, kind, load_migrations)
+            if await _missing(conn, kind, load_migrations):
+                raise Misconfigured(
+                    f"the {kind} database lacks tables of this version; start mintmark {SERVERS[kind]} on it once"
+                )
     except pg.InsufficientPrivilege as error:
-        raise refused(error) from error
-    if missing:
         raise Misconfigured(
-            f"the {kind} database lacks tables of this version; start mintmark {SERVERS[kind]} on it once"
-        )
-
-
-async def _lock(conn: Connection) -> None:
-    """Waits for others who migrate, and makes the table of versions."""
-    await conn.execute("select pg_advisory_xact_lock(%(lock)s)", {"lock": MIGRATION_LOCK})
-    await conn.execute(
-        """create table if not exists schema_version (
-            component text not null, version int not null, at timestamptz not null default now(),
-            primary key (component, version))"""
-    )
+            f"the database may not be read: {str(error).strip()}; grant this user usage on the schema {conn.schema}, "
+            "and select on all tables in it"
+        ) from error
 
 
 @asynccontextmanager
 async def _connected(conninfo: str) -> AsyncIterator[Connection]:
     try:
-        async with await psycopg.AsyncConnection.connect(with_timeouts(conninfo)) as conn:
+        async with await Connection.connect(conninfo) as conn:
+            row = await (await conn.execute("select current_setting('server_encoding')")).fetchone()
+            if row is None or row[0] != "UTF8":
+                raise Misconfigured(
+                    f"the database keeps text in {row and row[0]}, which cannot hold every text; make another: "
+                    "create database NAME template template0 encoding 'UTF8' locale 'C'"
+                )
             yield conn
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
 
 
+async def _begin(conn: Connection) -> None:
+    """Waits for others who migrate, and makes the schema and the table of versions, where none is to be moved there."""
+    await conn.execute("select pg_advisory_xact_lock(%(lock)s)", {"lock": MIGRATION_LOCK})
+    there = await conn.execute("select from pg_namespace where nspname = %(schema)s", {"schema": conn.schema})
+    if there.rowcount == 0:
+        await conn.execute(sql.SQL("create schema {}").format(sql.Identifier(conn.schema)))
+    if await _version_table(conn) is None:
+        await conn.execute(
+            """create table schema_version (
+                component text not null, version int not null, at timestamptz not null default now(),
+                primary key (component, version))"""
+        )
+
+
 async def _missing(conn: Connection, kind: Component, load: Load) -> list[tuple[str, int]]:
     """(component, version) of the migrations that are not applied yet, in order."""
-    present = await _versions(conn)
+    table = await _version_table(conn)
+    present = await _versions(conn, table) if table else {}
     if (other := OTHER_COMPONENT[kind]) in present:
         raise Misconfigured(f"this is a {other} database; the {kind} database must be another one")
     missing = []
@@ -134,9 +152,26 @@ async def _missing(conn: Connection, kind: Component, load: Load) -> list[tuple[
     return missing
 
 
-async def _versions(conn: Connection) -> dict[str, int]:
-    row = await (await conn.execute("select to_regclass('schema_version') is null")).fetchone()
-    if row and row[0]:
-        return {}
-    versions = await conn.execute("select component, max(version) from schema_version group by component")
-    return dict(await versions.fetchall())
+async def _version_table(conn: Connection) -> sql.Identifier | None:
+    """Our table of versions: in our schema, or in `public` where the tables are to be moved; None: there is none."""
+    query = """select nspname, array_agg(attname::text order by attnum) from pg_attribute
+        join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace
+        where relname = 'schema_version' and nspname in (%(schema)s, 'public') and attnum > 0 and not attisdropped
+        group by 1"""
+    found: dict[str, list[str]] = dict(await (await conn.execute(query, {"schema": conn.schema})).fetchall())
+    if found.get(conn.schema, VERSION_COLUMNS) != VERSION_COLUMNS:
+        raise Misconfigured(
+            f"the schema {conn.schema} holds another program's table schema_version; name another schema for ours: "
+            "database_schema in the configuration"
+        )
+    if conn.schema in found:
+        return sql.Identifier(conn.schema, "schema_version")
+    if found.get("public") != VERSION_COLUMNS:
+        return None
+    former = sql.Identifier("public", "schema_version")
+    return former if (await _versions(conn, former)).get("log", 0) < OWN_SCHEMA_VERSION else None
+
+
+async def _versions(conn: Connection, table: sql.Identifier) -> dict[str, int]:
+    query = sql.SQL("select component, max(version) from {} group by component").format(table)
+    return dict(await (await conn.execute(query)).fetchall())

@@ -1,12 +1,4 @@
-"""Connections to Postgres, all in autocommit mode: a transaction begins at `conn.transaction()`.
-
-A pooler between us and Postgres (pgbouncer) may give each transaction another session. So nothing rests on session
-state; prepared statements and LISTEN, which only gain by it, are used where a connection is direct (`is_direct`).
-
-A server that loses its power says nothing. The kernel would wait for it for a quarter of an hour, or for two hours
-where it owes an answer, and no failover to another host would begin before. `with_timeouts` limits the wait to half
-a minute.
-"""
+"""Pools of connections to Postgres, all in autocommit mode: a transaction begins at `conn.transaction()`."""
 
 from __future__ import annotations
 
@@ -18,28 +10,21 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from mintmark.errors import Misconfigured, Unavailable
+from mintmark.store.connection.session import Connection as Connection  # its users' name for it
+from mintmark.store.connection.session import take_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import LiteralString
 
-Connection = psycopg.AsyncConnection[TupleRow]
 Cursor = psycopg.AsyncCursor[TupleRow]
 
 POOL_TIMEOUT_SECONDS = 10.0  # for a connection
 REPEATED_LINE_SECONDS = 60.0  # until a pool logs the same line again
-TIMEOUTS = {  # libpq's names; seconds, and milliseconds for the last
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
-}
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -109,31 +94,20 @@ def unreachable(error: Exception) -> Unavailable:
     return Unavailable(f"the database cannot be reached: {reason}", "the database cannot be reached")
 
 
-def with_timeouts(conninfo: str) -> str:
-    """The connection string with the TIMEOUTS that it does not set itself.
-
-    Raises Misconfigured where it is no connection string.
-    """
-    try:
-        given = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError as error:
-        reason = str(error).strip() if "connection option" in str(error) else "it is none"  # others quote a password
-        raise Misconfigured(
-            f"the database's connection string cannot be read: {reason}; write host=… dbname=… or postgresql://…"
-        ) from None
-    return make_conninfo(conninfo, **{key: value for key, value in TIMEOUTS.items() if key not in given})
-
-
 def open_pool(conninfo: str, size: int, timeout: float = POOL_TIMEOUT_SECONDS) -> Pool:
-    """A pool of at most `size` connections; open it with `async with`. `timeout`: seconds to wait for one of them."""
+    """A pool of at most `size` connections; open it with `async with`. `timeout`: seconds to wait for one of them.
+
+    Raises Misconfigured where `conninfo` is no connection string.
+    """
+    take_schema(conninfo)  # what cannot be read is told now, not tried again and again
     return Pool(
-        with_timeouts(conninfo),
+        conninfo,
         min_size=1,
         max_size=size,
         open=False,
         timeout=timeout,
+        connection_class=Connection,
         kwargs={"autocommit": True},
-        configure=_configure,
         check=_check,
     )
 
@@ -153,17 +127,6 @@ class _RepeatFilter(logging.Filter):
 
 
 logging.getLogger("psycopg.pool").addFilter(_RepeatFilter())
-
-
-async def is_direct(conn: Connection) -> bool:
-    """True if the session is ours alone: a pooler answers with another process id than the server itself."""
-    row = await (await conn.execute("select pg_backend_pid()")).fetchone()
-    return row is not None and row[0] == conn.info.backend_pid
-
-
-async def _configure(conn: Connection) -> None:
-    if not await is_direct(conn):
-        conn.prepare_threshold = None
 
 
 async def _check(conn: Connection) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from mintmark.errors import Unavailable
-from mintmark.store.connection.pool import is_direct, pending_cancellations, with_timeouts
+from mintmark.store.connection.pool import Connection, pending_cancellations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -116,15 +116,14 @@ class HeadListener:
     async def _listen(self) -> None:
         while not pending_cancellations():
             with suppress(psycopg.OperationalError):
-                connecting = psycopg.AsyncConnection.connect(with_timeouts(self._conninfo), autocommit=True)
-                async with await connecting as conn:
-                    if not await is_direct(conn):
+                async with await Connection.connect(self._conninfo, autocommit=True) as conn:
+                    if not conn.direct:
                         return  # behind a pooler a notice would reach whoever has the session next
                     await self._hear(conn)
             self._listening = False
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _hear(self, conn: psycopg.AsyncConnection) -> None:
+    async def _hear(self, conn: Connection) -> None:
         await conn.execute(f"listen {CHANNEL}")
         self._listening = True
         await self._compare_sizes()  # the moves before we listened

@@ -11,6 +11,7 @@ import click
 
 from benches.large import Large
 from benches.report import Options, Report, aims_table
+from benches.rig import Rig
 from mintmark.errors import MintmarkError
 
 # In the order of `all`: the last three share a deployment, and what runs idle beside the others should be nothing.
@@ -31,9 +32,11 @@ def epilogue() -> str:
 @click.argument("subjects", nargs=-1, metavar="[NAME...|all]", type=click.Choice([*SUBJECTS, "all"]))
 @click.option("--rounds", type=click.IntRange(min=1), default=None, help="Rounds that count; one more is discarded.")
 @click.option("--entries", type=click.IntRange(min=1024), default=None, help="The size of the logs.")
+@click.option("--used", is_flag=True, help="The read database holds 200,000 entries of other registers before.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where NAME.json is written.")
-def main(subjects: tuple[str, ...], rounds: int | None, entries: int | None, results: Path) -> None:
+def main(subjects: tuple[str, ...], rounds: int | None, entries: int | None, used: bool, results: Path) -> None:
     """Measures this machine: what Mintmark does beside what it could at most, in the same interleaved run."""
+    Rig.used = used
     chosen = list(SUBJECTS) if "all" in subjects else list(subjects or ("spine",))
     try:
         asyncio.run(measure(chosen, rounds, entries, results))

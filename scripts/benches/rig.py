@@ -30,6 +30,7 @@ from mintmark.errors import Busy, Unavailable
 from mintmark.postgres.server import ADMIN, SETTINGS, EmbeddedServer
 from mintmark.rpc.transport import CLIENT_OPTIONS
 from mintmark.store.connection.migrate import migrate
+from tests.support.used import fill
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -68,7 +69,12 @@ def free_port() -> int:
 
 
 class Rig:
-    """`async with Rig() as rig`: the mint runs; mirrors are started where they are measured."""
+    """`async with Rig() as rig`: the mint runs; mirrors are started where they are measured.
+
+    `used`: read databases hold entries of others first, as one does that has been in use.
+    """
+
+    used = False
 
     def __init__(self, *, replication: bool = False) -> None:
         self.dir = Path(tempfile.mkdtemp(prefix="mintmark-bench-"))
@@ -122,6 +128,8 @@ class Rig:
         await self.source.start(["mint", "publisher"])
         await self.reader.start(["read", "raw"])
         await migrate(self.read, "read")
+        if self.used:
+            await asyncio.to_thread(fill, self.read)
         self.place.tokens.write_text(format_token("bench", TOKEN, ("append", "create", "erase")))
         mint = self.source.conninfo("mint")
         values = {"mint": mint, "read": self.read, "port": self.port, "http": self.http, "keys": self.place.keys}
@@ -183,9 +191,11 @@ class Rig:
             return count / (time.perf_counter() - began)
 
     async def forget(self) -> None:
-        """Empties the read database."""
+        """Empties the read database, but for the entries of others."""
         async with await psycopg.AsyncConnection.connect(self.read, autocommit=True) as conn:
-            await conn.execute("truncate log, entry restart identity cascade")
+            await conn.execute("truncate log restart identity cascade")
+            await conn.execute("delete from entry where log > 0" if self.used else "truncate entry")
+            await conn.execute("vacuum entry")
 
     @asynccontextmanager
     async def mirror(self, *names: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Process]:

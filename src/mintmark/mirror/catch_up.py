@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Signer, Verifier
 
 
+SETTLE_ENTRIES = 10_000  # of a catch-up, after which the database is settled
+
+
 @dataclass
 class _State:
     """The database as it is once all batches on their way are committed, and what has been verified beyond it.
@@ -66,6 +69,7 @@ class CatchUp:
         self.store, self.origin = store, origin
         self._verifiers, self._cosigners, self._gate = verifiers, cosigners, gate
         self._state: _State | None = None
+        self._written = 0  # entries, since the log was last at a head
 
     @property
     def progress(self) -> Progress | None:
@@ -159,7 +163,12 @@ class CatchUp:
         if state.progress.shown < state.progress.size == head.size:
             item = await self.store.withheld.first(state.progress.id)
             raise NotAvailableYet(f"{item or 'an item was withheld'}, and no erasure explains it")
-        return state.progress.size == head.size
+        if state.progress.size < head.size:
+            return False
+        written, self._written = self._written, 0
+        if written >= SETTLE_ENTRIES:
+            self.store.settler.start()
+        return True
 
     async def _write(
         self, state: _State, source: Source, head: Checkpoint, pipeline: CommitPipeline, deadline: float
@@ -179,6 +188,7 @@ class CatchUp:
         if rows is not None:
             state.live, state.v1 = None, rows.v1
         size = chunks[-1].end if chunks else before.size
+        self._written += size - before.size
         head = Head(size, pending.root, self._cosigned(pending)) if size == pending.size else None
         state.progress = replace(before, size=size, note=pending.note, pending=pending.size)
         return Batch(before.id, before.size, chunks, rows, live, pending.note, pending.size, source, head)

@@ -69,6 +69,9 @@ async def once(worker: Worker, seconds: float) -> list[LogResult]:
     try:
         return list(await asyncio.gather(*(run(origin) for origin in sorted(worker.trust))))
     finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(deadline - monotonic(), 0) + COMMIT_GRACE_SECONDS):
+                await worker.store.settler.finish()
         await worker.release()
 
 

@@ -232,7 +232,7 @@ async def test_a_mint_goes_back_by_the_statements_of_the_documentation(plain: st
     await migrate(old, "mint", former)
     before = tables(plain, "public")
     await migrate(plain, "mint")
-    (block,) = re.findall(r"```sql\n(begin;.*?)```", OPERATIONS.read_text(), re.DOTALL)
+    (block,) = re.findall(r"```postgresql\n(begin;.*?)```", OPERATIONS.read_text(), re.DOTALL)
     run(plain, block)
     assert tables(plain, "public") == before
     await migrate(old, "mint", former)

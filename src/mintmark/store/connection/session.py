@@ -40,6 +40,17 @@ TIMEOUTS = {  # libpq's names; seconds, and milliseconds for the last
     "tcp_user_timeout": 25_000,
 }
 SETTINGS = {  # beside the search path, and the client's encoding, which libpq sets
+    # Each of our statements probes an index, or walks along one. What is said here leaves the planner no other way, so
+    # that statistics which have never seen a log cannot mislead it. A subquery `order by` the columns of an index is
+    # read from that index alone, where sorting is no choice: a constant has no order, so there an equality is written
+    # as a range, and checked outside.
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+    "enable_incremental_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",  # which such settings would call for
+    # What text and values are.
     "datestyle": "ISO, MDY",
     "timezone": "UTC",
     "intervalstyle": "postgres",

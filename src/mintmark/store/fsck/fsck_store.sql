@@ -15,9 +15,9 @@ select count(*) filter (where octet_length(items) > 0), count(*)
 from (select items from bundle where log = %(log)s order by index limit 64) as b;
 
 -- name: tiles
-select level, index, width, hashes from {table}
-join unnest(%(levels)s::smallint[], %(indices)s::bigint[]) as k(level, index) using (level, index)
-where log = %(log)s;
+select k.level, k.index, t.width, t.hashes from unnest(%(levels)s::smallint[], %(indices)s::bigint[]) as k(level, index)
+cross join lateral (
+    select width, hashes from {table} where log = %(log)s and level = k.level and index = k.index limit 1) as t;
 
 -- name: stray_tiles
 -- Tiles that a tree with so many at each level does not have.
@@ -52,14 +52,15 @@ to stdout (format binary);
 select k.type, k.key, p.index, p.item_hash is not null, p.superseded_by
 from unnest(%(types)s::text[], %(keys)s::text[]) as k(type, key)
 cross join lateral (select index, item_hash, superseded_by from entry
-                    where log = %(log)s and type = k.type and key = k.key and index >= 0 and index < %(start)s
-                    and not index = any(%(bad)s::bigint[]) order by index desc limit 1) as p;
+                    where log = %(log)s and type = k.type and key >= k.key and (key, index) < (k.key, %(start)s::bigint)
+                    and index >= 0 and not index = any(%(bad)s::bigint[])
+                    order by key desc, index desc limit 1) as p;
 
 -- name: wrongly_superseded
 select index, superseded_by, type, key from entry e
 where log = %(log)s and superseded_by is not null and not exists (
-    select from entry n where n.log = e.log and n.index = e.superseded_by and n.type = e.type and n.key = e.key
-    and n.index > e.index)
+    select from (select type, key, index from entry where log = e.log and index = e.superseded_by limit 1) as n
+    where n.type = e.type and n.key = e.key and n.index > e.index)
 order by index;
 
 -- name: missing

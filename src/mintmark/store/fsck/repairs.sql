@@ -19,8 +19,8 @@ and not exists (select from checkpoint where log = %(log)s and size = %(right)s 
 -- name: put_entry
 -- What supersedes the entry is looked up in the rows, so the rows must be right before this runs.
 insert into entry as e (log, index, leaf_hash, type, key, timestamp, item_hash, item, number, live, superseded_by)
-select r.*, (select min(n.index) from entry n
-             where n.log = r.log and n.type = r.type and n.key = r.key and n.index > r.index)
+select r.*, (select n.index from entry n where n.log = r.log and n.type = r.type and n.key <= r.key
+             and (n.key, n.index) > (r.key, r.index) order by n.key, n.index limit 1)
 from (select %(log)s::int as log, %(index)s::bigint as index, %(leaf_hash)s::bytea, %(type)s::text as type,
              %(key)s::text collate "C" as key, %(timestamp)s::text, %(item_hash)s::bytea, %(item)s::text::jsonb,
              %(number)s::bigint, %(live)s::bigint) as r
@@ -31,8 +31,8 @@ on conflict (log, index) do update set
 
 -- name: set_superseded
 update entry e set superseded_by = (
-    select min(n.index) from entry n
-    where n.log = e.log and n.type = e.type and n.key = e.key and n.index > e.index)
+    select n.index from entry n where n.log = e.log and n.type = e.type and n.key <= e.key
+    and (n.key, n.index) > (e.key, e.index) order by n.key, n.index limit 1)
 where log = %(log)s and index = %(index)s;
 
 -- name: put_missing

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 REQUESTS_KEPT_DAYS = 7
 
 SQL = load_sql(__package__, "mint_store")
-SELECT_ITEMS = "select index, items from bundle where log = %(log)s and index = any(%(indices)s)"
 
 
 class AppendReceipt(NamedTuple):
@@ -154,12 +153,12 @@ class MintStore(LogStore):
 
     async def answered(self, log: int, ids: Collection[bytes]) -> dict[bytes, AppendReceipt]:
         """The receipts of those of these requests that are in the log, by request id."""
-        query = "select id, digest, first, count from request where log = %(log)s and id = any(%(ids)s)"
-        return {row[0]: AppendReceipt(*row) for row in await self.pool.fetch(query, {"log": log, "ids": list(ids)})}
+        rows = await self.pool.fetch(SQL["answered"], {"log": log, "ids": list(ids)})
+        return {row[0]: AppendReceipt(*row) for row in rows}
 
     async def items(self, log: int, indices: Collection[int]) -> dict[int, bytes]:
         """The items of these bundles, by bundle index."""
-        return dict(await self.pool.fetch(SELECT_ITEMS, {"log": log, "indices": list(indices)}))
+        return dict(await self.pool.fetch(SQL["items"], {"log": log, "indices": list(indices)}))
 
     async def commit(self, commit: MintCommit) -> None:
         """Writes a whole commit, in one round trip.
@@ -206,7 +205,7 @@ class MintTransaction:
     async def items(self, log: int, indices: Collection[int]) -> dict[int, bytes]:
         """The items of these bundles as this transaction sees them, by bundle index."""
         args = {"log": log, "indices": list(indices)}
-        return dict(await (await self._conn.execute(SELECT_ITEMS, args, binary=True)).fetchall())
+        return dict(await (await self._conn.execute(SQL["items"], args, binary=True)).fetchall())
 
     async def commit(self, commit: MintCommit) -> None:
         """Adds a commit. Raises Conflict where the head is not `commit.old`."""

@@ -5,9 +5,18 @@ with made as (insert into log (origin, name, kind, salted) values (%(origin)s, %
 select log from begun;
 
 -- name: tiles
-select level, index, hashes from tile
-join unnest(%(levels)s::smallint[], %(indices)s::bigint[]) as k(level, index) using (level, index)
-where log = %(log)s;
+select k.level, k.index, t.hashes from unnest(%(levels)s::smallint[], %(indices)s::bigint[]) as k(level, index)
+cross join lateral (
+    select hashes from tile where log = %(log)s and level = k.level and index = k.index limit 1) as t;
+
+-- name: items
+select i.index, b.items from unnest(%(indices)s::bigint[]) as i(index)
+cross join lateral (select items from bundle where log = %(log)s and index = i.index limit 1) as b;
+
+-- name: answered
+select i.id, r.digest, r.first, r.count from unnest(%(ids)s::bytea[]) as i(id)
+cross join lateral (
+    select digest, first, count from request where log = %(log)s and id >= i.id and id <= i.id order by id limit 1) as r;
 
 -- name: commit
 -- The function is made by migrations/mint/002.sql. Bytes go as they are, by %b.

@@ -109,7 +109,7 @@ async def erase(conn: Connection, log: int, indices: Collection[int]) -> None:
                 items[at] = b""
             query = "update bundle set items = %s where log = %s and index = %s"
             await conn.execute(query, (bundles.join(items), log, index))
-    await conn.execute("update entry set item = null where log = %s and index = any(%s)", (log, list(indices)))
+    await conn.execute(SQL["erase_rows"], {"log": log, "indices": list(indices)})
 
 
 async def _supersede(conn: Connection, log: int, rows: RegisterRows) -> set[str]:

@@ -82,10 +82,8 @@ class ProgressStore(LogStore):
                 "this server keeps no index of leaf hashes; ask by index, or have its operator make one: "
                 "create index entry_leaf on entry (log, leaf_hash)"
             )
-        query = """select index from entry where log = %(log)s and leaf_hash = %(leaf_hash)s and index < %(size)s
-            order by index limit 1"""
-        rows = await self.pool.fetch(query, {"log": log, "leaf_hash": leaf_hash, "size": size})
-        if not rows:
+        rows = await self.pool.fetch(SQL["leaf_index"], {"log": log, "leaf_hash": leaf_hash, "size": size})
+        index: int | None = rows[0][0]
+        if index is None:
             raise NotFound(f"no entry with leaf hash {leaf_hash.hex()} below {size}")
-        index: int = rows[0][0]
         return index

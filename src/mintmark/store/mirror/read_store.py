@@ -8,6 +8,7 @@ from mintmark.store.mirror.commit import commit_batch
 from mintmark.store.mirror.evidence import EvidenceStore
 from mintmark.store.mirror.lease import LeaseStore
 from mintmark.store.mirror.progress import ProgressStore
+from mintmark.store.mirror.settle import Settler
 from mintmark.store.mirror.status import StatusStore
 from mintmark.store.mirror.withheld import WithheldStore
 
@@ -24,7 +25,7 @@ class ReadStore(ProgressStore):
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool)
         self.leases, self.evidence, self.status = LeaseStore(pool), EvidenceStore(pool), StatusStore(pool)
-        self.withheld = WithheldStore(pool)
+        self.withheld, self.settler = WithheldStore(pool), Settler(pool)
 
     async def commit_batch(self, batch: Batch, before: Awaitable[Committed] | None = None) -> Committed:
         """Writes a verified batch and moves `progress` in one transaction; the head too where the batch completes it.

@@ -15,8 +15,9 @@ and e.type = any(%(types)s) order by e.index limit %(limit)s;
 -- Each item once: with the first entry of the range that names it.
 select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
 and e.type = any(%(types)s) and e.item is not null and not exists (
-    select from entry p where p.log = e.log and p.item_hash = e.item_hash and p.index >= %(first)s
-    and p.index < e.index and p.item is not null)
+    select from (select index, item from entry where log = e.log and item_hash >= e.item_hash and item_hash <= e.item_hash
+                 order by item_hash offset 0) as p
+    where p.index >= %(first)s and p.index < e.index and p.item is not null)
 order by e.index limit %(limit)s;
 
 -- name: first_inexpressible

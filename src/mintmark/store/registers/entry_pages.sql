@@ -12,19 +12,20 @@ select {bare} from entry e where log = %(log)s and index >= %(start)s and index 
 order by index limit %(limit)s;
 
 -- name: trail
-select {bare} from entry e where log = %(log)s and type = 'user' and key = %(key)s and index < %(size)s
-and index > %(after)s order by index limit %(limit)s;
+select {bare} from entry e where log = %(log)s and type = 'user' and key >= %(key)s
+and (key, index) > (%(key)s, %(after)s::bigint) and (key, index) < (%(key)s, %(size)s::bigint)
+order by key, index limit %(limit)s;
 
 -- name: history
-select {columns} from entry e where log = %(log)s and type = 'user' and key = %(key)s and index < %(size)s
-order by index desc limit %(limit)s;
+select {columns} from entry e where log = %(log)s and type = 'user' and key >= %(key)s
+and (key, index) < (%(key)s, %(size)s::bigint) order by key desc, index desc limit %(limit)s;
 
 -- name: changes
 select {columns}, b.index, b.type, b.number, b.key, b.timestamp, b.item_hash, b.item::text
 from (select * from entry where log = %(log)s and type = 'user' and index >= %(start)s and index < %(size)s
       order by index limit %(window)s) as e
-left join lateral (select * from entry b where b.log = e.log and b.type = 'user' and b.key = e.key
-                   and b.index < %(before)s order by b.index desc limit 1) as b on true
+left join lateral (select * from entry b where b.log = e.log and b.type = 'user' and b.key >= e.key
+                   and (b.key, b.index) < (e.key, %(before)s::bigint) order by b.key desc, b.index desc limit 1) as b on true
 where (e.superseded_by is null or e.superseded_by >= %(size)s) and b.item_hash is distinct from e.item_hash
 order by e.index limit %(limit)s;
 

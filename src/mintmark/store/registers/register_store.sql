@@ -1,40 +1,49 @@
 -- The lookups come as one JSON text: psycopg takes longer to print three arrays than Postgres to answer.
 
+-- name: before_size
+-- The user entries of a key below a size, newest first.
+e.log = k.log and e.type = 'user' and e.key >= k.key and (e.key, e.index) < (k.key, k.size)
+order by e.key desc, e.index desc;
+
 -- name: latest
 select k.at, {columns} from jsonb_to_recordset(%(lookups)s::jsonb) as k(at int, log int, size bigint, key text)
-cross join lateral (select * from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
-                    and e.index < k.size order by e.index desc limit 1) e;
+cross join lateral (select * from entry e where {before_size} limit 1) as e;
 
 -- name: existing
 select k.at from jsonb_to_recordset(%(lookups)s::jsonb) as k(at int, log int, size bigint, key text)
-cross join lateral (select item_hash from entry e where e.log = k.log and e.type = 'user' and e.key = k.key
-                    and e.index < k.size order by e.index desc limit 1) as e
+cross join lateral (select item_hash from entry e where {before_size} limit 1) as e
 where e.item_hash is not null;
 
 -- name: by_number
-select {columns} from entry e
-where log = %(log)s and type = 'user' and number = %(number)s and index < %(size)s;
+select {columns} from (select * from entry where log = %(log)s and type = 'user' and number >= %(number)s
+                       order by number limit 1) as e
+where number = %(number)s and index < %(size)s;
 
 -- name: by_item
 -- An entry that still has the item, else one whose item was erased.
-(select {columns} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
-    and item is not null order by index limit 1)
-union all
-(select {columns} from entry e where log = %(log)s and item_hash = %(digest)s and index < %(size)s
-    order by index limit 1)
-limit 1;
+with same as materialized (
+    select ctid as place, index, item is null as erased from (
+        select ctid, index, item from entry
+        where log = %(log)s and item_hash >= %(digest)s and item_hash <= %(digest)s order by item_hash offset 0) as e
+    where index < %(size)s),
+first as materialized (select place from same order by erased, index limit 1)
+select {columns} from first join entry e on e.ctid = first.place;
 
 -- name: definitions
--- Three ranges of keys, so that a million erasures are not read to find ten definitions.
-select {columns} from entry e
-where log = %(log)s and type = 'system' and (key < 'erase:' or key >= 'erase;')
-    and index >= %(start)s and index < %(size)s
+-- Two ranges of keys, so that a million erasures are not read to find ten definitions.
+select {columns} from (
+    (select * from entry where log = %(log)s and type = 'system' and key < 'erase:' order by key offset 0)
+    union all
+    (select * from entry where log = %(log)s and type = 'system' and key >= 'erase;' order by key offset 0)) as e
+where index >= %(start)s and index < %(size)s
 order by index;
 
 -- name: counts
-select e.number, e.live, (
-    select u.timestamp from entry u where u.log = e.log and u.type = 'user' and u.number = e.number)
-from entry e where e.log = %(log)s and e.index = %(index)s;
+select e.number, e.live, case when u.number = e.number then u.timestamp end
+from entry e left join lateral (
+    select number, timestamp from entry where log = %(log)s and type = 'user' and number >= e.number
+    order by number limit 1) as u on true
+where e.log = %(log)s and e.index = %(index)s;
 
 -- name: size_at
 -- A time ends after the last user entry up to it, and before the first younger one. Between them are only system
@@ -54,6 +63,7 @@ from known left join lateral (
 -- name: growth
 -- Number by number: for all at once and in order, a planner without statistics walks the whole log.
 select e.index, e.timestamp, e.live from unnest(%(numbers)s::bigint[]) as n(number) cross join lateral (
-    select index, timestamp, live from entry
-    where log = %(log)s and type = 'user' and number = n.number and index < %(size)s limit 1) as e
+    select number, index, timestamp, live from entry
+    where log = %(log)s and type = 'user' and number >= n.number order by number limit 1) as e
+where e.number = n.number and e.index < %(size)s
 order by e.index;

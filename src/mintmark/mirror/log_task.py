@@ -153,7 +153,7 @@ class LogTask:
         """Reads where the log stands. The catch-up's state is as old as the lease: it goes with it."""
         self._catch_up.forget()
         self._leased_until = 0.0
-        believed = [self._shown[a] for a in self._sources if a in self._shown and a not in self.distrusted]
+        believed = [shown for a in self._sources if a not in self.distrusted and (shown := self._shown.get(a))]
         believed.sort(key=lambda shown: not shown.knows_kind)
         said: LogKind = believed[0].kind if believed else "opaque"
         progress = self._progress = await self._store.follow(self.origin, self.kind or said)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from mintmark.errors import Unavailable
+from mintmark.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from mintmark.store.connection.pool import Pool
@@ -63,5 +63,5 @@ class Settler:
 
     async def _settle(self) -> None:
         for statement in STATEMENTS:
-            with suppress(Unavailable, psycopg.Error):
+            with suppress(Unavailable, Misconfigured, psycopg.Error):
                 await self._pool.execute(statement)

@@ -86,8 +86,11 @@ def test_an_item_that_its_entry_does_not_bind_is_refused(kernel: ModuleType) -> 
             opened(kernel, leaf, item, 7)
 
 
-def test_bytes_that_are_bound_and_are_no_item_are_not_kept(kernel: ModuleType) -> None:
-    assert opened(kernel, named(b"no item"), b"no item").item is None
+def test_bytes_that_are_bound_and_are_no_item_are_unreadable(kernel: ModuleType) -> None:
+    row = opened(kernel, named(b"no item"), b"no item")
+    assert (row.item, row.missing, row.unreadable) == (None, False, b"no item")
+    assert opened(kernel, LEAF, ITEM).unreadable is None
+    assert opened(kernel, LEAF).unreadable is None
 
 
 def test_rows_begin_after_those_that_are_skipped(kernel: ModuleType) -> None:

@@ -1,7 +1,8 @@
 """The models: frozen values that a route returns and that every format prints. They say nothing of how it looks.
 
 A model of a register speaks for one `View`, the register as of one size, and each of its rows is below that size. An
-item is None where the entry ends its record (`ended`) or the item was erased (`erased`).
+item is None where the entry ends its record (`ended`), where the item was erased (`erased`, by its `erasure`), and
+where its bytes are no item by our grammar (`unreadable`).
 """
 
 from __future__ import annotations
@@ -216,10 +217,11 @@ class EntryDetail(RegisterModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDetail(RegisterModel):
-    """One item, and the entry that first brought it."""
+    """One item, and the entry that first brought it. An unreadable one is shown by its bytes, in HTML alone."""
 
-    item: Item
+    item: Item | None
     row: EntryRow
+    unreadable: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,11 @@ and their places in memory, because a record's last entry and the last columns m
 
 A line of JSON Lines, or of `json_lines`, which keeps the indices:
 
-    {"index":7,"entry":{…},"item":{…}}     a register entry; the item is null for a tombstone, and once it is erased
+    {"index":7,"entry":{…},"item":{…}}     a register entry; the item is null for a tombstone, and where it is not there
     {"index":7,"base64":"…"}               anything else
+
+An item that is not there was erased; one that is unreadable, bytes that are no item by our grammar, is beside in
+base64: `"item":null,"item-base64":"…"`.
 """
 
 from __future__ import annotations
@@ -41,18 +44,18 @@ if TYPE_CHECKING:
 async def export_jsonl(chunks: Chunks, stream: BinaryIO) -> list[str]:
     """A line an entry, which `import` reads; or the bytes of an opaque log's entries in base64."""
     async for chunk in chunks:
-        stream.writelines(write_jsonl(_entries(chunk)) if is_register(chunk) else json_lines(chunk))
+        stream.writelines(_jsonl(chunk) if is_register(chunk) else json_lines(chunk))
     return []
 
 
 async def export_rsf(chunks: Chunks, stream: BinaryIO) -> list[str]:
     """The register as an RSF file, with its published roots. Raises Rejected for what RSF cannot say."""
-    stream.writelines(write_rsf([row async for chunk in chunks for row in _entries(chunk)]))
+    stream.writelines(write_rsf([row async for chunk in chunks for row in _readable(chunk)]))
     return []
 
 
 async def export_csv(chunks: Chunks, stream: BinaryIO) -> list[str]:
-    """The records that stand, a column a field of the register, RFC 4180. Warns of each that was erased."""
+    """The records that stand, a column a field of the register, RFC 4180. Warns of each whose item is not there."""
     return await _export_table(chunks, stream, _csv_line)
 
 
@@ -70,7 +73,8 @@ def json_lines(chunk: VerifiedChunk) -> Iterator[bytes]:
         if row is None or row.entry is None:
             yield b'{"index":%d,"base64":"%b"}\n' % (index, b64encode(leaf))
         else:
-            yield b'{"index":%d,"entry":%b,"item":%b}\n' % (index, leaf, row.item or b"null")
+            beside = b',"item-base64":"%b"' % b64encode(row.unreadable) if row.unreadable is not None else b""
+            yield b'{"index":%d,"entry":%b,"item":%b%b}\n' % (index, leaf, row.item or b"null", beside)
 
 
 def numbered_rows(chunk: VerifiedChunk) -> Iterator[tuple[int, bytes, Row | None]]:
@@ -86,8 +90,17 @@ def _register_rows(chunk: VerifiedChunk) -> list[tuple[Row, Entry]]:
     return [(row, row.entry) for row in open_chunk(chunk) if row.entry is not None]
 
 
-def _entries(chunk: VerifiedChunk) -> list[tuple[Entry, bytes | None]]:
-    return [(entry, row.item) for row, entry in _register_rows(chunk)]
+def _jsonl(chunk: VerifiedChunk) -> Iterator[bytes]:
+    rows = _register_rows(chunk)
+    unreadable = {at: row.unreadable for at, (row, _) in enumerate(rows) if row.unreadable is not None}
+    return write_jsonl([(entry, row.item) for row, entry in rows], unreadable)
+
+
+def _readable(chunk: VerifiedChunk) -> Iterator[tuple[Entry, bytes | None]]:
+    for row, entry in _register_rows(chunk):
+        if row.unreadable is not None:
+            raise Rejected(f"RSF cannot say an unreadable item (key {entry.key!r}): export JSON Lines", rule="rsf")
+        yield entry, row.item
 
 
 async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[str], str], bytes]) -> list[str]:
@@ -104,7 +117,7 @@ async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[s
         stream.write(line([column.name for column in schema.columns], "the header"))
         for key, item in records.items(schema.register.name):
             stream.write(line([_cell(key, column, item) for column in schema.columns], f"record {key!r}"))
-        return [f"the item of record {key!r} was erased; only its key is written" for key in records.erased]
+        return [f"the item of record {key!r} {why}; only its key is written" for key, why in records.absent.items()]
 
 
 class _LatestItems:
@@ -113,12 +126,8 @@ class _LatestItems:
     def __init__(self, file: io.BufferedRandom) -> None:
         self.definitions: dict[str, bytes] = {}
         self._file, self._added = file, False
-        self._places: dict[str, tuple[int, int] | None] = {}  # offset and length; None: erased
-
-    @property
-    def erased(self) -> list[str]:
-        """The keys of the records whose item was erased."""
-        return [key for key, place in self._places.items() if place is None]
+        self.absent: dict[str, str] = {}  # the records whose item is not there, and why
+        self._places: dict[str, tuple[int, int] | None] = {}  # offset and length; None: it is not there
 
     @property
     def empty(self) -> bool:
@@ -132,11 +141,13 @@ class _LatestItems:
                 self.definitions[key] = row.item
             return
         self._places.pop(entry.key, None)
+        self.absent.pop(entry.key, None)
         if row.item is not None:
             self._places[entry.key] = (self._file.seek(0, io.SEEK_END), len(row.item))
             self._file.write(row.item)
         elif stands(entry):
             self._places[entry.key] = None
+            self.absent[entry.key] = "was erased" if row.missing else "cannot be read"
 
     def items(self, key_field: str) -> Iterator[tuple[str, Item]]:
         for key, place in self._places.items():

@@ -13,7 +13,7 @@ from mintmark.client.audit import check_gaps
 from mintmark.errors import Gone, Malformed, NotAvailableYet, NotFound, Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register.datatypes import is_timestamp
-from mintmark.register.reduce import ItemGaps, fold_definitions, stands
+from mintmark.register.reduce import Erasure, ItemGaps, fold_definitions, fold_erasures, stands
 from mintmark.register.schema import Schema
 
 if TYPE_CHECKING:
@@ -30,13 +30,19 @@ When = int | str | datetime  # a size, or a time: YYYY-MM-DDTHH:MM:SSZ or a date
 
 
 class RecordVersion(NamedTuple):
-    """An entry of a record: `item` is None where the record ended, or where the item was erased since."""
+    """An entry of a record.
+
+    `item` is None where the record ended, where the item was erased since (`erased`; `erasure` names the entry that did
+    it), and where its bytes are no item by our grammar: they are `unreadable`.
+    """
 
     index: int  # type: ignore[assignment]  # instead of tuple.index
     key: str
     timestamp: str
     item: Item | None
     erased: bool
+    erasure: Erasure | None = None
+    unreadable: bytes | None = None
 
 
 class RegisterSnapshot:
@@ -47,11 +53,11 @@ class RegisterSnapshot:
 
     def __init__(self, head: Checkpoint, rows: Sequence[Row], size: int) -> None:
         self.head, self.size = head, size
-        self._rows = rows[:size]
+        self._rows, self._all = rows[:size], rows
 
     def records(self) -> dict[str, RecordVersion]:
         """The latest entry of each record that stands, in the order in which these were appended."""
-        return {key: _version(row) for key, row in self._latest.items() if not _ended(row)}
+        return {key: self._version(row) for key, row in self._latest.items() if not _ended(row)}
 
     def record(self, key: str) -> RecordVersion:
         """The latest entry of a record that stands.
@@ -65,13 +71,14 @@ class RegisterSnapshot:
             raise NotFound(f"{self.head.origin} has no record {key!r} at size {self.size}")
         if _ended(row):
             raise NotFound(f"record {key!r} of {self.head.origin} has ended, with entry {row.index}")
-        if row.missing:
-            raise Gone(f"the item of record {key!r} of {self.head.origin}, entry {row.index}, was erased")
-        return _version(row)
+        version = self._version(row)
+        if version.erasure is not None:
+            raise Gone(f"the item of record {key!r} of {self.head.origin}, entry {row.index}, was {version.erasure}")
+        return version
 
     def history(self, key: str) -> list[RecordVersion]:
         """All entries of a record, oldest first. Raises NotFound where there is none."""
-        found = [_version(row) for row in self._rows if _is_of(row, key)]
+        found = [self._version(row) for row in self._rows if _is_of(row, key)]
         if not found:
             raise NotFound(f"{self.head.origin} has no record {key!r} at size {self.size}")
         return found
@@ -81,6 +88,23 @@ class RegisterSnapshot:
         definitions: dict[str, Definition] = {}
         fold_definitions(definitions, self._rows)
         return Schema.load({key: definition.item for key, definition in definitions.items()})
+
+    def _version(self, row: Row) -> RecordVersion:
+        if row.entry is None:
+            raise AssertionError("a record's rows have entries")
+        item = orjson.loads(row.item) if row.item else None
+        erasure = self._erasures[row.index] if row.missing else None
+        return RecordVersion(
+            row.index, row.entry.key, row.entry.timestamp, item, row.missing, erasure, row.unreadable
+        )  # fmt: skip
+
+    @cached_property
+    def _erasures(self) -> Mapping[int, Erasure]:
+        """The erasures of the whole log, by the index of the erased item."""
+        found: dict[int, int] = {}
+        fold_erasures(found, self._all)
+        items = ((index, by, self._all[by].item) for index, by in found.items())
+        return {index: Erasure.of(by, orjson.loads(item) if item else None) for index, by, item in items}
 
     @cached_property
     def _latest(self) -> Mapping[str, Row]:
@@ -158,10 +182,3 @@ def _is_of(row: Row, key: str) -> bool:
 
 def _ended(row: Row) -> bool:
     return row.entry is not None and not stands(row.entry)
-
-
-def _version(row: Row) -> RecordVersion:
-    if row.entry is None:
-        raise AssertionError("a record's rows have entries")
-    item = orjson.loads(row.item) if row.item else None
-    return RecordVersion(row.index, row.entry.key, row.entry.timestamp, item, row.missing)

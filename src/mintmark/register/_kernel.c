@@ -70,14 +70,16 @@ open_row(long long index, const unsigned char *leaf_hash, Text text, Text item)
             return PyErr_Format(ProofError, "entry %lld: the item beside it is not the one that it names", index);
         }
     }
+    int readable = sent && is_item(item);
     PyObject *values[] = {
         PyLong_FromLongLong(index),
         bytes(leaf_hash, HASH),
         parsed ? open_entry(&leaf) : Py_NewRef(Py_None),
-        sent && is_item(item) ? bytes(item.at, item.end - item.at) : Py_NewRef(Py_None),
+        readable ? bytes(item.at, item.end - item.at) : Py_NewRef(Py_None),
         PyBool_FromLong(names_item && !sent),
+        sent && !readable ? bytes(item.at, item.end - item.at) : Py_NewRef(Py_None),
     };
-    return make(Row, 5, values);
+    return make(Row, 6, values);
 }
 
 static Py_ssize_t

@@ -59,8 +59,8 @@ class Row(NamedTuple):
     """An entry at its place in a log, with its item.
 
     `entry` is None for a leaf that is no register entry; the item, which may be erased one day, does not change that.
-    `item` is None for a tombstone, for bytes that are no item, and where it is `missing`: the leaf names it, and it
-    was not sent.
+    `item` is None for a tombstone, where it is `missing` (the leaf names it, and it was not sent), and where what was
+    sent is no item by our grammar: these bytes are `unreadable`.
     """
 
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a row
@@ -68,6 +68,7 @@ class Row(NamedTuple):
     entry: Entry | None
     item: bytes | None
     missing: bool
+    unreadable: bytes | None = None
 
 
 def format_entry(entry: Entry) -> bytes:

@@ -44,7 +44,9 @@ def _open_row(index: int, leaf_hash: bytes, leaf: bytes, item: bytes) -> Row:
         return Row(index, leaf_hash, entry, None, digest is not None)
     if digest != sha256(item).digest():
         raise ProofError(f"entry {index}: the item beside it is not the one that it names")
-    return Row(index, leaf_hash, entry, item if _is_item(item) else None, False)
+    return (
+        Row(index, leaf_hash, entry, item, False) if _is_item(item) else Row(index, leaf_hash, entry, None, False, item)
+    )
 
 
 def _is_item(data: bytes) -> bool:

@@ -28,12 +28,13 @@ counts that depend on it, and `count_standing` these.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import kernel
 from mintmark.register.definitions import Definition
 from mintmark.register.entry import erased_index
+from mintmark.register.item import values
 from mintmark.tlog.edge import Edge
 
 if TYPE_CHECKING:
@@ -69,6 +70,26 @@ def erased_by(index: int, entry: Entry) -> int | None:
     """The index whose item the entry at `index` erases; None where it erases none. Only earlier ones can be erased."""
     erased = erased_index(entry.key) if entry.type == "system" else None
     return erased if erased is not None and erased < index else None
+
+
+class Erasure(NamedTuple):
+    """The entry that erased an item: its index, and what its own item says; a text is empty where that says none."""
+
+    index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about an erasure
+    reason: str = ""
+    authority: str = ""
+
+    @classmethod
+    def of(cls, index: int, item: Item | None) -> Erasure:
+        """The erasure by the entry at `index`, of this item."""
+        texts = (" ".join(values(item, member)) for member in ("reason", "authority"))
+        return cls(index, *texts)
+
+    def __str__(self) -> str:
+        said = "".join(
+            f", {what}: {text}" for what, text in zip(("reason", "authority"), self[1:], strict=True) if text
+        )
+        return f"erased by entry {self.index}{said}"
 
 
 def define(schema: Schema, key: str, item: Item | None) -> Schema:
@@ -164,7 +185,7 @@ def project(v1: Edge, rows: list[Row]) -> RegisterRows:
 def count_standing(rows: Iterable[Row], stood: AbstractSet[str], live: int) -> list[int]:
     """How many records stand after each row. Before them `live` stood, `stood` among those of the rows' keys."""
     standing, counts = set(stood), []
-    for _, _, entry, _, _ in rows:
+    for _, _, entry, _, _, _ in rows:
         if entry is not None and entry.type == "user":
             if entry.item_hash is not None:
                 live += entry.key not in standing

@@ -73,7 +73,7 @@ static inline int
 read_row(PyObject *row, Fields *fields)
 {
     *fields = (Fields){0};
-    if (!is_tuple(row, 5)) {
+    if (!is_tuple(row, 6)) {
         return 0;
     }
     fields->index = PyLong_AsLongLong(PyTuple_GET_ITEM(row, 0));

@@ -11,13 +11,16 @@ loss:
     {"country":"GB","name":"United Kingdom"}
     {"item":{…},"item-hash":"sha-256:…","key":"GB","timestamp":"2016-04-05T13:23:05Z","type":"user"}
 
-An entry line without `item-hash` and `item` is a tombstone; with `item-hash` alone its item was erased.
+An entry line without `item-hash` and `item` is a tombstone; with `item-hash` alone its item was erased; with
+`item-base64` its item's bytes are no item by our grammar: they are kept, and no register takes them.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from base64 import b64encode
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
@@ -27,13 +30,13 @@ from mintmark.register.entry import Entry, EntryType, format_entry, parse_entry
 from mintmark.register.item import format_hash, item_hash, parse_item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mintmark.register.item import Item
     from mintmark.register.schema import Schema
 
 _ENTRY = {"key", "timestamp", "type"}
-_ENTRY_LINE = _ENTRY | {"item", "item-hash"}
+_ENTRY_LINE = _ENTRY | {"item", "item-base64", "item-hash"}
 
 
 class TableRow(NamedTuple):
@@ -82,11 +85,21 @@ def read_jsonl(source: bytes | Iterable[bytes], schema: Schema | None = None) ->
                 raise _rejected(number, str(error)) from None
 
 
-def write_jsonl(rows: Iterable[tuple[Entry, bytes | None]]) -> Iterator[bytes]:
-    """One line for each entry and its item, as `read_jsonl` reads it; each is canonical JSON itself."""
-    for entry, item in rows:
+def write_jsonl(
+    rows: Iterable[tuple[Entry, bytes | None]], unreadable: Mapping[int, bytes] = MappingProxyType({})
+) -> Iterator[bytes]:
+    """One line for each entry and its item, as `read_jsonl` reads it; each is canonical JSON itself.
+
+    `unreadable` holds the bytes of items that are none, by the position of their rows.
+    """
+    for at, (entry, item) in enumerate(rows):
         leaf = format_entry(entry)
-        yield (leaf if item is None else b'{"item":' + item + b"," + leaf[1:]) + b"\n"
+        if item is not None:
+            yield b'{"item":%b,%b\n' % (item, leaf[1:])
+        elif at in unreadable:
+            yield b'{"item-base64":"%b",%b\n' % (b64encode(unreadable[at]), leaf[1:])
+        else:
+            yield leaf + b"\n"
 
 
 def _text(data: bytes) -> str:
@@ -168,6 +181,8 @@ def _parse_row(line: int, members: dict[str, Any], schema: Schema | None) -> Tab
 
 def _parse_entry_row(line: int, members: dict[str, Any]) -> TableRow:
     item = None
+    if "item-base64" in members:
+        raise Malformed("the item is unreadable: what its log holds is no item of a register, and no register takes it")
     if "item" in members:
         data = canonical.format(members.pop("item"))
         item, digest = parse_item(data), format_hash(item_hash(data))

@@ -48,6 +48,11 @@ class NotAcceptable(MintmarkError):
     """No format that the client accepts can represent the resource (HTTP 406)."""
 
 
+def item_path(index: int) -> str:
+    """The path, below a register's, of the bytes of an entry's item."""
+    return f"/log/items/{index}"
+
+
 def segment(key: str) -> str:
     """A key as one segment of a path. An end that looks like a format's suffix is encoded too."""
     if key.isascii() and key.isalnum():

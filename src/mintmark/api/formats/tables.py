@@ -1,8 +1,8 @@
 """CSV (RFC 4180) and TSV: a model as a table, with columns in the register's field order.
 
-A missing value is an empty cell. The values of a field with cardinality n are joined with `;`; none of them may hold
-one. CSV has CRLF, and quotes where a cell needs them. TSV has LF and no quotes: a tab or a line break in a cell becomes
-one space, and a header says so.
+A missing value is an empty cell, and so is each of an item that is erased or unreadable. The values of a field with
+cardinality n are joined with `;`; none of them may hold one. CSV has CRLF, and quotes where a cell needs them. TSV has
+LF and no quotes: a tab or a line break in a cell becomes one space, and a header says so.
 """
 
 from __future__ import annotations
@@ -106,11 +106,10 @@ def _entry_row(row: EntryRow) -> list[str]:
 
 
 def _item(model: models.ItemDetail) -> Table:
-    known = {column.name for column in model.view.columns}
-    if known >= model.item.keys() - {SALT}:
-        columns = model.view.columns
-        return Table([c.name for c in columns], [[_cell(model.row.key, c, model.item) for c in columns]])
-    return Table(list(model.item), [[";".join(values(model.item, name)) for name in model.item]])
+    item, columns = model.item or {}, model.view.columns
+    if {column.name for column in columns} >= item.keys() - {SALT}:
+        return Table([c.name for c in columns], [[_cell(model.row.key, c, item) for c in columns]])
+    return Table(list(item), [[";".join(values(item, name)) for name in item]])
 
 
 def _registers(model: models.RegisterList) -> Table:
@@ -134,13 +133,13 @@ def _diff(model: models.Diff) -> Table:
 
 
 def _change(change: models.Change) -> list[list[str]]:
-    """A row for each field that changed."""
+    """A row for each field that changed; one without a field where none is known to have, as an item is not there."""
     old = (change.before.item if change.before else None) or {}
     new = (change.after.item if change.after else None) or {}
     fields = [name for name in dict.fromkeys((*old, *new)) if name != SALT and old.get(name) != new.get(name)]
     return [
         [change.key, change.kind, name, ";".join(values(old, name)), ";".join(values(new, name))] for name in fields
-    ]
+    ] or [[change.key, change.kind, "", "", ""]]
 
 
 def _problem(model: models.Problem) -> Table:

@@ -1,7 +1,8 @@
 """JSON (RFC 8259) and JSON Lines: a model as a tree of objects, lists and strings (openregister v1, "Shapes").
 
 Members of v1 are exactly as v1 had them: entry numbers are strings, `item` and `item-hash` lists. The others are ours:
-`index` (the position in the log, from 0), `links`, `size` and `root`. YAML prints the same trees.
+`index` (the position in the log, from 0), `links`, `size` and `root`, and why an item is not there: `erased` with the
+`erasure`, or `unreadable`. YAML prints the same trees.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from mintmark.api import models
+from mintmark.api.formats import item_path
 from mintmark.register import canonical
 from mintmark.register.item import SALT, format_hash, values
 
@@ -29,7 +31,7 @@ PROOF_IDENTIFIER = "merkle:sha-256"
 
 def render_json(model: Model) -> bytes:
     """A model as one line of JSON. An item is canonical JSON: its bytes alone, which hash to its name."""
-    if isinstance(model, models.ItemDetail):
+    if isinstance(model, models.ItemDetail) and model.item is not None:
         return canonical.format(model.item)
     return orjson.dumps(tree(model), option=orjson.OPT_APPEND_NEWLINE)
 
@@ -66,8 +68,9 @@ def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
         "item": [] if row.item is None else [_unsalted(row.item)],
         "index": row.index,
     }
-    if row.erased:
-        found["erased"] = True
+    found.update(_absence(row))
+    if row.unreadable:
+        found["item-bytes"] = view.base + item_path(row.index)
     if found_links := links(view, row.item, dangling):
         found["links"] = found_links
     return found
@@ -83,7 +86,15 @@ def entry(row: EntryRow) -> Tree:
     found["entry-timestamp"], found["key"] = row.timestamp, row.key
     found["item-hash"] = [] if row.item_hash is None else [format_hash(row.item_hash)]
     found["index"] = row.index
+    found.update(_absence(row))
     return found
+
+
+def _absence(row: EntryRow) -> Tree:
+    """Why an item that the entry names is not there."""
+    if row.erasure is not None:
+        return {"erased": True, "erasure": row.erasure._asdict()}
+    return {"unreadable": True} if row.unreadable else {}
 
 
 def _unsalted(item: Item) -> Item:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mintmark.api import models
-from mintmark.api.formats import segment
+from mintmark.api.formats import item_path, segment
 from mintmark.api.html import filters, values
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
@@ -91,6 +91,7 @@ _PAGES.globals.update(
     as_of=filters.as_of,
     suggested_facets=values.suggested_facets,
     format_hash=format_hash,
+    item_path=item_path,
     canonical=lambda value: canonical.format(value).decode(),
     plural=filters.plural,
     sparkline=filters.sparkline,

@@ -114,11 +114,14 @@ def differences(view: View, before: EntryRow | None, after: EntryRow | None) -> 
     ]
 
 
+StepKind = Literal["added", "changed", "repeated", "ended", "erased", "unreadable"]
+
+
 class Step(NamedTuple):
     """One entry of a record's history. `changes` is None where the entry before it is not known here."""
 
     row: EntryRow
-    kind: Literal["added", "changed", "repeated", "ended", "erased"]
+    kind: StepKind
     changes: list[Difference] | None
 
 
@@ -128,16 +131,14 @@ def history_steps(view: View, history: Sequence[EntryRow], complete: bool) -> It
         if before is None and not complete:
             yield Step(row, "changed", None)
             continue
-        hidden = before is not None and before.erased
-        changes = [] if row.ended or row.erased else None if hidden else differences(view, before, row)
+        hidden = before is not None and (before.erased or before.unreadable)
+        changes = [] if row.item is None else None if hidden else differences(view, before, row)
         yield Step(row, _kind(row, before, changes), changes)
 
 
-def _kind(
-    row: EntryRow, before: EntryRow | None, changes: list[Difference] | None
-) -> Literal["added", "changed", "repeated", "ended", "erased"]:
-    if row.ended or row.erased:
-        return "ended" if row.ended else "erased"
+def _kind(row: EntryRow, before: EntryRow | None, changes: list[Difference] | None) -> StepKind:
+    if row.item is None:
+        return "ended" if row.ended else "erased" if row.erased else "unreadable"
     if before is None or before.ended:
         return "added"
     return "repeated" if changes == [] else "changed"

@@ -152,8 +152,8 @@ OPERATIONS: Mapping[str, Operation] = {
         "The archive", "Downloads", "", ("at",), "Summary, items, entries, proof and checkpoint.", headers=_STREAM
     ),
     "/download-rsf": Operation(
-        "The register as RSF", "Downloads", "", ("at",), "406 where a record ended or an item was erased.",
-        headers=_STREAM,
+        "The register as RSF", "Downloads", "", ("at",),
+        "406 where a record ended, or an item was erased or is unreadable.", headers=_STREAM,
     ),
     "/download-rsf/{start}": Operation("Later entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
     "/download-rsf/{start}/{end}": Operation("Some entries as RSF", "Downloads", "", ("at",), headers=_STREAM),
@@ -168,6 +168,9 @@ LOG: Mapping[str, Operation] = {
     "/log/tile/{level}/{tile}": Operation("A tile of hashes", "Proofs", type="application/octet-stream", headers=()),
     "/log/tile/entries/{tile}": Operation("A bundle of entries", "Proofs", type="application/octet-stream", headers=()),
     "/log/tile/items/{tile}": Operation("Their items", "Proofs", type="application/octet-stream", headers=()),
+    "/log/items/{index}": Operation(
+        "An entry's item, as it was hashed", "Proofs", type="application/octet-stream", headers=()
+    ),
 }
 FIXED: Mapping[str, Operation] = {
     "/openapi.json": Operation("This document", "Other", type="application/json", headers=()),

@@ -39,6 +39,7 @@ def _object(required: dict[str, Shape], optional: dict[str, Shape] | None = None
 
 
 _ENTRY = {"entry-timestamp": TIME, "key": TEXT, "index": COUNT}
+_ABSENCE = {"erased": FLAG, "erasure": ref("Erasure"), "unreadable": FLAG}  # why an item is not there
 _NUMBERS = {"index-entry-number": NUMBER, "entry-number": NUMBER}
 
 SHAPES: dict[str, Shape] = {
@@ -49,15 +50,19 @@ SHAPES: dict[str, Shape] = {
         {"href": TEXT, "dangling": FLAG},
         "The link of a value. `href` is left out where nobody knows it; `dangling`: it leads to no record here.",
     ),
+    "Erasure": _object(
+        {"index": COUNT, "reason": TEXT, "authority": TEXT}, about="The entry that erased an item, and what it says."
+    ),
     "Record": _object(
         _NUMBERS | _ENTRY | {"item": list_of(ref("Item")) | {"maxItems": 1}},
-        {"erased": FLAG, "links": list_of(ref("Link"))},
-        "A record's latest entry with its item. `index` is its position in the log, from 0.",
+        _ABSENCE | {"item-bytes": TEXT, "links": list_of(ref("Link"))},
+        "A record's latest entry with its item. `index` is its position in the log, from 0. An `unreadable` item is no "
+        "item by the grammar of registers; its bytes are at the path `item-bytes`.",
     ),
     "Records": map_of(ref("Record")) | {"description": "Records by key."},
     "Entry": _object(
         _ENTRY | {"item-hash": list_of(HASH) | {"maxItems": 1}},
-        _NUMBERS | {"type": {"const": "system"}},
+        _NUMBERS | {"type": {"const": "system"}} | _ABSENCE,
         "An entry; without an item's hash it ends its record. User entries are numbered from 1, system ones are not.",
     ),
     "Entries": list_of(ref("Entry")),

@@ -24,7 +24,7 @@ from mintmark.register.tables import write_jsonl
 from mintmark.store.registers import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from mintmark.api.models import View
     from mintmark.api.requests import RouteContext
@@ -50,22 +50,22 @@ async def records(c: RouteContext) -> Download:
 
 
 async def log(c: RouteContext) -> Download:
-    """Every entry with its item, as JSON Lines that `mintmark import` reads."""
+    """Every entry with its item, as JSON Lines that `mintmark import` reads; an unreadable item in base64."""
     return _file(c, "log", _log(c))
 
 
 async def rsf(c: RouteContext, start: str = "0", end: str | None = None) -> Download:
     """The register as RSF, or its user entries past number `start` up to `end`.
 
-    Raises Rejected for an ended record or an erasure, which RSF cannot represent.
+    Raises Rejected for an ended record, an erasure or an unreadable item, which RSF cannot represent.
     """
     first, last = _bounds(c.view, start, end)
     below = await _index_after(c, first), await _index_after(c, last)
     types = bulk.BOTH if first == 0 else USER_TYPES
     sizes = (0 if first == 0 else below[0], c.view.size if last == c.view.entries else below[1])
     if (found := await bulk.first_inexpressible(c.store, c.log, *sizes, types)) is not None:
-        kind = "the end of a record" if found[1] else "an erasure"
-        raise Rejected(f"RSF cannot say {kind} (key {found[0]!r}): take /download-log.jsonl instead", rule="rsf")
+        kind = "the end of a record" if found.ended else "an unreadable item" if found.unreadable else "an erasure"
+        raise Rejected(f"RSF cannot say {kind} (key {found.key!r}): take /download-log.jsonl instead", rule="rsf")
     roots = await proofs.v1_root(c, first), await proofs.v1_root(c, last)
     return _file(c, "rsf", _rsf(c, types, sizes, roots))
 
@@ -119,7 +119,9 @@ async def _lines(c: RouteContext) -> Parts:
 
 async def _log(c: RouteContext) -> Parts:
     async for rows in bulk.entries(c.store, c.log, 0, c.view.size):
-        yield b"".join(write_jsonl((_entry(row), _item(row)) for row in rows))
+        content = await _unreadable(c, rows)
+        unreadable = {at: content[row.index] for at, row in enumerate(rows) if row.index in content}
+        yield b"".join(write_jsonl(((_entry(row), _item(row)) for row in rows), unreadable))
 
 
 async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]) -> Parts:
@@ -152,8 +154,8 @@ async def _archive(c: RouteContext) -> Parts:
         proof = trees.register_proof(c.view, await proofs.v1_root(c, c.view.entries))
         yield archive.add(f"{name}/proof.json", orjson.dumps(proof))
         async for rows in bulk.entries(c.store, c.log, 0, c.view.size, items_once=True):
-            found = [(f"{name}/item/{row.item_hash.hex()}.json", _item(row)) for row in rows if row.item_hash]
-            yield b"".join([archive.add(path, item) for path, item in found if item is not None])
+            unreadable = await _unreadable(c, rows)
+            yield b"".join([archive.add(*_item_file(name, row, unreadable)) for row in rows])
         async for rows in bulk.entries(c.store, c.log, 0, c.view.size):
             yield b"".join([archive.add(_entry_path(name, row), orjson.dumps(trees.entry(row))) for row in rows])
         for part in archive.finish():
@@ -162,6 +164,18 @@ async def _archive(c: RouteContext) -> Parts:
 
 def _entry_path(name: str, row: EntryRow) -> str:
     return f"{name}/entry/{row.number}.json" if row.number is not None else f"{name}/system/{row.index}.json"
+
+
+def _item_file(name: str, row: EntryRow, unreadable: Mapping[int, bytes]) -> tuple[str, bytes]:
+    """The path and content of an item's file. What is no item is no JSON either, as far as we know."""
+    stem = f"{name}/item/{(row.item_hash or b'').hex()}"
+    return (f"{stem}.bin", unreadable[row.index]) if row.unreadable else (f"{stem}.json", _item(row) or b"")
+
+
+async def _unreadable(c: RouteContext, rows: Sequence[EntryRow]) -> Mapping[int, bytes]:
+    """The bytes of the unreadable items, by index."""
+    indices = [row.index for row in rows if row.unreadable]
+    return await c.store.item_bytes(c.log, indices) if indices else {}
 
 
 def _entry(row: EntryRow) -> Entry:

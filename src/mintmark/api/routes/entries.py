@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.api import models
+from mintmark.api.formats import NotAcceptable, item_path
 from mintmark.api.requests import parse_number
 from mintmark.errors import Gone
 from mintmark.register.item import parse_hash
@@ -13,6 +14,7 @@ from mintmark.tlog.text import MAX_NUMBER
 
 if TYPE_CHECKING:
     from mintmark.api.requests import RouteContext
+    from mintmark.register.reduce import Erasure
     from mintmark.store.registers.register_store import EntryRow
 
 PAGE_ENTRIES, MAX_PAGE_ENTRIES = 100, 5_000  # by default, and at most
@@ -43,13 +45,24 @@ async def by_number(c: RouteContext, number: str) -> EntryRow:
 
 
 async def item(c: RouteContext, digest: str) -> models.Model:
-    """An item by its hash, as long as it has not been erased."""
+    """An item by its hash, as long as it has not been erased. Of an unreadable one, HTML alone shows the bytes."""
     row = await c.store.by_item(c.log, c.view.size, parse_hash(digest))
     if row is None:
         raise c.missing("item", digest)
-    if row.item is None:
-        raise Gone(f"the item {digest} was erased; the entry that names it stays, and so does its proof")
-    return models.ItemDetail(**c.about(f"/items/{digest}"), item=row.item, row=row)
+    if row.erasure is not None:
+        raise gone(row.erasure)
+    if row.item is None and c.format != "html":
+        raise NotAcceptable(
+            f"what the log holds as the item {digest} is no item of a register: no format can say it. "
+            f"Its bytes are at {c.view.base}{item_path(row.index)}"
+        )
+    content = (await c.store.item_bytes(c.log, [row.index]))[row.index] if row.item is None else b""
+    return models.ItemDetail(**c.about(f"/items/{digest}"), item=row.item, row=row, unreadable=content)
+
+
+def gone(erasure: Erasure) -> Gone:
+    """The error for an item that was erased."""
+    return Gone(f"the item was {erasure}; the entry that names it stays, and so does its proof")
 
 
 def page_of_entries(start: int, limit: int, count: int, least: int, total: int) -> models.Page:

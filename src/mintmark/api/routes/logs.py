@@ -1,7 +1,8 @@
 """The log below /{name}/log: its entries by index, and its files as C2SP tlog-tiles has them, of opaque logs too.
 
-The files are checkpoint, tiles and entry bundles; a register's items are in tile/items, beside its entries. What was
-hashed never changes. An item may be erased, so a bundle of items is validated each time.
+The files are checkpoint, tiles and entry bundles; a register's items are in tile/items, beside its entries, and each by
+itself in items/{index}, as it was hashed. What was hashed never changes. An item may be erased, so items are validated
+each time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 from mintmark.api import models
 from mintmark.api.requests import parse_number
 from mintmark.api.responses import YEAR_SECONDS, head_headers, response
-from mintmark.api.routes.entries import MAX_PAGE_ENTRIES, PAGE_ENTRIES, page_of_entries
+from mintmark.api.routes.entries import MAX_PAGE_ENTRIES, PAGE_ENTRIES, gone, page_of_entries
 from mintmark.errors import Malformed, NotAvailableYet, NotFound
+from mintmark.register.datatypes import shorten
 from mintmark.store.registers import entry_pages
 from mintmark.tlog import bundle, tile
 from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mintmark.api.requests import RouteContext
     from mintmark.store.log.log_store import LogStore
     from mintmark.store.log.model import Head, Log
+    from mintmark.store.registers.register_store import RegisterStore
     from mintmark.tlog.trust import Bundle
 
 NOTE_TYPE, TILE_TYPE = "text/plain; charset=utf-8", "application/octet-stream"
@@ -47,14 +50,17 @@ async def entry(c: RouteContext, index: str) -> models.Model:
     return models.EntryDetail(**c.about(f"/log/entries/{position}"), row=row)
 
 
-async def file(store: LogStore, log: Log, head: Head, path: str) -> Response:
-    """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`. Raises NotFound for all else, and beyond the head."""
+async def file(store: RegisterStore, log: Log, head: Head, path: str) -> Response:
+    """`checkpoint`, `tile/…`, `tile/entries/…`, `tile/items/…`, `items/…`.
+
+    Raises NotFound for all else, and beyond the head; Gone for an item that was erased.
+    """
     body, max_age = await _read_file(store, log, head, path)
     headers = head_headers(log.origin, head.size, head.root)
     return response(body, NOTE_TYPE if path == "checkpoint" else TILE_TYPE, max_age=max_age, headers=headers)
 
 
-async def _read_file(store: LogStore, log: Log, head: Head, path: str) -> tuple[bytes, int]:
+async def _read_file(store: RegisterStore, log: Log, head: Head, path: str) -> tuple[bytes, int]:
     """The bytes of a file, and the seconds that they stay true."""
     if path == "checkpoint":
         return head.note, 0
@@ -65,9 +71,21 @@ async def _read_file(store: LogStore, log: Log, head: Head, path: str) -> tuple[
         if path.startswith("tile/items/") and log.kind == "register":
             row, width = await _bundle(store, log, head, *tile.parse_items_path(path))
             return bundle.take(row.items, width), 0
+        if path.startswith("items/") and log.kind == "register":
+            return await _item(store, log, head, path.removeprefix("items/")), 0
         return await _hashes(store, log, head, tile.parse_path(path)), YEAR_SECONDS
     except Malformed as error:
         raise NotFound(str(error)) from None
+
+
+async def _item(store: RegisterStore, log: Log, head: Head, text: str) -> bytes:
+    index = parse_number(text)
+    row = await store.by_index(log.id, index) if index is not None and index < head.size else None
+    if row is None or row.ended:
+        raise NotFound(f"{log.name} has no item at index {shorten(text)}")
+    if row.erasure is not None:
+        raise gone(row.erasure)
+    return (await store.item_bytes(log.id, [row.index]))[row.index]
 
 
 async def _hashes(store: LogStore, log: Log, head: Head, wanted: tile.Tile) -> bytes:

@@ -12,7 +12,7 @@ const steps = panel.querySelector("[data-steps]");
 const verdict = panel.querySelector("[data-verdict]");
 const picture = panel.querySelector("[data-picture]");
 const keys = panel.querySelector("[data-keys]");
-const { origin, key, type, index, entry, proof, item } = panel.dataset;
+const { origin, key, type, index, entry, proof, item, unreadable } = panel.dataset;
 const store = `mintmark.keys.${origin}`;
 
 const CAPTION = "Dashed: the hashes of the proof. Solid: hashed here, from the entry at the bottom up, " +
@@ -53,11 +53,12 @@ const CHECKS = {
 
   async item({ entry: { itemHash } }) {
     if (itemHash === null) return ["There is none: this entry ends the record."];
-    if (!item) return ["It was erased. The entry and its proof stay."];
-    const text = check.canonical(parse(await bytesOf(item)));
-    const hash = `sha-256:${check.hex(await check.sha256(check.encode(text)))}`;
+    if (!item && !unreadable) return ["It was erased. The entry and its proof stay."];
+    const text = item ? check.canonical(parse(await bytesOf(item))) : "its bytes, which are no item of a register,";
+    const content = item ? check.encode(text) : await bytesOf(unreadable);
+    const hash = `sha-256:${check.hex(await check.sha256(content))}`;
     if (hash !== itemHash) throw new check.Fault(`The item hashes to ${hash}; the entry names ${itemHash}.`);
-    return ["SHA-256 of", code(text), "is", code(hash)];
+    return ["SHA-256 of", item ? code(text) : text, "is", code(hash)];
   },
 
   async leaf(found) {

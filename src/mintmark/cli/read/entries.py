@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mintmark.cli.options import Target
     from mintmark.client.keys import TrustedLog
+    from mintmark.register.entry import Row
     from mintmark.tlog.trust import VerifiedChunk
 
 
@@ -51,10 +52,21 @@ def _text_lines(chunk: VerifiedChunk) -> Iterator[bytes]:
 
     for index, leaf, row in numbered_rows(chunk):
         if row is None or row.entry is None:
-            yield b"%d\t%b\n" % (index, leaf if leaf.isascii() and leaf.decode().isprintable() else leaf.hex().encode())
+            yield b"%d\t%b\n" % (index, _printable(leaf))
         else:
-            entry, item = row.entry, row.item or (b"(erased)" if row.missing else b"(ended)")
+            entry, item = row.entry, row.item or _absence(row)
             yield b"%d\t%b\t%b\n" % (index, "\t".join((entry.timestamp, entry.type, entry.key)).encode(), item)
+
+
+def _absence(row: Row) -> bytes:
+    """Why an entry has no item here."""
+    if row.unreadable is not None:
+        return b"(unreadable) " + _printable(row.unreadable)
+    return b"(erased)" if row.missing else b"(ended)"
+
+
+def _printable(data: bytes) -> bytes:
+    return data if data.isascii() and data.decode().isprintable() else data.hex().encode()
 
 
 @click.command()

@@ -59,13 +59,11 @@ async def entries(
         yield rows
 
 
-async def first_inexpressible(
-    store: RegisterStore, log: int, start: int, size: int, types: Types
-) -> tuple[str, bool] | None:
-    """The first entry that an RSF file cannot express: its key, and True for a tombstone."""
+async def first_inexpressible(store: RegisterStore, log: int, start: int, size: int, types: Types) -> EntryRow | None:
+    """The first entry that an RSF file cannot express."""
     args = {"log": log, "start": start, "size": size, "types": list(types)}
-    rows = await store.fetch(SQL["first_inexpressible"], args)
-    return (rows[0][0], rows[0][1]) if rows else None
+    rows = await store.rows(SQL["first_inexpressible"], args)
+    return rows[0] if rows else None
 
 
 def _after_index(row: EntryRow) -> int:

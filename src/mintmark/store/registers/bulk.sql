@@ -12,16 +12,20 @@ select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and
 and e.type = any(%(types)s) order by e.index limit %(limit)s;
 
 -- name: entries_items_once
--- Each item once: with the first entry of the range that names it.
+-- Each item once, unreadable ones too: with the first entry of the range that names it and was not erased.
 select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
-and e.type = any(%(types)s) and e.item is not null and not exists (
-    select from (select index, item from entry where log = e.log and item_hash >= e.item_hash and item_hash <= e.item_hash
+and e.type = any(%(types)s) and e.item_hash is not null and (e.item is not null or not exists (
+    select from missing m where m.log = e.log and m.index = e.index))
+and not exists (
+    select from (select log, index, item from entry
+                 where log = e.log and item_hash >= e.item_hash and item_hash <= e.item_hash
                  order by item_hash offset 0) as p
-    where p.index >= %(first)s and p.index < e.index and p.item is not null)
+    where p.index >= %(first)s and p.index < e.index and (p.item is not null or not exists (
+        select from missing m where m.log = p.log and m.index = p.index)))
 order by e.index limit %(limit)s;
 
 -- name: first_inexpressible
--- A tombstone, an erased item, an erasure.
-select key, item_hash is null from entry
+-- A tombstone, an erased or unreadable item, an erasure.
+select {columns} from entry e
 where log = %(log)s and index >= %(start)s and index < %(size)s and type = any(%(types)s)
 and (item is null or (type = 'system' and key >= 'erase:' and key < 'erase;')) order by index limit 1;

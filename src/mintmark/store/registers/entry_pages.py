@@ -1,6 +1,6 @@
 """Pages of entries: by number (user entries, as v1 counts them), by index (the whole log), of one key, and changes.
 
-A list of entries names items by their hashes. Of an item it reads only that it is there.
+A list of entries names items by their hashes. Of an item it reads only whether it is there, and if not, why.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.store.connection.sql import load_sql
-from mintmark.store.registers.register_store import COLUMNS, EntryRow, row
+from mintmark.store.registers.register_store import ABSENCE, COLUMNS, EntryRow, row
 
 if TYPE_CHECKING:
     from mintmark.store.registers.register_store import RegisterStore
 
-SQL = load_sql(__package__, "entry_pages", columns=COLUMNS)
+COLUMN_COUNT = 8  # of COLUMNS
+
+SQL = load_sql(__package__, "entry_pages", columns=COLUMNS, absence=ABSENCE, columns_before=COLUMNS.replace("e.", "b."))
 
 
 class Changes(NamedTuple):
@@ -51,7 +53,8 @@ async def changes(store: RegisterStore, log: int, before: int, size: int, start:
     """
     window = store.limits.window_entries
     args = {"log": log, "before": before, "size": size, "start": start, "window": window, "limit": limit + 1}
-    found = [(row(f[7:]) if f[7] is not None else None, row(f[:7])) for f in await store.fetch(SQL["changes"], args)]
+    rows = [(values[COLUMN_COUNT:], values[:COLUMN_COUNT]) for values in await store.fetch(SQL["changes"], args)]
+    found = [(row(before) if before[0] is not None else None, row(after)) for before, after in rows]
     if len(found) > limit:
         return Changes(found[:limit], found[limit][1].index)
     last, count = (await store.fetch(SQL["window_end"], args))[0]

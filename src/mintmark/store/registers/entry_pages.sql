@@ -1,7 +1,7 @@
 -- name: bare
 -- The columns of an entry in a list: of the item, only that it is there.
 e.index, e.type, case when e.type = 'user' then e.number end, e.key, e.timestamp, e.item_hash,
-case when e.item is not null then '{}' end;
+case when e.item is not null then '{}' end, {absence};
 
 -- name: numbered
 select {bare} from entry e where log = %(log)s and type = 'user' and number >= %(start)s and index < %(size)s
@@ -21,7 +21,7 @@ select {columns} from entry e where log = %(log)s and type = 'user' and key >= %
 and (key, index) < (%(key)s, %(size)s::bigint) order by key desc, index desc limit %(limit)s;
 
 -- name: changes
-select {columns}, b.index, b.type, b.number, b.key, b.timestamp, b.item_hash, b.item::text
+select {columns}, {columns_before}
 from (select * from entry where log = %(log)s and type = 'user' and index >= %(start)s and index < %(size)s
       order by index limit %(window)s) as e
 left join lateral (select * from entry b where b.log = e.log and b.type = 'user' and b.key >= e.key

@@ -12,22 +12,25 @@ import orjson
 from psycopg.errors import QueryCanceled
 
 from mintmark.errors import MintmarkError
+from mintmark.register.reduce import Erasure
 from mintmark.store.connection.sql import load_sql
 from mintmark.store.log.log_store import LogStore
+from mintmark.tlog import bundle
+from mintmark.tlog.kernel import TILE_WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mintmark.register.item import Item
     from mintmark.store.connection.pool import Pool
     from mintmark.store.log.model import TileAddress
 
-COLUMNS = "e.index, e.type, case when e.type = 'user' then e.number end, e.key, e.timestamp, e.item_hash, e.item::text"
 # The register as of a size: the latest entry of each key, except tombstones.
 STANDS = """e.type = 'user' and e.index < %(size)s and e.item_hash is not null
     and (e.superseded_by is null or e.superseded_by >= %(size)s)"""
 
-SQL = load_sql(__package__, "register_store", columns=COLUMNS)
+SQL = load_sql(__package__, "register_store")
+COLUMNS, ABSENCE = SQL["columns"], SQL["absence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class ReadLimits:
 class EntryRow(NamedTuple):
     """An entry. `number` counts user entries from 1 up to and with this one; None for a system entry.
 
-    `item_hash` is None for a tombstone; `item` is None for a tombstone and for an erased item.
+    `item_hash` is None for a tombstone. `item` is None for a tombstone, for an item that an entry erased (`erasure`),
+    and for one that is unreadable: bytes that are no item by our grammar, as another mint may have admitted them.
     """
 
     index: int  # type: ignore[assignment]  # instead of tuple.index, which says nothing about a row
@@ -54,6 +58,7 @@ class EntryRow(NamedTuple):
     timestamp: str
     item_hash: bytes | None
     item: Item | None
+    erasure: Erasure | None = None
 
     @property
     def ended(self) -> bool:
@@ -63,7 +68,12 @@ class EntryRow(NamedTuple):
     @property
     def erased(self) -> bool:
         """True if the item was erased."""
-        return self.item_hash is not None and self.item is None
+        return self.erasure is not None
+
+    @property
+    def unreadable(self) -> bool:
+        """True if the item's bytes are there, and are no item."""
+        return self.item_hash is not None and self.item is None and self.erasure is None
 
 
 class RegisterCounts(NamedTuple):
@@ -84,8 +94,9 @@ class Lookup(NamedTuple):
 
 def row(values: Sequence[Any]) -> EntryRow:
     """The entry of a row as COLUMNS selects it."""
-    index, kind, number, key, timestamp, digest, item = values
-    return EntryRow(index, kind, number, key, timestamp, digest, None if item is None else orjson.loads(item))
+    index, kind, number, key, timestamp, digest, item, absence = values
+    erasure = None if absence is None else Erasure.of(*orjson.loads(absence))
+    return EntryRow(index, kind, number, key, timestamp, digest, None if item is None else orjson.loads(item), erasure)
 
 
 def _json(lookups: Sequence[Lookup]) -> str:
@@ -139,6 +150,15 @@ class RegisterStore(LogStore):
     async def by_item(self, log: int, size: int, digest: bytes) -> EntryRow | None:
         """The first entry that names an item by its hash, and still has it if any does."""
         return await self._one(SQL["by_item"], log=log, size=size, digest=digest)
+
+    async def item_bytes(self, log: int, indices: Collection[int]) -> dict[int, bytes]:
+        """The items at these indices as they were hashed; empty for a tombstone, and once it is erased."""
+        found: dict[int, bytes] = {}
+        for number in sorted({index // TILE_WIDTH for index in indices}):
+            (row,) = await self.bundles(log, number, number + 1, 1)
+            items = bundle.cut(row.items, row.width)
+            found.update((index, items[index % TILE_WIDTH]) for index in indices if index // TILE_WIDTH == number)
+        return found
 
     async def definitions(self, log: int, start: int, size: int) -> list[EntryRow]:
         """The system entries [start, size) except erasures, oldest first."""

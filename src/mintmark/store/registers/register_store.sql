@@ -1,3 +1,12 @@
+-- name: absence
+-- Why an item is not there: the entry that erased it, with its own item. Null for an item that is there or unreadable.
+case when e.item is null and e.item_hash is not null then (
+    select jsonb_build_array(m.by, s.item)::text from missing m left join entry s on s.log = m.log and s.index = m.by
+    where m.log = e.log and m.index = e.index and m.by is not null) end;
+
+-- name: columns
+e.index, e.type, case when e.type = 'user' then e.number end, e.key, e.timestamp, e.item_hash, e.item::text, {absence};
+
 -- The lookups come as one JSON text: psycopg takes longer to print three arrays than Postgres to answer.
 
 -- name: before_size
@@ -20,13 +29,14 @@ select {columns} from (select * from entry where log = %(log)s and type = 'user'
 where number = %(number)s and index < %(size)s;
 
 -- name: by_item
--- An entry that still has the item, else one whose item was erased.
+-- An entry that still has the item, else one where it is unreadable, else one whose item was erased.
 with same as materialized (
-    select ctid as place, index, item is null as erased from (
-        select ctid, index, item from entry
+    select ctid as place, index, case when item is not null then 0 else 1 + (exists (
+        select from missing m where m.log = e.log and m.index = e.index))::int end as state from (
+        select ctid, log, index, item from entry
         where log = %(log)s and item_hash >= %(digest)s and item_hash <= %(digest)s order by item_hash offset 0) as e
     where index < %(size)s),
-first as materialized (select place from same order by erased, index limit 1)
+first as materialized (select place from same order by state, index limit 1)
 select {columns} from first join entry e on e.ctid = first.place;
 
 -- name: definitions

@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 
 from mintmark.api.server import opened
-from mintmark.register.rsf import read_rsf
 from mintmark.store.registers.register_store import ReadLimits
 from tests.support import evolving
 from tests.support.lighthouse import ROWS
 from tests.support.published_facts import SHARED, UNPUBLISHED
 from tests.support.read_api import ELSEWHERE, connect, mirror, world
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

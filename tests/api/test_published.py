@@ -14,13 +14,13 @@ import pytest
 from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.namespace import XSD
 
-from mintmark.register.rsf import read_rsf
 from mintmark.register.tables import read_jsonl
 from mintmark.tlog.checkpoint import open_checkpoint
 from tests.api.conftest import ELSEWHERE
 from tests.support.published_facts import NAMES, Facts, facts, listed
 from tests.support.read_back import Page, get, pages, read_csv, read_tsv, read_ttl, read_yaml, records_of  # fmt: skip
 from tests.support.read_back import read_jsonl as read_lines
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mintmark.register.rsf import read_rsf
+from tests.support.rsf import read_rsf
 from tests.support.up import Up, up
 
 if TYPE_CHECKING:

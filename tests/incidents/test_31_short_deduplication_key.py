@@ -14,10 +14,10 @@ import pytest
 from mintmark.errors import NotFound, Rejected
 from mintmark.mint.pool import AppendPool
 from mintmark.register.item import format_hash, item_hash
-from mintmark.register.rsf import read_rsf
 from mintmark.tlog.kernel import leaf_hash
 from tests.support.minting import ORIGIN, Keys, append, request
 from tests.support.places import mirror
+from tests.support.rsf import read_rsf
 from tests.support.world import World
 
 if TYPE_CHECKING:

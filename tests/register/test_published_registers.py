@@ -10,11 +10,12 @@ from mintmark.errors import Rejected
 from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash
 from mintmark.register.links import link
-from mintmark.register.rsf import AssertRoot, RsfEntry, parse_rsf, read_rsf, write_rsf
+from mintmark.register.rsf import AssertRoot, RsfEntry, parse_rsf, write_rsf
 from mintmark.register.rules import Rules
 from mintmark.register.tables import read_jsonl, write_jsonl
 from mintmark.tlog.edge import Edge
 from tests.support.lighthouse import admit_all
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from pathlib import Path

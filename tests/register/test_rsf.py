@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from mintmark.errors import Rejected
 from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash, item_hash
-from mintmark.register.rsf import AddItem, AppendEntry, AssertRoot, parse_rsf, read_rsf, write_rsf
+from mintmark.register.rsf import AddItem, AppendEntry, AssertRoot, parse_rsf, write_rsf
 from mintmark.tlog.edge import Edge
 from tests.support.lighthouse import FAR, KIN, ROWS, entry, system, user
+from tests.support.rsf import read_rsf
 
 EMPTY = format_hash(Edge().root())
 FAR_HASH, KIN_HASH = format_hash(item_hash(FAR)), format_hash(item_hash(KIN))

@@ -8,11 +8,11 @@ import pytest
 
 from mintmark.register.entry import Entry, v1_extend, v1_hashes, v1_leaf
 from mintmark.register.item import format_hash
-from mintmark.register.rsf import read_rsf
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import HASH_BYTES
 from mintmark.tlog.merkle import check_consistency, check_inclusion
 from tests.support.lighthouse import ROWS
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from pathlib import Path

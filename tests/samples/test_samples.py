@@ -15,8 +15,9 @@ from mintmark.register.datatypes import DATATYPES
 from mintmark.register.entry import Entry, parse_entry
 from mintmark.register.item import parse_item
 from mintmark.register.links import RecordLink, link
-from mintmark.register.rsf import AssertRoot, parse_rsf, read_rsf, write_rsf
+from mintmark.register.rsf import AssertRoot, parse_rsf, write_rsf
 from mintmark.register.schema import Schema
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from mintmark.mirror.catch_up import CatchUp
 from mintmark.register import canonical
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
-from mintmark.register.rsf import read_rsf
 from mintmark.tlog.note import generate_skey
 from tests.support.lighthouse import define_field, define_register, entry, system, user
+from tests.support.rsf import read_rsf
 from tests.support.world import World
 
 if TYPE_CHECKING:

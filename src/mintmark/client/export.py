@@ -24,7 +24,7 @@ from mintmark.client.download import is_register, leaves
 from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register.item import parse_item
-from mintmark.register.reduce import defined_key, stands
+from mintmark.register.reduce import fold_schema, stands
 from mintmark.register.rsf import write_rsf
 from mintmark.register.schema import Schema
 from mintmark.register.tables import write_jsonl
@@ -109,7 +109,7 @@ async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[s
         async for chunk in chunks:
             for row, entry in _register_rows(chunk):
                 records.add(row, entry)
-        schema = Schema.load(records.definitions)
+        schema = records.schema
         if schema.register is None and records.empty:
             return []
         if schema.register is None:
@@ -124,7 +124,7 @@ class _LatestItems:
     """The latest item of each record that stands, kept in a file."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
-        self.definitions: dict[str, bytes] = {}
+        self.schema = Schema()
         self._file, self._added = file, False
         self.absent: dict[str, str] = {}  # the records whose item is not there, and why
         self._places: dict[str, tuple[int, int] | None] = {}  # offset and length; None: it is not there
@@ -137,8 +137,7 @@ class _LatestItems:
     def add(self, row: Row, entry: Entry) -> None:
         self._added = True
         if entry.type == "system":
-            if row.item is not None and (key := defined_key(entry)) is not None:
-                self.definitions[key] = row.item
+            self.schema = fold_schema(self.schema, [row])
             return
         self._places.pop(entry.key, None)
         self.absent.pop(entry.key, None)

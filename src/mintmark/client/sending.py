@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import tenacity
@@ -17,7 +18,7 @@ from mintmark.client import download
 from mintmark.errors import Busy, NotFound, ProofError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from mintmark.client.keys import TrustedLog
     from mintmark.client.mint_client import AppendAnswer, MintClient
@@ -102,6 +103,25 @@ def batches(
         total += size(row)
     if batch:
         yield first, batch
+
+
+async def send_batches(
+    client: MintClient,
+    log: TrustedLog,
+    head: Checkpoint,
+    numbered: Iterable[tuple[int, Sequence[T]]],
+    call: Callable[[int, Sequence[T]], Awaitable[AppendAnswer]],
+    step: Callable[[int], None],
+) -> Checkpoint:
+    """Sends batches one after the other, each with its position by `call`; the verified head after the last.
+
+    `head` is the head that the first batch is to follow. `step` is called with the number of entries of each batch.
+    """
+    verifier = await download.start_verifier(client, log, head)
+    for first, batch in numbered:
+        head = (await send(client, verifier, partial(call, first, batch))).head
+        step(len(batch))
+    return head
 
 
 def derived_id(origin: str, *content: bytes) -> bytes:

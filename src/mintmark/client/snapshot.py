@@ -13,7 +13,7 @@ from mintmark.client.audit import check_gaps
 from mintmark.errors import Gone, Malformed, NotAvailableYet, NotFound, Rejected
 from mintmark.formats.register import open_chunk
 from mintmark.register.datatypes import is_timestamp
-from mintmark.register.reduce import Erasure, ItemGaps, fold_definitions, fold_erasures, stands
+from mintmark.register.reduce import Erasure, ItemGaps, fold_erasures, fold_schema, stands
 from mintmark.register.schema import Schema
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from mintmark.client.keys import TrustedLog
     from mintmark.client.mint_client import MintClient
-    from mintmark.register.definitions import Definition
     from mintmark.register.entry import Row
     from mintmark.register.item import Item
     from mintmark.tlog.checkpoint import Checkpoint
@@ -85,9 +84,7 @@ class RegisterSnapshot:
 
     def schema(self) -> Schema:
         """The definitions in force. Its `register` is None before the register is defined."""
-        definitions: dict[str, Definition] = {}
-        fold_definitions(definitions, self._rows)
-        return Schema.load({key: definition.item for key, definition in definitions.items()})
+        return fold_schema(Schema(), self._rows)
 
     def _version(self, row: Row) -> RecordVersion:
         if row.entry is None:

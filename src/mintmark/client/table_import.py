@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from mintmark.client import download
 from mintmark.client.import_overlap import Overlap
 from mintmark.client.importing import ImportResult, PlannedEntry
-from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send
+from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send_batches
 from mintmark.errors import Rejected
 from mintmark.files import rereadable
 from mintmark.formats.register import open_chunk
 from mintmark.register import canonical
-from mintmark.register.entry import Entry
+from mintmark.register.entry import Entry, is_published_key
 from mintmark.register.item import item_hash
 from mintmark.register.reduce import fold_definitions
 from mintmark.register.rules import Rules
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mintmark.client.keys import TrustedLog
-    from mintmark.client.mint_client import ItemMessage, MintClient
+    from mintmark.client.mint_client import AppendAnswer, ItemMessage, MintClient
     from mintmark.register.definitions import Definition
     from mintmark.register.schema import Schema
     from mintmark.register.tables import TableRow
     from mintmark.tlog.checkpoint import Checkpoint
-    from mintmark.tlog.trust import LogVerifier
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,10 @@ class TablePlan:
         max_batch_entries: int = MAX_BATCH_ENTRIES,
     ) -> ImportResult:
         """Appends them."""
-        head = self.head
-        verifier = await download.start_verifier(client, self.log, head)
         messages = ((_message(entry), place) for entry, place in self.placed)
-        for _, batch in batches(messages, 0, lambda row: row[0].ByteSize(), max_batch_entries):
-            head = await _send(client, verifier, batch)
-            step(len(batch))
+        numbered = batches(messages, 0, lambda row: row[0].ByteSize(), max_batch_entries)
+        call = partial(_append, client, self.log.origin)
+        head = await send_batches(client, self.log, self.head, numbered, call, step)
         return ImportResult(self.count, self.present, head)
 
 
@@ -100,7 +98,7 @@ def read_table(stream: BinaryIO, format_: str, schema: Schema) -> Iterator[Table
 
 
 async def read_definitions(client: MintClient, log: TrustedLog, head: Checkpoint) -> dict[str, bytes]:
-    """The latest item of each system key but erasures, from a verified reading of the log."""
+    """The latest item of each key that defines something, from a verified reading of the log."""
     definitions: dict[str, Definition] = {}
     verifier = await download.start_verifier(client, log, head)
     async for chunk in download.get_chunks(client, verifier, head.size):
@@ -110,11 +108,10 @@ async def read_definitions(client: MintClient, log: TrustedLog, head: Checkpoint
     return {key: definition.item for key, definition in definitions.items()}
 
 
-async def _send(client: MintClient, verifier: LogVerifier, batch: Sequence[tuple[ItemMessage, int]]) -> Checkpoint:
-    """Appends items, each to become that entry of its record; the verified head after them."""
+async def _append(client: MintClient, origin: str, _: int, batch: Sequence[tuple[ItemMessage, int]]) -> AppendAnswer:
+    """Appends items, each to become that entry of its record."""
     content = [b"%d %b" % (place, message.SerializeToString(deterministic=True)) for message, place in batch]
-    request_id, messages = derived_id(verifier.origin, *content), [message for message, _ in batch]
-    return (await send(client, verifier, lambda: client.append_items(verifier.origin, request_id, messages))).head
+    return await client.append_items(origin, derived_id(origin, *content), [message for message, _ in batch])
 
 
 def _undefined(log: TrustedLog) -> Rejected:
@@ -131,6 +128,8 @@ def _checked(log: TrustedLog, stream: BinaryIO, format_: str, rules: Rules, size
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number, row in enumerate(read_table(stream, format_, rules.schema)):
         try:
+            if row.type == "system" and not is_published_key(row.key):
+                raise Rejected(f"{row.key} is a key of a log's own, which no file brings into another", rule="key")
             rules, _ = rules.admit(*_entry(row, now), now=now, size=size + number)
         except Rejected as fault:
             error = _undefined(log) if rules.schema.register is None and row.type == "user" else fault

@@ -40,10 +40,13 @@ _LEAF = re.compile(
     rf""""timestamp":"({TIMESTAMP_PATTERN})","type":"(user|system)"\}}""".encode()
 )
 _V1_LEAF = '{"index-entry-number":"%d","entry-number":"%d","entry-timestamp":"%s","key":%s,"item-hash":[%s]}'
+_LOG_PREFIX = "log:"  # of the system keys by which a log speaks of itself; docs/registers.md has their table
 _USER_KEY = re.compile(KEY_PATTERN)
 _SYSTEM_KEY = re.compile(
     rf"name|register-name|custodian|(?:field|register):{NAME_PATTERN}|erase:(0|[1-9][0-9]{{0,18}})"
 )
+_LEGACY_SYSTEM_KEY = re.compile(NAME_PATTERN)  # of a field, without `field:`, as published files have it
+_DEFINITION_KEY = re.compile(r"name|register-name|custodian|(?:field|register):.*", re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -110,9 +113,31 @@ def begins_register(leaf: bytes) -> bool:
     return True
 
 
-def valid_key(type: EntryType, key: str) -> bool:
-    """True if `key` may be written: the specification's strict rule for records, a known name for system entries."""
-    return len(key) <= MAX_KEY_BYTES and bool((_USER_KEY if type == "user" else _SYSTEM_KEY).fullmatch(key))
+def valid_key(type: EntryType, key: str, *, legacy: bool = False) -> bool:
+    """True if `key` may be written: the specification's strict rule for records, a known name for system entries.
+
+    `legacy` admits the bare name of a field as a system key.
+    """
+    if len(key) > MAX_KEY_BYTES:
+        return False
+    if type == "user":
+        return bool(_USER_KEY.fullmatch(key))
+    return bool(_SYSTEM_KEY.fullmatch(key) or (legacy and _LEGACY_SYSTEM_KEY.fullmatch(key)))
+
+
+def is_log_key(key: str) -> bool:
+    """True for a system key by which a log speaks of itself: its mint alone appends it."""
+    return key.startswith(_LOG_PREFIX)
+
+
+def is_published_key(key: str) -> bool:
+    """True for a system key that a file of the register may bring: not one of the log's own, nor an erasure."""
+    return not is_log_key(key) and not key.startswith("erase:")
+
+
+def is_definition_key(key: str) -> bool:
+    """True for a system key that defines something, in a log of any mint."""
+    return bool(_DEFINITION_KEY.fullmatch(key))
 
 
 def erased_index(key: str) -> int | None:

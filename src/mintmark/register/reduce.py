@@ -7,7 +7,8 @@ The state after no entries is empty. The entry at `index` with `type`, `key`, `t
     latest        (type, key) -> index     every entry                 its key's is `index`
     clocks        type -> timestamp        every entry                 its type's is the later of the two
     definitions   key -> (index, item)     a system entry              its key's is `index` and the item: not by an
-                                                                       erasure, a tombstone, or an item that is not here
+                                                                       erasure, a tombstone, a key that is not known,
+                                                                       or an item that is not here
     erasures      index -> index           a system entry erase:<i>    that of i is `index`: only where i < index, and
                                                                        where no entry before erased i
     standing      set of keys              a user entry                its key is in it: with an item, added;
@@ -33,8 +34,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import kernel
 from mintmark.register.definitions import Definition
-from mintmark.register.entry import erased_index
-from mintmark.register.item import values
+from mintmark.register.entry import erased_index, is_definition_key
+from mintmark.register.item import parse_item, values
 from mintmark.tlog.edge import Edge
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def stands(entry: Entry) -> bool:
 
 
 def defined_key(entry: Entry) -> str | None:
-    """The key that an entry defines; None for a record, a tombstone and an erasure."""
-    if entry.type != "system" or entry.item_hash is None or erased_index(entry.key) is not None:
-        return None
-    return entry.key
+    """The key that an entry defines; None for a record, a tombstone, an erasure and a system key that is not known."""
+    defines = entry.type == "system" and entry.item_hash is not None and is_definition_key(entry.key)
+    return entry.key if defines else None
 
 
 def erased_by(index: int, entry: Entry) -> int | None:
@@ -107,6 +107,14 @@ def fold_definitions(definitions: dict[str, Definition], rows: Iterable[Row]) ->
     for row in rows:
         if row.item is not None and row.entry is not None and (key := defined_key(row.entry)) is not None:
             definitions[key] = Definition(row.index, row.item)
+
+
+def fold_schema(schema: Schema, rows: Iterable[Row]) -> Schema:
+    """The schema after these rows. In a log of another mint an entry may define nothing that is understood here."""
+    for row in rows:
+        if row.item is not None and row.entry is not None and (key := defined_key(row.entry)) is not None:
+            schema = define(schema, key, parse_item(row.item))
+    return schema
 
 
 def fold_clocks(clocks: dict[str, str], rows: Iterable[Row]) -> None:

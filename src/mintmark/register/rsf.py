@@ -6,6 +6,10 @@
 
 Reading is strict and all or nothing: `Rejected` gives the line and the reason. Entries are not checked against a schema
 here: `Rules` does that, in the same order. LF and CRLF are read, LF is written.
+
+A file is of a whole register, or continues one: then it begins with the root over the user entries before its own. It
+has no keys of a log's own (`erase:`, `log:`). `legacy` admits what published files have: the bare name of a field as a
+system key, and items that no entry refers to.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import is_timestamp, shorten
-from mintmark.register.entry import TYPES, Entry, erased_index, v1_extend, valid_key
+from mintmark.register.entry import TYPES, Entry, erased_index, is_log_key, is_published_key, v1_extend, valid_key
 from mintmark.register.item import format_hash, item_hash, parse_hash, parse_item
 from mintmark.tlog.edge import Edge
 
@@ -57,7 +61,7 @@ class RsfEntry(NamedTuple):
     line: int
 
 
-def parse_rsf(source: bytes | Iterable[bytes]) -> Iterator[Command]:
+def parse_rsf(source: bytes | Iterable[bytes], *, legacy: bool = False) -> Iterator[Command]:
     """The commands of a file, or of its lines, each checked alone, as they come.
 
     Raises:
@@ -66,33 +70,44 @@ def parse_rsf(source: bytes | Iterable[bytes]) -> Iterator[Command]:
     number = 0
     for number, line in enumerate(io.BytesIO(source) if isinstance(source, bytes) else source, 1):
         try:
-            yield _parse_line(number, line.removesuffix(b"\n").removesuffix(b"\r"))
+            yield _parse_line(number, line.removesuffix(b"\n").removesuffix(b"\r"), legacy)
         except Malformed as error:
             raise _rejected(number, str(error)) from None
     if not number:
         raise _rejected(1, "the file is empty")
 
 
-def read_rsf(
-    source: bytes | Iterable[bytes],
+def continued_root(commands: Iterable[Command]) -> AssertRoot | None:
+    """The root that a file continues from; None for a file of a whole register."""
+    for command in commands:
+        if isinstance(command, AppendEntry) and command.entry.type == "user":
+            return None
+        if isinstance(command, AssertRoot) and command.root != _EMPTY.root():
+            return command
+    return None
+
+
+def read_entries(
+    commands: Iterable[Command],
     *,
     known: Callable[[bytes], bytes | None] = lambda digest: None,
     edge: Edge = _EMPTY,
-) -> list[RsfEntry]:
-    """The entries of a file in its order, after every check that the file alone allows.
+    legacy: bool = False,
+) -> tuple[list[RsfEntry], list[str]]:
+    """The entries of a file in its order, after every check that the file alone allows; and `legacy` faults, in words.
 
-    To add to a register, `edge` is that of its v1 tree, and `known` finds an item that it already holds by its
+    To continue a register, `edge` is that of its v1 tree, and `known` finds an item that it already holds by its
     32-byte hash.
 
     Raises:
-        Rejected: rule "rsf", with the line: a command that does not parse, an entry without its item, an item without
-            an entry, or a root that is not ours.
+        Rejected: rule "rsf", with the line: an entry without its item, an item without an entry, or a root that is not
+            ours.
     """
     entries: list[RsfEntry] = []
     items: dict[bytes, bytes] = {}
     unused: dict[bytes, int] = {}  # the line of each item that no entry has referred to since
     rooted = 0  # how many of `entries` the edge covers
-    for command in parse_rsf(source):
+    for command in commands:
         if isinstance(command, AddItem):
             digest = item_hash(command.item)
             items[digest], unused[digest] = command.item, command.line
@@ -102,21 +117,23 @@ def read_rsf(
         else:
             edge, rooted = v1_extend(edge, (row.entry for row in entries[rooted:])), len(entries)
             _check_root(command, edge)
-    for digest, line in unused.items():
-        raise _rejected(line, f"no entry refers to the item {format_hash(digest)}")
-    return entries
+    orphans = [(line, f"no entry refers to the item {format_hash(digest)}") for digest, line in unused.items()]
+    if orphans and not legacy:
+        raise _rejected(*orphans[0])
+    return entries, [f"line {line}: {fault}" for line, fault in orphans]
 
 
 def write_rsf(rows: Sequence[tuple[Entry, bytes | None]], before: Edge = _EMPTY) -> Iterator[bytes]:
     """The lines of a file of `rows`: entries in the log's order, each with its item.
 
     With `before`, the v1 edge that the reader has already, it is the file of a range: `rows` follow that edge, and
-    system entries are left out. Everything is checked before the first line.
+    system entries are left out. So are entries by which the log speaks of itself. All is checked before the first line.
 
     Raises:
         Rejected: rule "rsf": a tombstone, an erasure or an erased item; the format has none of them.
     """
-    system = [_writable(*row) for row in rows if row[0].type == "system" and not before.size]
+    published = (row for row in rows if row[0].type == "system" and not is_log_key(row[0].key))
+    system = [] if before.size else [_writable(*row) for row in published]
     user = [_writable(*row) for row in rows if row[0].type == "user"]
     yield _line("assert-root-hash", format_hash(before.root()))
     if before.size and not user:
@@ -128,7 +145,7 @@ def write_rsf(rows: Sequence[tuple[Entry, bytes | None]], before: Edge = _EMPTY)
     yield _line("assert-root-hash", format_hash(v1_extend(before, (entry for entry, _ in user)).root()))
 
 
-def _parse_line(number: int, line: bytes) -> Command:
+def _parse_line(number: int, line: bytes, legacy: bool) -> Command:
     try:
         name, *arguments = line.decode().split("\t")
     except UnicodeDecodeError:
@@ -145,7 +162,7 @@ def _parse_line(number: int, line: bytes) -> Command:
         parse_item(item)
         return AddItem(number, item)
     if name == "append-entry":
-        return AppendEntry(number, _parse_entry(*arguments))
+        return AppendEntry(number, _parse_entry(*arguments, legacy=legacy))
     return AssertRoot(number, parse_hash(arguments[0]))
 
 
@@ -156,11 +173,13 @@ _ARGUMENTS = {
 }
 
 
-def _parse_entry(name: str, key: str, timestamp: str, digest: str) -> Entry:
+def _parse_entry(name: str, key: str, timestamp: str, digest: str, *, legacy: bool) -> Entry:
     kind = TYPES.get(name)
     if kind is None:
         raise Malformed(f"a type is user or system, not {shorten(name)}")
-    if not valid_key(kind, key):
+    if kind == "system" and not is_published_key(key):
+        raise Malformed(f"{shorten(key)} is a key of a log's own, which no file brings into another")
+    if not valid_key(kind, key, legacy=legacy):
         raise Malformed(f"not a valid {kind} key: {shorten(key)}")
     if not is_timestamp(timestamp):
         raise Malformed(f"not a timestamp: {shorten(timestamp)}")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import check_value, is_timestamp, shorten
 from mintmark.register.definitions import Definition
-from mintmark.register.entry import erased_index, valid_key
+from mintmark.register.entry import erased_index, is_definition_key, is_log_key, valid_key
 from mintmark.register.item import SALT, item_hash, parse_item
 from mintmark.register.schema import Schema
 
@@ -84,23 +84,24 @@ class Rules:
             Rejected: names the rule, and the field where one is at fault.
         """
         clocks = self._advance(entry, now)
-        if not valid_key(entry.type, entry.key):
-            raise Rejected(f"not a valid {entry.type} key: {shorten(entry.key)}", rule="key", field="key")
+        _check_key(entry, legacy)
         if item is None:
             _check_tombstone(entry)
             return self._at(clocks), []
         members = _open(entry, item)
         if entry.type == "system":
-            return self._at(clocks)._admit_system(entry.key, item, members, size)
+            return self._at(clocks)._admit_system(entry.key, item, members, size, legacy)
         if self.salted:
             _take_salt(members)
         return self._at(clocks), self.schema.check(entry.key, members, legacy)
 
-    def _admit_system(self, key: str, item: bytes, members: Item, size: int) -> tuple[Rules, list[str]]:
+    def _admit_system(self, key: str, item: bytes, members: Item, size: int, legacy: bool) -> tuple[Rules, list[str]]:
         erased = erased_index(key)
         if erased is not None:
             _check_erasure(erased, members, size)
             return self, []
+        if not is_definition_key(key):
+            return self, [f"{key} is no system key: it is kept, and defines nothing"]
         after = replace(
             self,
             schema=self.schema.define(key, members),
@@ -132,6 +133,15 @@ class Rules:
 
 def _format_time(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_key(entry: Entry, legacy: bool) -> None:
+    if valid_key(entry.type, entry.key, legacy=legacy):
+        return
+    reason = f"not a valid {entry.type} key: {shorten(entry.key)}"
+    if entry.type == "system" and is_log_key(entry.key):
+        reason = f"{shorten(entry.key)} is a key of the log's own, which its mint alone appends"
+    raise Rejected(reason, rule="key", field="key")
 
 
 def _check_tombstone(entry: Entry) -> None:

@@ -57,7 +57,8 @@ async def log(c: RouteContext) -> Download:
 async def rsf(c: RouteContext, start: str = "0", end: str | None = None) -> Download:
     """The register as RSF, or its user entries past number `start` up to `end`.
 
-    Raises Rejected for an ended record, an erasure or an unreadable item, which RSF cannot represent.
+    Entries by which the log speaks of itself are left out. Raises Rejected for an ended record, an erasure or an
+    unreadable item, which RSF cannot represent.
     """
     first, last = _bounds(c.view, start, end)
     below = await _index_after(c, first), await _index_after(c, last)
@@ -130,10 +131,10 @@ async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots
     if roots[0] == roots[1] and types == USER_TYPES:
         return
     for type_ in types:
-        async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), items_once=True):
+        async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), own=False, items_once=True):
             yield b"".join([b"add-item\t%b\n" % item for row in rows if (item := _item(row)) is not None])
     for type_ in types:
-        async for rows in bulk.entries(c.store, c.log, *sizes, (type_,)):
+        async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), own=False):
             yield "".join([_append(row) for row in rows]).encode()
     yield _assert(roots[1])
 

@@ -19,7 +19,7 @@ from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
 from mintmark.client.keys import TrustedLog, read_vkeys
 from mintmark.client.up_directory import Addresses
 from mintmark.config.deployment import DeploymentDir, forget_postgres_variables
-from mintmark.errors import Malformed
+from mintmark.errors import Malformed, Misconfigured, NotFound, Rejected
 from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class UpOptions:
     """The options of the command line, checked."""
 
     deployment: DeploymentDir
-    files: tuple[CheckedFile, ...]
+    files: dict[Path, CheckedFile]
+    refused: dict[str, str]  # by the file's path: why it is not published
     grpc: str
     http: str
     mirrors: int
@@ -60,7 +61,8 @@ def up(
 ) -> None:  # fmt: skip
     """Start everything here: Postgres, the mint, mirrors, the read API, registers. Ctrl-C stops it all, cleanly.
 
-    A second run goes on from the same data, and appends what the files have that the registers have not.
+    A second run goes on from the same data, and appends what the files have that the registers have not. A file that
+    cannot be published is told, and keeps nothing else from its start.
     """
     from mintmark.cli.run.up_files import claim_address, sole_use, split_address
 
@@ -71,13 +73,12 @@ def up(
     paths = [*map(_existing, map(Path, registers)), *map(_existing, more)]
     if samples or (samples is None and not paths):
         paths += sample_files()
-    files = tuple(map(_checked, paths))
+    refused: dict[str, str] = {}
+    files = {path: file for path in paths if (file := _checked(path, refused)) is not None}
     deployment = DeploymentDir(dir_.absolute())
     with sole_use(deployment):
-        options = UpOptions(
-            deployment, files, claim_address(grpc, "--grpc"), claim_address(http, "--http"), mirrors, domain, as_json
-        )
-        run_until_stopped(_up(options))
+        addresses = claim_address(grpc, "--grpc"), claim_address(http, "--http")
+        run_until_stopped(_up(UpOptions(deployment, files, refused, *addresses, mirrors, domain, as_json)))
 
 
 def _check_domain(domain: str) -> None:
@@ -103,21 +104,32 @@ def sample_files() -> list[Path]:
     return sorted((Path(__file__).parents[2] / "samples").glob("*.rsf"))
 
 
-def _checked(path: Path) -> CheckedFile:
-    """A register file, by the strict rules; where they refuse it, by those for old data, with what they admitted."""
+def _checked(path: Path, refused: dict[str, str]) -> CheckedFile | None:
+    """A register file, by the strict rules; where they refuse it, by those for old data, with what they admitted.
+
+    None where these refuse it too: `refused` has the reason.
+    """
     from mintmark.client.rsf_import import check_file
-    from mintmark.errors import Rejected
 
     try:
         return check_file(path)
-    except Rejected as error:
+    except Rejected:
         try:
             file = check_file(path, legacy=True)
-        except Rejected as worse:
-            raise Rejected(f"{path}: {worse}", rule=worse.rule, field=worse.field, line=worse.line) from error
+        except Rejected as error:
+            _refuse(refused, path, error)
+            return None
         echo(f"{path.name} is old data, in which some values break the rules of today")
         echo_admitted(file.warnings)
         return file
+    except OSError as error:
+        _refuse(refused, path, error)
+        return None
+
+
+def _refuse(refused: dict[str, str], path: Path, error: Exception) -> None:
+    refused[str(path)] = str(error)
+    echo(f"{path} is not published: {error}")
 
 
 async def _up(options: UpOptions) -> None:
@@ -151,6 +163,7 @@ async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Datab
     options.deployment.publish(Addresses(grpc, http, options.domain))
     directory = options.deployment.dir
     ready = {"ready": True, "http": http, "grpc": grpc, "dir": str(directory), "registers": registers}
+    ready["refused"] = options.refused
     answer(options.as_json, ready, f"ready: {http}  gRPC {grpc}  data {directory}  (Ctrl-C stops it)")
 
 
@@ -173,8 +186,11 @@ async def _append_files(options: UpOptions, grpc: str) -> dict[str, dict[str, An
 
     async with MintClient(grpc, token=options.deployment.token.read_text().strip()) as client:
         await with_retries(client.logs)
-        for file in options.files:
-            await _append_file(options, client, file)
+        for path, file in options.files.items():
+            try:
+                await _append_file(options, client, file)
+            except (Rejected, NotFound, Misconfigured) as error:  # of this file, or of its name
+                _refuse(options.refused, path, error)
         return await _registers(options, client)
 
 
@@ -183,8 +199,11 @@ async def _append_file(options: UpOptions, client: MintClient, file: CheckedFile
     from mintmark.client.sending import with_retries
 
     origin = f"{options.domain}/{file.name}"
+    if file.continued is not None and not (options.deployment.trust / f"{file.name}.vkey").exists():
+        raise NotFound(f"it continues a register, and there is no {file.name} here; name the file as its register")
     log = TrustedLog(origin, options.deployment.adopt(origin))
-    await with_retries(lambda: client.create(origin, "register"))
+    if file.continued is None:
+        await with_retries(lambda: client.create(origin, "register"))
     appended, _, head = await (await plan_rsf(client, log, file)).apply(client)
     echo(f"{origin}: {head.size} entries, {appended} of them new")
 

@@ -50,10 +50,14 @@ def _cell(parameter: str, many: bool) -> str:
 
 
 async def entries(
-    store: RegisterStore, log: int, start: int, size: int, types: Types = BOTH, *, items_once: bool = False
-) -> AsyncIterator[list[EntryRow]]:
-    """The entries [start, size) of these types; with `items_once`, only the first one that names an item."""
-    args = {"log": log, "size": size, "types": list(types), "first": start}
+    store: RegisterStore, log: int, start: int, size: int, types: Types = BOTH, *,
+    own: bool = True, items_once: bool = False,
+) -> AsyncIterator[list[EntryRow]]:  # fmt: skip
+    """The entries [start, size) of these types; with `items_once`, only the first one that names an item.
+
+    Without `own`, entries by which the log speaks of itself are left out.
+    """
+    args = {"log": log, "size": size, "types": list(types), "first": start, "own": own}
     query = SQL["entries_items_once" if items_once else "entries"]
     async for rows in _batches(store.rows, query, args, start, _after_index, store.limits.batch_rows):
         yield rows

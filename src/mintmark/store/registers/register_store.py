@@ -161,7 +161,7 @@ class RegisterStore(LogStore):
         return found
 
     async def definitions(self, log: int, start: int, size: int) -> list[EntryRow]:
-        """The system entries [start, size) except erasures, oldest first."""
+        """The system entries [start, size) except erasures and those of the log's own, oldest first."""
         return await self.rows(SQL["definitions"], {"log": log, "start": start, "size": size})
 
     async def counts(self, log: int, size: int) -> RegisterCounts:

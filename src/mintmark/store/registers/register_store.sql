@@ -40,11 +40,14 @@ first as materialized (select place from same order by state, index limit 1)
 select {columns} from first join entry e on e.ctid = first.place;
 
 -- name: definitions
--- Two ranges of keys, so that a million erasures are not read to find ten definitions.
+-- Three ranges of keys, so that a million erasures, or entries of the log's own, are not read to find ten definitions.
 select {columns} from (
     (select * from entry where log = %(log)s and type = 'system' and key < 'erase:' order by key offset 0)
     union all
-    (select * from entry where log = %(log)s and type = 'system' and key >= 'erase;' order by key offset 0)) as e
+    (select * from entry where log = %(log)s and type = 'system' and key >= 'erase;' and key < 'log:'
+     order by key offset 0)
+    union all
+    (select * from entry where log = %(log)s and type = 'system' and key >= 'log;' order by key offset 0)) as e
 where index >= %(start)s and index < %(size)s
 order by index;
 

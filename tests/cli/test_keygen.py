@@ -51,3 +51,10 @@ def test_a_cosigner_s_key(run: Run, tmp_path: Path, options: tuple[str, ...], ki
     answer = json.loads(run("keygen", "mirror.example", "--cosigner", "-o", tmp_path, "--json", *options).out)
     (signer,) = read_keys(tmp_path / "mirror.example.key")
     assert (signer.kind, [signer.vkey]) == (kind, answer["vkeys"])
+
+
+@pytest.mark.parametrize("name", ["x.json", "robots.txt", "a?b", "caf\xe9", "openapi"])
+def test_a_log_that_could_not_be_linked_gets_no_key(run: Run, tmp_path: Path, name: str) -> None:
+    said = run("keygen", f"registers.example/{name}", "-o", tmp_path)
+    assert (said.code, f"{name!r} cannot be the name of a log" in said.err) == (exits.ERROR, True), said
+    assert list(tmp_path.iterdir()) == []

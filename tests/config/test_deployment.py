@@ -8,10 +8,12 @@ import pytest
 
 from mintmark.config.deployment import DeploymentDir
 from mintmark.config.trust_store import TrustStore
-from mintmark.errors import Misconfigured
+from mintmark.errors import Misconfigured, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mintmark.formats import LogKind
 
 ORIGIN = "registers.example/country"
 
@@ -56,3 +58,13 @@ def test_a_mirror_without_keys(tmp_path: Path) -> None:
     config.write_text('[mirror]\ndatabase = "x"\nsources = ["a:1"]\ntrust = "trust"\n')
     with pytest.raises(Misconfigured, match="is not a directory"):
         TrustStore(config).load()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Food", "register"), ("x.json", "opaque"), ("caf\xe9", "register")])
+def test_a_log_that_could_not_be_linked_gets_no_key(tmp_path: Path, name: str, kind: LogKind) -> None:
+    place = DeploymentDir(tmp_path)
+    with pytest.raises(Rejected, match="cannot be the name of"):
+        place.adopt(f"registers.example/{name}", kind=kind)
+    assert not place.keys.exists()
+    there = place.adopt("registers.example/Food", kind="opaque")
+    assert place.adopt("registers.example/Food") == there

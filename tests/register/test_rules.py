@@ -212,9 +212,37 @@ def test_legacy_warns_of_the_known_faults() -> None:
 
 def test_a_misnamed_field_is_what_its_key_says() -> None:
     _, item = define_field("name")
-    after, warnings = rules().admit(*system("field:title", item), now=NOW, size=9)
+    assert refusal(rules(), *system("field:title", item)).rule == "definition"
+    after, warnings = rules().admit(*system("field:title", item), now=NOW, size=9, legacy=True)
     assert after.schema.fields["title"].name == "title"
     assert warnings == ["the item of field:title calls it name"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "field", "said"),
+    [
+        (define_field("height", "interger"), "datatype", "no datatype 'interger'; there are string, text, integer"),
+        (define_field("height", phase="gamma"), "phase", "no phase 'gamma'; there are discovery, alpha, beta, live"),
+        (define_register("lighthouse", FIELDS, phase="Beta"), "phase", "no phase 'Beta'"),
+    ],
+)
+def test_a_new_definition_is_of_known_words(definition: tuple[str, bytes], field: str, said: str) -> None:
+    refused = refusal(rules(), *system(*definition))
+    assert (refused.rule, refused.field, said in str(refused)) == ("definition", field, True)
+    _, (warning,) = rules().admit(*system(*definition), now=NOW, size=9, legacy=True)
+    assert said in warning
+    stored = Rules.load({**dict(DEFINITIONS), definition[0]: definition[1]}, {})  # of a log that has it already
+    stored.admit(*user("KIN", KIN), now=NOW, size=9)
+
+
+def test_every_phase_is_admitted() -> None:
+    for phase in ("discovery", "alpha", "beta", "live"):
+        rules().admit(*system(*define_field("height", "integer", phase=phase)), now=NOW, size=9)
+
+
+def test_the_key_stays_one_value() -> None:
+    refused = refusal(rules(), *system(*define_field("lighthouse", cardinality="n", register="lighthouse")))
+    assert (refused.rule, "cardinality is 1" in str(refused)) == ("schema", True)
 
 
 @given(

@@ -116,10 +116,23 @@ def test_a_field_not_in_use_may_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("definition", "redefined"),
+    [
+        (define_field("name", "text"), True),
+        (define_field("name", cardinality="n"), True),
+        (define_field("name", text="What people call it"), False),
+    ],
+)
+def test_another_datatype_of_a_field_is_told(definition: tuple[str, bytes], redefined: bool) -> None:
+    """A schema takes it: whether an entry uses the field, which forbids it, the mint knows."""
+    assert SCHEMA.redefines(define(SCHEMA, definition), "name") is redefined
+    assert not SCHEMA.redefines(define(SCHEMA, define_field("height")), "height")
+
+
+@pytest.mark.parametrize(
     ("definition", "rule"),
     [
-        (define_field("name", "text"), "schema"),
-        (define_field("name", cardinality="n"), "schema"),
+        (define_field("lighthouse", cardinality="n", register="lighthouse"), "schema"),
         (define_register("lighthouse", FIELDS[:-1]), "schema"),
         (define_register("lighthouse", [*FIELDS, "height"]), "schema"),
         (define_register("beacon", FIELDS), "definition"),

@@ -25,8 +25,9 @@ from mintmark.client.up_directory import (
     read_addresses,
 )
 from mintmark.config.key_files import format_key_lines, make_keys, write_keys
-from mintmark.errors import Misconfigured, Unavailable
+from mintmark.errors import Misconfigured, Rejected, Unavailable
 from mintmark.files import write_durably
+from mintmark.formats import name_fault
 from mintmark.mint.keys import read_keys
 from mintmark.tlog.origin import short_name
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mintmark.formats import LogKind
     from mintmark.tlog.note import Verifier
 
 ANOTHER_DATABASE = "name the configuration of another database with --config"
@@ -119,16 +121,19 @@ class DeploymentDir:
         """Removes the addresses: nothing runs here."""
         self.running.unlink(missing_ok=True)
 
-    def adopt(self, origin: str, mldsa: bool = False) -> tuple[Verifier, ...]:
+    def adopt(self, origin: str, mldsa: bool = False, kind: LogKind = "register") -> tuple[Verifier, ...]:
         """The public keys of a log; makes its secret keys where none are here.
 
         Raises Misconfigured where the name is taken: by another origin, or by a log whose secret key is not here.
+        Rejected for a new log whose name could not be linked.
         """
         name = short_name(origin)
         secret, public = self.keys / f"{name}.key", self.trust / f"{name}.vkey"
         if not secret.exists():
             if public.exists():
                 raise Misconfigured(f"{public} is the key of a log whose secret key is not here; choose another name")
+            if (fault := name_fault(origin, kind)) is not None:
+                raise Rejected(fault, rule="name")
             write_keys(secret, make_keys(origin, mldsa))
         if not public.exists():  # a crash may have come between the two
             write_durably(public, format_key_lines(signer.vkey for signer in read_keys(secret)))

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, MintmarkError, ProofError, WriteMismatch
-from mintmark.mint.validation import admit, at_entry, erased_already
+from mintmark.mint.validation import admit, at_entry, erased_already, in_use
+from mintmark.register.entry import parse_entry
+from mintmark.register.item import parse_item
 from mintmark.register.rules import Rules
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import AppendReceipt, MintCommit
@@ -22,7 +24,7 @@ from mintmark.tlog.kernel import TILE_WIDTH, leaf_hashes
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mintmark.mint.validation import AdmittedBatch, AppendRequest
     from mintmark.register.definitions import Definition
@@ -111,6 +113,36 @@ def repeated_erasures(state: MintState, batches: Sequence[AdmittedBatch], items:
         else:
             erased.update(batch.erased)
     return refused
+
+
+def redefinitions_in_use(batches: Sequence[AdmittedBatch], used: Collection[str]) -> list[Refusal]:
+    """The batches that give another datatype to a field that an entry before has a value of.
+
+    `used` are those of the redefined fields that the entries of the log before the batches use.
+    """
+    refused: list[Refusal] = []
+    for at, batch in enumerate(batches):
+        for name, position in batch.redefined.items():
+            if name in used or any(uses_field(*part, name) for part in _before(batches[: at + 1], position)):
+                refused.append((batch.request, at_entry(position, in_use(name))))
+                break
+    return refused
+
+
+def _before(batches: Sequence[AdmittedBatch], position: int) -> Iterator[tuple[bytes, bytes]]:
+    """The entries and items of these batches, of the last one those before a position."""
+    for batch in batches[:-1]:
+        yield batch.joined.entries, batch.joined.items
+    last = batches[-1].joined
+    yield bundle.take(last.entries, position), bundle.take(last.items, position)
+
+
+def uses_field(entries: bytes, items: bytes, name: str) -> bool:
+    """True if one of these records has a value of a field."""
+    if f'"{name}":'.encode() not in items:
+        return False
+    rows = zip(bundle.cut(entries), bundle.cut(items), strict=True)
+    return any(item and parse_entry(leaf).type == "user" and parse_item(item).get(name) for leaf, item in rows)
 
 
 def _is_erased(state: MintState, items: Mapping[int, bytes], index: int) -> bool:

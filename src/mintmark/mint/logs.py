@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
+from mintmark.formats import name_fault
 from mintmark.mint.high_water_mark import read_high_water_mark
 from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS, Sequencer
 from mintmark.store.log.model import Head
@@ -50,9 +51,11 @@ class Logs:
         """Makes an empty log, if it is not there yet; its signed head.
 
         Raises:
-            Rejected: its key is not here, or it is there as another kind of log.
+            Rejected: its key is not here, it is there as another kind of log, or its name could not be linked.
             Rollback: it has been here before, and has signed entries.
         """
+        if (fault := name_fault(origin, kind)) is not None and not await self._is_here(origin):
+            raise Rejected(fault, rule="name")
         try:
             signers = self._keys.signers(origin)
         except Misconfigured as error:
@@ -60,11 +63,14 @@ class Logs:
         empty = sign_checkpoint(origin, 0, EMPTY_ROOT, signers)
         verifiers = [parse_vkey(signer.vkey) for signer in signers]
         mark = read_high_water_mark(self._keys.file(origin, "mark"), origin, verifiers)
-        if mark.size and origin not in {log.origin for log in await self.store.logs()}:
+        if mark.size and not await self._is_here(origin):
             reason = f"{origin} has signed {mark.size} entries; restore its database instead"
             raise Rollback(reason, mark.note, empty.note)
         log = await self.store.create(origin, kind, salted, Head(0, EMPTY_ROOT, empty.note))
         return (await self.store.head(log.id)).note
+
+    async def _is_here(self, origin: str) -> bool:
+        return origin in {log.origin for log in await self.store.logs()}
 
     async def find(self, origin: str) -> Log:
         """The log of this origin. Raises NotFound, Unavailable."""

@@ -19,9 +19,19 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.aio import Backoff
 from mintmark.errors import Conflict, Malformed, MintmarkError, Rejected, Unavailable, WriteMismatch
-from mintmark.mint.commit import MintState, admit_all, build_commit, check_stored, erased_bundles, repeated_erasures
+from mintmark.mint.commit import (
+    MintState,
+    admit_all,
+    build_commit,
+    check_stored,
+    erased_bundles,
+    redefinitions_in_use,
+    repeated_erasures,
+    uses_field,
+)
 from mintmark.mint.high_water_mark import check_high_water_mark, raise_high_water_mark, read_high_water_mark
 from mintmark.mint.pool import AppendResult, check_same
+from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
@@ -41,6 +51,7 @@ if TYPE_CHECKING:
 
 DATABASE_TIMEOUT_SECONDS = 10.0
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
+MAX_READ_BYTES = 4 * 2**20  # of bundles that are searched at once for a field's values
 MAX_INLINE_BYTES = 65_536  # of requests that are worked on without leaving the event loop
 
 
@@ -155,18 +166,30 @@ class Sequencer:
     ) -> tuple[list[AdmittedBatch], Mapping[int, bytes]]:
         """The batches to commit, and the items of the older bundles that they erase; refuses the others.
 
-        Where a batch repeats an erasure, only that one is refused: the others are admitted anew, without it.
+        Where a batch repeats an erasure, or redefines a field in use, only that one is refused: the others are admitted
+        anew, without it.
         """
         requests = [append.request for append in waiting.values()]
         size, now = _size(requests), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         batches, refused = await _run(size, admit_all, state, requests, now)
         older = erased_bundles(state, batches)
         items = await self._store.items(self.log.id, older) if older else {}
-        if repeats := await _run(size, repeated_erasures, state, batches, items):
-            batches, refused = [], repeats
+        used = await self._used_fields(state, {name for batch in batches for name in batch.redefined})
+        again = await _run(size, repeated_erasures, state, batches, items) or redefinitions_in_use(batches, used)
+        if again:
+            batches, refused = [], again
         if refused:
             await self._refuse(state, refused, waiting)
         return batches, items
+
+    async def _used_fields(self, state: MintState, names: set[str]) -> set[str]:
+        """Those of these fields that some record of the log has a value of. Reads the log, as far as it must."""
+        used, at, end = set[str](), 0, -(-state.head.size // TILE_WIDTH)
+        while at < end and used < names:
+            rows = await self._store.bundles(self.log.id, at, end, MAX_READ_BYTES)
+            used |= {name for name in names - used for row in rows if uses_field(row.entries, row.items, name)}
+            at = rows[-1].index + 1
+        return used
 
     async def _commit(
         self,

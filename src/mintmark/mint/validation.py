@@ -75,6 +75,7 @@ class AdmittedBatch:
     joined: JoinedEntries
     rules: Rules | None  # None: an opaque log
     erased: Mapping[int, int]  # index of the erased entry -> position of the erasure in the batch
+    redefined: Mapping[str, int] = field(default_factory=dict)  # field with another datatype -> position in the batch
     warnings: Sequence[str] = ()
 
 
@@ -123,7 +124,7 @@ def admit(request: AppendRequest, rules: Rules | None, first: int, now: str) -> 
     state = _Admission(request, rules, first, now)
     content = request.content
     joined = _admit_joined(state, content) if isinstance(content, JoinedEntries) else _admit_drafts(state, content)
-    return AdmittedBatch(request, first, joined, state.rules, state.erased, state.warnings)
+    return AdmittedBatch(request, first, joined, state.rules, state.erased, state.redefined, state.warnings)
 
 
 @dataclass
@@ -135,6 +136,7 @@ class _Admission:
     first: int
     now: str
     erased: dict[int, int] = field(default_factory=dict)
+    redefined: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -197,12 +199,15 @@ def _make_entry(state: _Admission, draft: RecordDraft) -> tuple[Entry, bytes]:
 
 def _admit_entry(state: _Admission, index: int, entry: Entry, item: bytes) -> None:
     """Admits the entry at position `index` of the batch."""
-    size, legacy = state.first + index, state.request.legacy
+    size, legacy, before = state.first + index, state.request.legacy, state.rules
     state.rules, warnings = state.rules.admit(entry, item or None, now=state.now, size=size, legacy=legacy)
     state.warnings += (f"entry {index}: {warning}" for warning in warnings)
     if entry.type == "system" and (erased := erased_by(size, entry)) is not None:
         _check_erasure(state, erased)
         state.erased[erased] = index
+    name = entry.key.removeprefix("field:")
+    if name != entry.key and "user" in before.clocks and before.schema.redefines(state.rules.schema, name):
+        state.redefined[name] = index
 
 
 def _check_erasure(state: _Admission, index: int) -> None:
@@ -216,6 +221,11 @@ def _check_erasure(state: _Admission, index: int) -> None:
             raise Rejected(f"entry {index} defines {key} for now; append another definition first", rule="erasure")
     if not state.rules.salted:
         state.warnings.append(f"item {index} has no salt: its hash, which stays, gives it away to who can guess it")
+
+
+def in_use(name: str) -> Rejected:
+    """The refusal of another datatype or cardinality for a field that an entry has a value of."""
+    return Rejected(f"field {name} is in use: its datatype and cardinality stay", rule="schema", field=name)
 
 
 def erased_already(index: int) -> Rejected:

@@ -17,6 +17,7 @@ import structlog
 
 from mintmark.aio import reload_on_change
 from mintmark.errors import MintmarkError, Misconfigured
+from mintmark.formats import name_fault
 from mintmark.mirror.run_once import NO_LOGS, LogResult, once
 from mintmark.mirror.worker import Worker
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
@@ -145,6 +146,9 @@ def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Ve
 
 
 def _log_followed(trust: Mapping[str, Sequence[Verifier]]) -> None:
+    for origin in trust:
+        if (fault := name_fault(origin, "opaque")) is not None:
+            _log.warning("log cannot be linked", origin=origin, detail=fault)
     if trust:
         _log.info("following", logs=len(trust))
     else:

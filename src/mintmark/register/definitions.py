@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Rejected
-from mintmark.register.datatypes import NAME_PATTERN, check_value, shorten
+from mintmark.register.datatypes import DATATYPES, NAME_PATTERN, check_value, shorten
 
 if TYPE_CHECKING:
     from mintmark.register.item import Item
+
+PHASES = ("discovery", "alpha", "beta", "live")  # openregister specification v1, "Register"
 
 _NAME = re.compile(NAME_PATTERN)
 
@@ -94,6 +96,22 @@ class RegisterDefinition:
             raise Rejected(f"the item defines {shorten(texts['register'])}", rule="definition", field="register")
         optional = (texts.get(member, "") for member in ("text", "registry", "phase", "copyright"))
         return cls(name, tuple(fields), *optional)
+
+
+def definition_faults(key: str, item: Item) -> list[tuple[str, str]]:
+    """What no new definition may say, though published ones do, and a log may have it: (member, fault in words)."""
+    kind, _, name = key.partition(":")
+    if kind not in ("field", "register"):
+        return []
+    faults = []
+    if kind == "field" and item["field"] != name:
+        faults.append(("field", f"the item of {key} calls it {item['field']}"))
+    if kind == "field" and item["datatype"] not in DATATYPES:
+        known = ", ".join(DATATYPES)
+        faults.append(("datatype", f"no datatype {shorten(str(item['datatype']))}; there are {known}"))
+    if item.get("phase", PHASES[0]) not in PHASES:
+        faults.append(("phase", f"no phase {shorten(str(item['phase']))}; there are {', '.join(PHASES)}"))
+    return faults
 
 
 def sole_text(key: str, item: Item) -> str:

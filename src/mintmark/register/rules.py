@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import check_value, is_timestamp, shorten
-from mintmark.register.definitions import Definition
+from mintmark.register.definitions import Definition, definition_faults
 from mintmark.register.entry import erased_index, is_definition_key, is_log_key, valid_key
 from mintmark.register.item import SALT, item_hash, parse_item
 from mintmark.register.schema import Schema
@@ -108,7 +108,7 @@ class Rules:
             definitions={**self.definitions, key: item},
             positions={**self.positions, key: size},
         )
-        return after, _misnamed(key, members)
+        return after, _admit_faults(definition_faults(key, members), legacy)
 
     def _at(self, clocks: Mapping[str, str]) -> Rules:
         if clocks is self.clocks:
@@ -179,7 +179,8 @@ def _check_erasure(index: int, members: Item, size: int) -> None:
         check_value("text", value)
 
 
-def _misnamed(key: str, members: Item) -> list[str]:
-    """A warning for a field whose definition and key have different names."""
-    kind, _, name = key.partition(":")
-    return [f"the item of {key} calls it {members['field']}"] if kind == "field" and members["field"] != name else []
+def _admit_faults(faults: list[tuple[str, str]], legacy: bool) -> list[str]:
+    """The warnings for a definition's faults. Raises Rejected for the first of them without `legacy`."""
+    if faults and not legacy:
+        raise Rejected(faults[0][1], rule="definition", field=faults[0][0])
+    return [fault for _, fault in faults]

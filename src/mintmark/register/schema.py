@@ -1,7 +1,8 @@
 """The schema in force: the definitions of a register up to some size, and the check of items against them.
 
-The latest definition of a key wins. Fields are only ever added to a register, and a field in use keeps its datatype
-and its cardinality, so that a program for yesterday's items can read today's.
+The latest definition of a key wins. Fields are only ever added to a register. That a field which some entry has a value
+of keeps its datatype and its cardinality, so that a program for yesterday's items can read today's, is the mint's rule
+(`mint/validation.py`): a schema knows no entries.
 """
 
 from __future__ import annotations
@@ -74,6 +75,13 @@ class Schema:
                 return replace(self, custodian=sole_text(key, item))
         raise Rejected(f"nothing is defined by {shorten(key)}", rule="definition")
 
+    def redefines(self, after: Schema, name: str) -> bool:
+        """True if a field of the register has another datatype or cardinality in the schema `after`."""
+        if self.register is None or name not in self.register.fields:
+            return False
+        old, new = self.fields[name], after.fields[name]
+        return (old.datatype, old.many) != (new.datatype, new.many)
+
     def check(self, key: str, item: Item, legacy: bool = False) -> list[str]:
         """Refuses an item that is not a record `key` of this register; the faults that `legacy` let pass, in words.
 
@@ -110,12 +118,8 @@ class Schema:
         return [fault for text in texts for fault in _fault(column, text, legacy)]
 
     def _define_field(self, new: Field) -> Schema:
-        old = self.fields.get(new.name)
-        in_use = self.register is not None and new.name in self.register.fields
-        if old and in_use and (old.datatype, old.many) != (new.datatype, new.many):
-            raise Rejected(
-                f"field {new.name} is in use: its datatype and cardinality stay", rule="schema", field=new.name
-            )
+        if self.register is not None and new.name == self.register.name and new.many:
+            raise _many_keys(new.name)
         return replace(self, fields={**self.fields, new.name: new})
 
     def _define_register(self, new: RegisterDefinition) -> Schema:
@@ -124,7 +128,7 @@ class Schema:
             if name not in self.fields:
                 raise Rejected(f"field {shorten(name)} is not defined yet", rule="schema", field=name)
         if self.fields[new.name].many:
-            raise Rejected(f"field {new.name} is the key: its cardinality is 1", rule="schema", field=new.name)
+            raise _many_keys(new.name)
         for name in self.register.fields if self.register else ():
             if name not in new.fields:
                 raise Rejected(f"field {name} cannot be taken away", rule="schema", field=name)
@@ -139,6 +143,10 @@ class Schema:
         known = self.register.name if self.register else self.name
         if known is not None and name != known:
             raise Rejected(f"this is the register {known}, not {name}", rule="schema")
+
+
+def _many_keys(name: str) -> Rejected:
+    return Rejected(f"field {name} is the key: its cardinality is 1", rule="schema", field=name)
 
 
 def _check(column: Field) -> Check:

@@ -12,7 +12,7 @@ from mintmark.register import canonical
 from mintmark.register.entry import format_entry
 from mintmark.register.item import format_hash, item_hash
 from mintmark.tlog.kernel import leaf_hash
-from mintmark.tlog.proof_file import check_proof_file, parse_proof
+from mintmark.tlog.proof_file import ProofParts, check_proof_file, parse_parts, parse_proof
 from tests.api.conftest import connect, mirror, opened, world
 from tests.support.lighthouse import define_field, define_register, system, user
 from tests.support.read_back import Page, read_csv, read_jsonl, read_ttl, read_yaml
@@ -93,6 +93,24 @@ async def test_its_proof_stays(people: httpx.AsyncClient) -> None:
     proof = parse_proof((await people.get("/person/records/b.proof")).content)
     leaf = format_entry(user("b", item("b", SECRET))[0])
     assert check_proof_file(proof, leaf_hash(leaf), log.origin, log.verifiers).size == log.size
+    for path, at in {"records/b": "", "log/entries/5": "", "entries/3": "7", "log/entries/3": "5"}.items():
+        answer = await people.get(f"/person/{path}.proof?at={at or 11}")
+        parts = parse_parts(parse_proof(answer.content).extra)
+        assert (parts is not None, parts and parts.item) == (True, None)
+        assert answer.headers["cache-control"] == "public, max-age=86400, immutable"
+    harmless = await people.get("/person/log/entries/4.proof")
+    assert parse_parts(parse_proof(harmless.content).extra) == ProofParts(
+        format_entry(user("a", item("a", "harmless"))[0]), item("a", "harmless")
+    )
+
+
+async def test_the_proof_of_an_item_that_does_not_parse_has_its_bytes(read_db: str) -> None:
+    unread = b'{"count":7,"person":"n"}'
+    log = world("person", [*(system(*definition) for definition in FIELDS), user("n", unread)])
+    await mirror(read_db, log)
+    async with opened(read_db, {}) as app, connect(app) as client:
+        answer = await client.get("/person/log/entries/3.proof")
+    assert parse_parts(parse_proof(answer.content).extra) == ProofParts(format_entry(user("n", unread)[0]), unread)
 
 
 async def test_rsf_says_that_it_cannot_say_it(people: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mintmark import verify
 from mintmark.register.item import parse_hash
 from mintmark.tlog import bundle
 from mintmark.tlog.checkpoint import open_checkpoint
@@ -16,6 +17,7 @@ from mintmark.tlog.merkle import check_consistency, check_inclusion
 from mintmark.tlog.proof_file import check_proof_file, parse_proof
 from tests.api.conftest import connect, mirror, opened, world
 from tests.support import evolving
+from tests.support.proofs import proof_file, proves_inclusion
 from tests.support.published_facts import NAMES, facts
 from tests.support.world import World
 
@@ -41,6 +43,9 @@ async def check_file(client: httpx.AsyncClient, path: str, entry: dict[str, Any]
     assert proof.index == entry["index"]
     head = check_proof_file(proof, leaf_hash(leaf_of(entry)), log.origin, log.verifiers)
     assert answer.headers["mintmark-proof-size"] == str(head.size)
+    proven = verify(answer.content, keys=log.signer.vkey)  # the file alone
+    assert (proven.entry, proven.item) == (leaf_of(entry), log.items[proof.index] or None)
+    assert proves_inclusion(answer.content, leaf_of(entry))
     return head.size
 
 
@@ -122,6 +127,16 @@ async def test_v1_proofs_lead_to_v1_roots(client: httpx.AsyncClient, name: str, 
             answer = await client.get(f"/{name}/proof/consistency/{old}/{size}/merkle:sha-256")
             nodes = [parse_hash(digest) for digest in answer.json()["merkle-consistency-nodes"]]
             check_consistency(old, roots[old], size, roots[size], nodes)
+
+
+@session
+async def test_the_file_is_the_one_that_the_command_line_writes(
+    client: httpx.AsyncClient, published: dict[str, World]
+) -> None:
+    log = published["country"]
+    for index in (0, 9, log.size - 1):
+        answer = await client.get(f"/country/log/entries/{index}.proof")
+        assert answer.content == proof_file(log, index)
 
 
 async def test_a_proof_has_the_smallest_signed_head_that_covers_it(read_db: str) -> None:

@@ -22,7 +22,14 @@ from mintmark.tlog.cosignature import cosign
 from mintmark.tlog.kernel import leaf_hash
 from mintmark.tlog.keys import COSIGNATURE, ED25519, MLDSA44, generate_skey, parse_vkey
 from mintmark.tlog.note import parse_note
-from mintmark.tlog.proof_file import ProofFile, format_proof, parse_proof
+from mintmark.tlog.proof_file import (
+    ProofFile,
+    ProofParts,
+    format_parts,
+    format_proof,
+    parse_parts,
+    parse_proof,
+)
 from mintmark.tlog.text import parse_tree_head
 from tests.browser.conftest import served
 from tests.support import vectors
@@ -153,7 +160,39 @@ async def test_a_proof_file_reads_the_same(run: Callable[..., Any]) -> None:
     for extra in (None, b"extra"):
         file = format_proof(ProofFile(42, hashes, source.notes[-1], extra))
         read = await run(f"check.parseProof({BYTES})", sent(file))
-        assert read == {"index": "42", "hashes": [h.hex() for h in hashes], "note": source.notes[-1].decode()}
+        held = {"index": "42", "hashes": [h.hex() for h in hashes], "note": source.notes[-1].decode()}
+        assert read == held | {"extra": extra.hex() if extra is not None else None}
+
+
+@pytest.mark.parametrize(
+    "parts", [ProofParts(b"leaf"), ProofParts(b""), ProofParts(b"\xff\x00item 1\n", b"\x80\n"), ProofParts(b"x", b"")]
+)
+async def test_the_parts_of_a_proof_read_the_same(run: Callable[..., Any], parts: ProofParts) -> None:
+    read = await run(f"check.parseParts({BYTES})", sent(format_parts(parts)))
+    assert read == {name: part.hex() for name, part in parts._asdict().items() if part is not None}
+
+
+async def test_an_extra_of_others_has_no_parts(run: Callable[..., Any]) -> None:
+    assert parse_parts(b"of others") is None
+    assert await run(f"check.parseParts({BYTES})", sent(b"of others")) == {}
+    assert await run("check.parseParts(null)") == {}
+
+
+OWN = b"mintmark/proof@v1\n"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"mintmark/proof@v2\nentry 1\nx", OWN, OWN + b"item 2\n{}", OWN + b"entry 1\nxentry 1\nx",
+        OWN + b"item 1\nyentry 1\nx", OWN + b"entry 1\nxitem 1\nyitem 1\ny", OWN + b"entry 1\nxchain 1\ny",
+        OWN + b"entry 5\nleaf", OWN + b"entry 4\nleaf\n", OWN + b"entry 04\nleaf", OWN + b"entry +4\nleaf",
+    ],
+)  # fmt: skip
+async def test_what_python_refuses_as_parts_is_refused(run: Callable[..., Any], extra: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_parts(extra)
+    assert (await run(f"check.parseParts({BYTES})", sent(extra))).startswith("Fault: ")
 
 
 def _spoilt_proofs() -> list[bytes]:

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from mintmark.tlog.note import generate_skey
+from mintmark.tlog.proof_file import ProofParts, format_parts, format_proof, parse_parts, parse_proof
 from tests.browser.test_journeys import heading
 
 if TYPE_CHECKING:
@@ -128,7 +129,29 @@ def _flip_size(proof: bytes) -> bytes:
     return proof.replace(b"\n303\n", b"\n302\n")
 
 
+def _with_parts(change: Callable[[ProofParts], ProofParts]) -> Callable[[bytes], bytes]:
+    def changed(proof: bytes) -> bytes:
+        parsed = parse_proof(proof)
+        parts = parse_parts(parsed.extra)
+        assert parts is not None
+        return format_proof(parsed._replace(extra=format_parts(change(parts))))
+
+    return changed
+
+
 TAMPERED = {
+    "the entry in the proof file": (
+        "**/*.proof",
+        _with_parts(lambda parts: parts._replace(entry=parts.entry.replace(b"TR", b"TX"))),
+        "path",
+        "holds another entry",
+    ),
+    "the item in the proof file": (
+        "**/*.proof",
+        _with_parts(lambda parts: parts._replace(item=(parts.item or b"") + b" ")),
+        "item",
+        "holds another item",
+    ),
     "a hash of the path": ("**/*.proof", _flip_path, "path", "lead to"),
     "the root": ("**/*.proof", _flip_root, "path", "lead to"),
     "the size": ("**/*.proof", _flip_size, "signature", "does not verify with your key"),

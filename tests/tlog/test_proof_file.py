@@ -13,7 +13,16 @@ from mintmark.tlog import prove
 from mintmark.tlog.checkpoint import sign_checkpoint
 from mintmark.tlog.kernel import EMPTY_ROOT, leaf_hash
 from mintmark.tlog.note import generate_skey, parse_vkey
-from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof, parse_proof
+from mintmark.tlog.proof_file import (
+    MAX_PROOF_BYTES,
+    ProofFile,
+    ProofParts,
+    check_proof_file,
+    format_parts,
+    format_proof,
+    parse_parts,
+    parse_proof,
+)
 from tests.support import vectors
 from tests.support.tree import Tree, entries
 
@@ -132,3 +141,89 @@ def test_a_changed_byte_is_another_proof_or_malformed(proof: ProofFile, at: int,
         return
     assert other != proof
     assert format_proof(other) == bytes(data)
+
+
+def test_a_proof_is_a_mebibyte_at_most() -> None:
+    proof = ProofFile(0, (), b"x" * (MAX_PROOF_BYTES - len(HEADER) - len(b"index 0\n\n")))
+    assert parse_proof(format_proof(proof)) == proof
+    longer = proof._replace(checkpoint=proof.checkpoint + b"x")
+    for call, given_ in ((format_proof, longer), (parse_proof, format_proof(proof) + b"x")):
+        with pytest.raises(Malformed, match="more than 1,048,576 bytes"):
+            call(given_)  # type: ignore[operator]
+
+
+OWN = b"mintmark/proof@v1\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "extra"),
+    [
+        (ProofParts(b"leaf"), OWN + b"entry 4\nleaf"),
+        (ProofParts(b""), OWN + b"entry 0\n"),
+        (ProofParts(b"leaf", b"{}"), OWN + b"entry 4\nleafitem 2\n{}"),
+        (ProofParts(b"item 2\n{}", b"\n" * 10), OWN + b"entry 9\nitem 2\n{}item 10\n" + b"\n" * 10),
+    ],
+)
+def test_parts_stand_behind_their_lengths(parts: ProofParts, extra: bytes) -> None:
+    assert format_parts(parts) == extra
+    assert parse_parts(extra) == parts
+
+
+@pytest.mark.parametrize("extra", [None, b"", b"extra", b"entry 4\nleaf", b"Mintmark/proof@v1\nentry 1\nx"])
+def test_an_extra_of_others_has_no_parts(extra: bytes | None) -> None:
+    assert parse_parts(extra) is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (b"mintmark/", "another version"), (b"mintmark/proof@v2\nentry 1\nx", "another version"),
+        (b"mintmark/proof@v1", "another version"), (b"mintmark/proof@v1\r\nentry 1\nx", "another version"),
+        (OWN, "without the entry"), (OWN + b"item 2\n{}", "without the entry"),
+        (OWN + b"entry 1\nxentry 1\nx", "twice or too late"), (OWN + b"entry 1\nxitem 1\nyitem 1\ny", "twice"),
+        (OWN + b"item 2\n{}entry 1\nx", "twice or too late"),
+        (OWN + b"entry 1\nxstatement 1\ny", "'statement' is not known to this version"),
+        (OWN + b"entry 1\nxchain 1\ny", "'chain' is not known to this version"),
+        (OWN + b"note 1\ny", "'note' belongs in no proof"),
+        (OWN + b"entry 5\nleaf", "has 4 of its 5 bytes"), (OWN + b"entry 4\nleafitem 3\n{}", "has 2 of its 3 bytes"),
+        (OWN + b"entry 4\nleaf\n", "byte 30 of the extra is not the beginning of a part"),
+        (OWN + b"entry 4\nleafx", "not the beginning"), (OWN + b"entry 3\nleaf", "not the beginning"),
+        (OWN + b"entry 04\nleaf", "not the beginning"), (OWN + b"entry +4\nleaf", "not the beginning"),
+        (OWN + b"entry 4 \nleaf", "not the beginning"), (OWN + b"entry  4\nleaf", "not the beginning"),
+        (OWN + b"entry 4\r\nleaf", "not the beginning"), (OWN + b"entry -1\n", "not the beginning"),
+        (OWN + b"entry 99999999\nleaf", "not the beginning"), (OWN + b"Entry 4\nleaf", "not the beginning"),
+        (OWN + b"entry 4", "not the beginning"), (OWN + b"\nentry 4\nleaf", "not the beginning"),
+    ],
+)  # fmt: skip
+def test_what_is_no_extra_of_ours(extra: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        parse_parts(extra)
+
+
+@given(st.binary(max_size=300), st.none() | st.binary(max_size=300))
+def test_parts_are_read_as_they_are_printed(entry: bytes, item: bytes | None) -> None:
+    assert parse_parts(format_parts(ProofParts(entry, item))) == ProofParts(entry, item)
+
+
+pieces = st.sampled_from([b"entry ", b"item ", b"chain ", b"0", b"1", b"2", b"12", b"\n", b"x", b" ", b"\xff"])
+
+
+@given(st.lists(pieces, max_size=12).map(b"".join) | st.binary(max_size=40))
+def test_any_extra_of_ours_is_what_would_be_printed_or_malformed(rest: bytes) -> None:
+    try:
+        parts = parse_parts(OWN + rest)
+    except Malformed:
+        return
+    assert parts is not None
+    assert format_parts(parts) == OWN + rest
+
+
+@given(st.binary(max_size=30), st.none() | st.binary(max_size=30), st.integers(0), st.integers(1, 255))
+def test_a_changed_byte_is_other_parts_or_malformed(entry: bytes, item: bytes | None, at: int, change: int) -> None:
+    extra = bytearray(format_parts(ProofParts(entry, item)))
+    extra[at % len(extra)] ^= change
+    try:
+        other = parse_parts(bytes(extra))
+    except Malformed:
+        return
+    assert other != ProofParts(entry, item)

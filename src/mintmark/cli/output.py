@@ -48,6 +48,20 @@ def answer(as_json: bool, value: Mapping[str, Any], text: str) -> None:
         click.echo(text)
 
 
+def printable(data: str | bytes) -> str:
+    """A text or bytes of somebody else's, safe for a terminal: what does not print is escaped, and so is a backslash.
+
+    Besides control characters, that is what turns the direction of writing, and what is invisible.
+    """
+    text = data if isinstance(data, str) else data.decode("utf-8", "surrogateescape")
+    return "".join([char if char.isprintable() and char != "\\" else _escaped(char) for char in text])
+
+
+def _escaped(char: str) -> str:
+    byte = ord(char) - 0xDC00  # of a byte that is no UTF-8
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else char.encode("unicode_escape").decode()
+
+
 def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     """Runs the asynchronous part of a command; Ctrl-C cancels it and its cleanup runs."""
     with asyncio.Runner(loop_factory=loop) as runner:

@@ -2,6 +2,8 @@
 
 The read API may say where a record's latest entry is. The entries after those that it speaks of are read from the log
 and verified; that there is no later one among those it does speak of is the read API's word.
+
+A proof has the signatures of the head that were checked here, and no others.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.proofs import Proof
+from mintmark.client.proofs import Proof, check_item
 from mintmark.client.read_api import NOWHERE, NotAReadApi
 from mintmark.errors import NotFound, ProofError
 from mintmark.formats.register import open_chunk
 from mintmark.register.entry import parse_entry
-from mintmark.tlog.kernel import leaf_hash
-from mintmark.tlog.proof_file import ProofFile, check_proof_file, format_proof
+from mintmark.tlog import bundle
+from mintmark.tlog.kernel import TILE_WIDTH, leaf_hash
+from mintmark.tlog.proof_file import ProofFile, ProofParts, check_proof_file, format_parts, format_proof
 
 if TYPE_CHECKING:
     from mintmark.client.keys import TrustedLog
@@ -40,7 +43,7 @@ class Prover:
             NotAvailableYet: the entry is beyond the head, or the quorum has not cosigned the head so far.
         """
         head = await self._head(policy)
-        return await self._prove(index, await self._leaf(head, index), head)
+        return await self._prove(index, await self._parts(head, index), head)
 
     async def prove_record(self, key: str, policy: bytes | None = None) -> Proof:
         """The proof of a record's latest entry. Raises NotFound where there is none.
@@ -60,10 +63,10 @@ class Prover:
             location = await self._read_api.locate(self._log.name, key, fresh=fresh)
         head = await self._head(policy)
         index = await self._latest(key, location, head)
-        leaf = await self._leaf(head, index)
-        if parse_entry(leaf).key != key:
+        parts = await self._parts(head, index)
+        if parse_entry(parts.entry).key != key:
             raise ProofError(f"the read API named an entry of another record than {key!r}")
-        return await self._prove(index, leaf, head)
+        return await self._prove(index, parts, head)
 
     async def _head(self, policy: bytes | None) -> Checkpoint:
         if policy is not None:
@@ -81,19 +84,33 @@ class Prover:
             raise NotFound(f"{self._log.origin} has no record {key!r} at size {head.size}")
         return found
 
-    async def _leaf(self, head: Checkpoint, index: int) -> bytes:
+    async def _parts(self, head: Checkpoint, index: int) -> ProofParts:
+        """The entry, verified, and its item, where one came beside it."""
         end = download.check_range(index, index + 1, head)
         verifier = await download.start_verifier(self._client, self._log, head, index)
-        found = b""
+        found = ProofParts(b"")
         async for chunk in download.get_chunks(self._client, verifier, end):
-            found = dict(download.leaves(chunk)).get(index, found)
+            with download.strictly():
+                found = _parts_at(chunk, index) or found
+        if found.item is not None:
+            check_item(found.entry, found.item)
         return found
 
-    async def _prove(self, index: int, leaf: bytes, head: Checkpoint) -> Proof:
+    async def _prove(self, index: int, parts: ProofParts, head: Checkpoint) -> Proof:
         hashes = (await self._client.inclusion(self._log.origin, index=index, size=head.size)).proof
-        proof = ProofFile(index, hashes, head.note)
-        check_proof_file(proof, leaf_hash(leaf), self._log.origin, self._log.verifiers)
-        return Proof(format_proof(proof), leaf, index, head)
+        proof = ProofFile(index, hashes, head.note, format_parts(parts))
+        check_proof_file(proof, leaf_hash(parts.entry), self._log.origin, self._log.verifiers)
+        return Proof(format_proof(proof), parts.entry, index, head, parts.item)
+
+
+def _parts_at(chunk: VerifiedChunk, index: int) -> ProofParts | None:
+    """The parts of an entry, as bytes: an item that does not parse is bound by its hash as any other."""
+    for part in chunk.bundles if chunk.start <= index < chunk.end else ():
+        at = index - part.index * TILE_WIDTH
+        if 0 <= at < part.width:
+            item = bundle.cut(part.items, part.width)[at] if part.items else b""
+            return ProofParts(bundle.cut(part.entries, part.width)[at], item or None)
+    return None
 
 
 def _index_of(chunk: VerifiedChunk, key: str) -> int | None:

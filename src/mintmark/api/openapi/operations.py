@@ -191,6 +191,7 @@ def proof_file(path: str) -> Operation:
     """The tlog-proof beside a record or an entry."""
     return Operation(
         f"The proof of {OPERATIONS[path].summary[0].lower()}{OPERATIONS[path].summary[1:]}", "Proofs", "", ("at",),
-        "A tlog-proof file: that the entry is in the log, with the smallest signed checkpoint that covers it.",
+        "A tlog-proof file: the entry and its item, and that they are in the log, with the smallest signed checkpoint "
+        "that covers them. `mintmark verify FILE` checks it.",
         headers=("Mintmark-Proof-Size",),
     )  # fmt: skip

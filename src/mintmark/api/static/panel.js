@@ -48,15 +48,18 @@ const CHECKS = {
     const itemHash = shown["item-hash"][0] ?? null;
     found.entry = { key, timestamp: shown["entry-timestamp"], type, itemHash };
     found.leaf = check.formatLeaf(found.entry);
+    found.parts = check.parseParts(found.proof.extra);
     return ["Its bytes in the log:", code(check.decode(found.leaf))];
   },
 
-  async item({ entry: { itemHash } }) {
+  async item({ entry: { itemHash }, parts }) {
+    if (parts.item && (await hashOf(parts.item)) !== itemHash) {
+      throw new check.Fault("The proof file holds another item than the one that the entry names.");
+    }
     if (itemHash === null) return ["There is none: this entry ends the record."];
     if (!item && !unreadable) return ["It was erased. The entry and its proof stay."];
     const text = item ? check.canonical(parse(await bytesOf(item))) : "its bytes, which are no item of a register,";
-    const content = item ? check.encode(text) : await bytesOf(unreadable);
-    const hash = `sha-256:${check.hex(await check.sha256(content))}`;
+    const hash = await hashOf(item ? check.encode(text) : await bytesOf(unreadable));
     if (hash !== itemHash) throw new check.Fault(`The item hashes to ${hash}; the entry names ${itemHash}.`);
     return ["SHA-256 of", item ? code(text) : text, "is", code(hash)];
   },
@@ -79,6 +82,9 @@ const CHECKS = {
     picture.hidden = false;
     const count = hashes.length === 1 ? "1 hash" : `${hashes.length} hashes`;
     if (!holds) throw new check.Fault(`${count} lead to ${check.hex(top)}; the checkpoint has ${check.hex(root)}.`);
+    if (found.parts.entry && !check.same(found.parts.entry, found.leaf)) {
+      throw new check.Fault("The proof file holds another entry than the one that is shown.");
+    }
     return [`${count} lead to the root of ${size} entries:`, code(check.hex(root))];
   },
 
@@ -92,6 +98,10 @@ const CHECKS = {
     return [found.signed ? "With your key:" : "Not checked: give the log's key above.", signatures(found.signatures)];
   },
 };
+
+async function hashOf(item) {
+  return `sha-256:${check.hex(await check.sha256(item))}`;
+}
 
 // What is to be said of a signature line: `holds` is null where no key was given, or the browser does not know its kind.
 async function judge({ name, id, bytes }, text, known) {

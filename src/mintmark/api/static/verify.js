@@ -12,6 +12,7 @@ const MAX_HASHES = 63;
 const MAX_SIGNATURES = 100;
 const MAX_NAME = 255;
 const HEADER = "c2sp.org/tlog-proof@v1";
+const OWN_EXTRA = "mintmark/", PARTS_HEADER = "mintmark/proof@v1\n";
 export const ED25519 = 0x01, COSIGNATURE = 0x04, MLDSA44 = 0x06;
 const KEY_BYTES = { [ED25519]: 32, [COSIGNATURE]: 32, [MLDSA44]: 1312 };
 
@@ -167,16 +168,37 @@ export function parseCheckpoint(text) {
   return { origin, size: decimal(size), root: parseHash(root) };
 }
 
-// {index, hashes, note} of a tlog-proof file. The note is cut off, not looked at.
+// {index, hashes, note, extra} of a tlog-proof file; extra is null or bytes. The note is cut off, not looked at.
 export function parseProof(bytes) {
   const [head, note] = split(decode(bytes), "\n\n", 2);
   const [header, ...lines] = head.split("\n");
   if (note === undefined || header !== HEADER) throw new Fault(`A proof begins with ${HEADER}.`);
-  if (lines[0]?.startsWith("extra ")) base64(lines.shift().slice(6));
+  const extra = lines[0]?.startsWith("extra ") ? base64(lines.shift().slice(6)) : null;
   const index = lines.shift();
   if (!index?.startsWith("index ")) throw new Fault("A proof names the entry's index.");
   if (lines.length > MAX_HASHES) throw new Fault(`No proof has more than ${MAX_HASHES} hashes.`);
-  return { index: decimal(index.slice(6)), hashes: lines.map(parseHash), note };
+  return { index: decimal(index.slice(6)), hashes: lines.map(parseHash), note, extra };
+}
+
+// {entry, item} of a proof's extra, as bytes; {} where it is none of ours. Nothing of an extra is signed: what a part
+// is bound by must be checked.
+export function parseParts(extra) {
+  const text = new TextDecoder("latin1").decode(extra ?? new Uint8Array());  // a character a byte
+  if (!text.startsWith(OWN_EXTRA)) return {};
+  if (!text.startsWith(PARTS_HEADER)) throw new Fault("The proof file has parts of another version.");
+  const parts = {};
+  const head = /(entry|item) (0|[1-9][0-9]{0,6})\n/y;
+  let at = PARTS_HEADER.length;
+  while (at < text.length) {
+    head.lastIndex = at;
+    const [whole, name, length] = head.exec(text) ?? [];
+    const start = at + (whole?.length ?? 0);
+    at = start + Number(length);
+    if (!name || parts[name] || parts.item || at > text.length) throw new Fault("The parts of the proof file are malformed.");
+    parts[name] = extra.slice(start, at);
+  }
+  if (!parts.entry) throw new Fault("The proof file has parts, but no entry that binds them.");
+  return parts;
 }
 
 // When a cosignature was made, in Unix seconds: 8 bytes before the signature proper.

@@ -15,7 +15,9 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
+from mintmark.errors import Rejected
 from mintmark.register import canonical
+from mintmark.register.tables import read_csv, read_tsv
 from tests.api.conftest import connect, limit, mirror, opened, world
 from tests.support.lighthouse import define_field, define_register, system, user
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SMALL, LARGE = 600, 3_000
+READERS = {"csv": read_csv, "tsv": read_tsv}
 PATHS = [
     "download-records.csv", "download-records.tsv", "download-records.ttl", "download-records.jsonl",
     "download-log.jsonl", "download-rsf", "download-register",
@@ -35,7 +38,7 @@ PATHS = [
 
 
 def plots() -> Any:
-    """A register of LARGE entries, the last of which has a value that CSV cannot join."""
+    """A register of LARGE entries, with semicolons in lists; the last breaks the schema, which CSV cannot say."""
     rows = [
         system(*define_field("plot")),
         system(*define_field("names", cardinality="n")),
@@ -43,7 +46,7 @@ def plots() -> Any:
     ]
     for number in range(LARGE - len(rows)):
         last = number == LARGE - 4
-        names = ["first", "sec;ond" if last else "second"]
+        names = "first" if last else ["first", "sec;ond" if number % 7 == 0 else "second"]
         rows.append(user(str(number), canonical.format({"plot": str(number), "names": names})))
     return world("plot", rows)
 
@@ -123,7 +126,7 @@ async def test_a_fault_in_a_stream_is_no_end(plot: App) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    with pytest.raises(Exception, match="semicolon"):
+    with pytest.raises(Rejected, match="record '2996': names is one string"):
         await plot(scope_of("/plot/download-records.csv"), never, send)
     assert sent[0]["status"] == 200
     assert all(message.get("more_body") for message in sent[1:])
@@ -159,3 +162,38 @@ async def test_every_row_of_many_batches_comes_once(plot: App, monkeypatch: pyte
         assert len(set(lines)) == len(lines) == LARGE - 3
         rsf = (await client.get("/plot/download-rsf")).text.splitlines()
         assert len(set(rsf)) == len(rsf) == 2 * LARGE + 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+async def test_an_empty_string_is_refused_before_the_first_byte(read_db: str, suffix: str) -> None:
+    """It is found by the index of values: no register is too large to look."""
+    rows = [system(*define_field("plot")), system(*define_field("name"))]
+    rows += [system(*define_register("plot", ["plot", "name"]))]
+    rows += [user("a", b'{"name":"","plot":"a"}'), user("b", b'{"name":"","plot":"b"}')]
+    rows += [user("a", b'{"name":"Now it has one","plot":"a"}')]
+    await mirror(read_db, world("plot", rows))
+    async with opened(read_db, {}) as app, connect(app) as client:
+        answer = await client.get(f"/plot/download-records.{suffix}")
+        assert answer.status_code == 406
+        assert "record 'b': name is an empty string" in answer.text
+        assert "record 'a': name" in (await client.get(f"/plot/download-records.{suffix}?at=4")).text
+        assert (await client.get(f"/plot/download-records.{suffix}?at=3")).status_code == 200
+        assert (await client.get(f"/plot/records.{suffix}")).status_code == 406
+        assert (await client.get("/plot/download-records.jsonl")).status_code == 200
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+async def test_a_list_where_the_schema_has_one_string_is_no_end(read_db: str, suffix: str) -> None:
+    rows = [system(*define_field("plot")), system(*define_field("name"))]
+    rows += [system(*define_register("plot", ["plot", "name"]))]
+    rows += [user("a", b'{"name":"[\\"no\\",\\"list\\"]","plot":"a"}'), user("b", b'{"name":["x"],"plot":"b"}')]
+    await mirror(read_db, world("plot", rows))
+    async with opened(read_db, {}) as app, connect(app) as client:
+        answer = await client.get(f"/plot/download-records.{suffix}?at=4")
+        assert [row.item for row in READERS[suffix](answer.content)] == [{"plot": "a", "name": '["no","list"]'}]
+        with pytest.raises(Rejected, match="record 'b': name is a list"):
+            await app(scope_of(f"/plot/download-records.{suffix}"), never, swallow)
+
+
+async def swallow(message: Any) -> None:
+    """Takes what is sent."""

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Rejected
+from mintmark.register import canonical
 from mintmark.register.entry import v1_extend
 from mintmark.register.item import format_hash, item_hash
 from mintmark.register.rsf import AddItem, AppendEntry, AssertRoot, parse_rsf, write_rsf
 from mintmark.tlog.edge import Edge
 from tests.support.lighthouse import FAR, KIN, ROWS, entry, system, user
 from tests.support.rsf import read_rsf
+
+if TYPE_CHECKING:
+    from mintmark.register.entry import Entry
 
 EMPTY = format_hash(Edge().root())
 FAR_HASH, KIN_HASH = format_hash(item_hash(FAR)), format_hash(item_hash(KIN))
@@ -218,3 +223,18 @@ def test_a_flipped_byte_never_passes(data: st.DataObject) -> None:
         # Only what the v1 root does not cover can differ: the system entries' keys and times, and the line ends.
         users = [row[:2] for row in read_rsf(changed) if row.entry.type == "user"]
         assert users == ROWS[-2:]
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
+keys = st.from_regex(r"[A-Za-z0-9]{1,3}(?:[-_./][A-Za-z0-9]{1,3})?", fullmatch=True)
+user_rows = st.builds(
+    lambda key, item: user(key, canonical.format(item)), keys, st.dictionaries(TEXT, TEXT | st.lists(TEXT), max_size=3)
+)
+
+
+@given(st.lists(user_rows, max_size=5), st.integers(0, 5))
+def test_what_is_written_is_read_back(rows: list[tuple[Entry, bytes | None]], held: int) -> None:
+    assert [row[:2] for row in read_rsf(b"".join(write_rsf(rows)))] == rows
+    edge = v1_extend(Edge(), (entry for entry, _ in rows[:held]))
+    part = b"".join(write_rsf(rows[held:], edge))
+    assert [row[:2] for row in read_rsf(part, edge=edge)] == rows[held:]

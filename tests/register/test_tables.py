@@ -4,16 +4,27 @@ import contextlib
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mintmark.errors import Rejected
+from mintmark.register import canonical
+from mintmark.register.cells import print_csv, print_tsv
 from mintmark.register.item import parse_item
+from mintmark.register.rsf import read_rsf
 from mintmark.register.schema import Schema
-from mintmark.register.tables import TableRow, read_csv, read_jsonl, read_tsv, write_jsonl
+from mintmark.register.tables import (
+    ENTRY_COLUMNS,
+    TableRow,
+    read_csv,
+    read_jsonl,
+    read_tsv,
+    record_cells,
+    write_jsonl,
+)
 from tests.support.lighthouse import DEFINITIONS, FAR, KIN, ROWS, entry, system, user
 
 if TYPE_CHECKING:
@@ -139,6 +150,67 @@ def test_any_table_is_read_or_rejected(data: bytes, schema: Schema | None) -> No
                     assert row.key
 
 
+TABLES = [(print_csv, read_csv), (print_tsv, read_tsv)]
+NAMES = [column.name for column in SCHEMA.columns]
+TEXTS = CELLS.filter(bool) | st.text('"\t\n\r,; x[]', min_size=1, max_size=6)
+records = st.fixed_dictionaries(
+    {"lighthouse": st.text("abc", min_size=1, max_size=3)},
+    optional={
+        "name": TEXTS, "region": TEXTS, "start-date": TEXTS,
+        "light-colours": st.lists(CELLS | st.text(';"[],\\ a', max_size=6), max_size=3),
+    },
+)  # fmt: skip
+
+
+@given(st.lists(records, max_size=4), st.sampled_from(TABLES), st.booleans())
+def test_records_are_read_back_as_they_were_written(
+    items: list[dict[str, Any]], kind: tuple[Any, Reader], beside_entries: bool
+) -> None:
+    write, read = kind
+    before = [ENTRY_COLUMNS, *(["1", "1", "2024-03-02T10:30:00Z", item["lighthouse"]] for item in items)]
+    table = [NAMES, *(record_cells(SCHEMA.columns, item["lighthouse"], item) for item in items)]
+    if beside_entries:
+        table = [first + cells for first, cells in zip(before, table, strict=True)]
+    assert [row.item for row in read(write(table), SCHEMA)] == items
+
+
+def test_a_key_beside_another_item_is_refused() -> None:
+    data = ",".join([*ENTRY_COLUMNS, "lighthouse", "name"]) + "\n1,1,2024-03-02T10:30:00Z,KIN,{}\n"
+    assert [row.key for row in read_csv(data.format("KIN,x").encode(), SCHEMA)] == ["KIN"]
+    assert "the key is 'KIN', the item's 'FAR'" in str(refusal(read_csv, data.format("FAR,x").encode()))
+    assert refusal(read_csv, data.format("").encode()).field == "lighthouse"  # it was erased
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"name": ["a", "b"]}, "record 'KIN': name is a list"), ({"name": []}, "record 'KIN': name is a list"),
+        ({"light-colours": "white"}, "record 'KIN': light-colours is one string"),
+        ({"light-colours": ""}, "record 'KIN': light-colours is an empty string"),
+        ({"name": ""}, "record 'KIN': name is an empty string"),
+    ],
+)  # fmt: skip
+def test_what_no_cell_can_say_is_refused_with_its_record(item: dict[str, Any], said: str) -> None:
+    with pytest.raises(Rejected, match=said) as caught:
+        record_cells(SCHEMA.columns, "KIN", {"lighthouse": "KIN", **item})
+    assert (caught.value.rule, caught.value.field) == ("table", next(iter(item)))
+
+
+def test_the_published_registers_are_the_same_data_as_csv_and_tsv(registers: Path) -> None:
+    quoted = 0
+    for path in sorted(registers.glob("*.rsf")):
+        entries = read_rsf(path.read_bytes())
+        schema = Schema.load({row.entry.key: row.item for row in entries if row.entry.type == "system"})
+        items = {row.entry.key: parse_item(row.item) for row in entries if row.entry.type == "user"}
+        header = [column.name for column in schema.columns]
+        table = [header, *(record_cells(schema.columns, key, item) for key, item in items.items())]
+        for write, read in TABLES:
+            data = write(table)
+            assert {row.key: row.item for row in read(data, schema)} == items, path.name
+        quoted += print_tsv(table).count(b'\n"')
+    assert quoted  # some of it needs quotes
+
+
 def test_published_tables(registers: Path) -> None:
     rows = {path.name: list(read_tsv(path.read_bytes())) for path in (registers / "tables").glob("*.tsv")}
     assert rows["school-wls.tsv"][0].item == {
@@ -174,6 +246,23 @@ def test_json_lines_keep_tombstones_and_erased_items() -> None:
         TableRow(leaf.key, item and parse_item(item), line, leaf.timestamp, leaf.type, leaf.item_hash)
         for line, (leaf, item) in enumerate(rows, 1)
     ]
+
+
+any_item = st.dictionaries(CELLS, CELLS | st.lists(CELLS, max_size=3), max_size=4)
+any_row = st.builds(
+    lambda key, item: user(key, None if item is None else canonical.format(item)),
+    st.text("abc", min_size=1),
+    st.none() | any_item,
+)
+
+
+@given(st.lists(any_row, max_size=4))
+def test_any_json_lines_are_read_back(rows: list[tuple[Entry, bytes | None]]) -> None:
+    data = b"".join(write_jsonl(rows))
+    assert [(row.key, row.item, row.timestamp, row.type, row.item_hash) for row in read_jsonl(data)] == [
+        (leaf.key, item and parse_item(item), leaf.timestamp, leaf.type, leaf.item_hash) for leaf, item in rows
+    ]
+    assert [json.loads(line)["key"] for line in data.split(b"\n")[:-1]] == [leaf.key for leaf, _ in rows]
 
 
 def test_an_entry_line_needs_no_hash() -> None:

@@ -114,6 +114,7 @@ READS: dict[str, Statement] = {
     "records/window_end newest": (page("newest", "window_end"), PAGE),
     "bulk/records": (bulk.SQL["records"], {**BASE, "start": KEYS}),
     "bulk/cells": (bulk.SQL["cells"].format(values="null"), {**BASE, "start": KEYS + 1}),
+    "bulk/numbered": (bulk.SQL["numbered"], {**BASE, "start": KEYS + 1}),
     "bulk/entries": (bulk.SQL["entries"], {**BASE, "types": ["user"], "first": 0}),
     "bulk/entries_items_once": (bulk.SQL["entries_items_once"], {**BASE, "types": ["user"], "first": 0}),
     "bulk/first_inexpressible": (
@@ -136,6 +137,7 @@ READS: dict[str, Statement] = {
 OTHERS = {
     *("mirror/move", "mirror/copy_entries", "log/insert_tile", "log/insert_bundle", "records/words", "records/found"),
     *("links/referrers", "mirror/follow", "mirror/progress"),
+    "bulk/with_value",  # reads what the GIN index holds back, 4 MB at most whatever the log's size; its plan is below
 }
 MINT_READS: dict[str, Statement] = {
     "mint/tiles": (mint_store.SQL["tiles"], {**BASE, "levels": [0, 0], "indices": [3, 4]}),
@@ -191,6 +193,13 @@ async def conn(used: str) -> AsyncIterator[Connection]:
 @pytest.mark.parametrize("name", READS)
 async def test_a_statement_reads_no_more_than_it_needs(conn: Connection, name: str) -> None:
     await reads_little(conn, *READS[name])
+
+
+async def test_a_value_is_looked_for_in_the_index_of_values_alone(conn: Connection) -> None:
+    values = [json.dumps({str(LOG): {name: ""}}) for name in ("key", "name")]
+    plan = nodes(await explained(conn, bulk.SQL["with_value"], {**BASE, "values": values}))
+    assert {node["Index Name"] for node in plan if "Index Name" in node} == {"entry_value"}
+    assert not [node for node in plan if node["Node Type"] == "Seq Scan"]
 
 
 async def test_so_do_a_mint_s(mint_db: str) -> None:

@@ -60,7 +60,7 @@ def read_csv(text: str) -> Cells:
 
 def read_tsv(text: str) -> Cells:
     assert text.endswith("\n")
-    rows = [line.split("\t") for line in text[:-1].split("\n")]
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
     assert {len(row) for row in rows} == {len(rows[0])}
     return rows
 
@@ -84,8 +84,14 @@ def records_of(cells: Cells, many: set[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for row in rows:
         fields = {name: cell for name, cell in zip(header[4:], row[4:], strict=True) if cell}
-        item = {name: cell.split(";") if name in many else cell for name, cell in fields.items()}
+        item = {name: read_list(cell) if name in many else cell for name, cell in fields.items()}
         found[row[3]] = dict(zip(header[:4], row[:4], strict=True)) | {"item": [item]}
+    return found
+
+
+def read_list(cell: str) -> list[str]:
+    """A list in a cell: JSON, where it cannot be split at semicolons."""
+    found: list[str] = json.loads(cell) if cell.startswith('["') or cell == "[]" else cell.split(";")
     return found
 
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from mintmark.api.models import Model, View
     from mintmark.api.requests import HttpRequest
 
-EXPOSED_HEADERS = (
-    "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Proof-Size, Mintmark-Replaced"
-)
+EXPOSED_HEADERS = "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Proof-Size"
 # Every response may be read by pages of any site, and depends on these headers of the request.
 COMMON_HEADERS = (
     (b"access-control-allow-origin", b"*"),
@@ -170,8 +168,6 @@ def _model_headers(model: Model, format_: str, view: View | None) -> dict[str, s
     headers = dict(html.PAGE_HEADERS) if format_ == "html" else {}
     if links := list(_links(model)):
         headers["Link"] = ",".join(links)
-    if format_ == "tsv":
-        headers["Mintmark-Replaced"] = "tabs and line breaks, by spaces"
     if isinstance(model, LISTS) and format_ != "html" and view is not None:
         kind = "entries" if isinstance(model, models.EntryList) else "records"
         headers["Content-Disposition"] = f'inline; filename="{view.name}-{kind}.{format_}"'

@@ -14,8 +14,8 @@ base64: `"item":null,"item-base64":"…"`.
 
 from __future__ import annotations
 
-import csv
 import io
+import shutil
 import tempfile
 from base64 import b64encode
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, BinaryIO
 from mintmark.client.download import is_register, leaves
 from mintmark.errors import Rejected
 from mintmark.formats.register import open_chunk
+from mintmark.register.cells import print_csv, print_tsv
 from mintmark.register.item import parse_item
 from mintmark.register.reduce import fold_schema, stands
 from mintmark.register.rsf import write_rsf
 from mintmark.register.schema import Schema
-from mintmark.register.tables import write_jsonl
+from mintmark.register.tables import record_cells, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from mintmark.register.definitions import Field
+    from mintmark.register.cells import PrintRows
     from mintmark.register.entry import Entry, Row
     from mintmark.register.item import Item
     from mintmark.tlog.trust import VerifiedChunk
@@ -56,12 +57,12 @@ async def export_rsf(chunks: Chunks, stream: BinaryIO) -> list[str]:
 
 async def export_csv(chunks: Chunks, stream: BinaryIO) -> list[str]:
     """The records that stand, a column a field of the register, RFC 4180. Warns of each whose item is not there."""
-    return await _export_table(chunks, stream, _csv_line)
+    return await _export_table(chunks, stream, print_csv)
 
 
 async def export_tsv(chunks: Chunks, stream: BinaryIO) -> list[str]:
-    """The records that stand, unquoted; warns as `export_csv`. Raises Rejected for a value with a tab or line break."""
-    return await _export_table(chunks, stream, _tsv_line)
+    """The records that stand, in TSV that is quoted as CSV; warns as `export_csv`."""
+    return await _export_table(chunks, stream, print_tsv)
 
 
 WRITERS: dict[str, Write] = {"jsonl": export_jsonl, "rsf": export_rsf, "csv": export_csv, "tsv": export_tsv}
@@ -103,8 +104,8 @@ def _readable(chunk: VerifiedChunk) -> Iterator[tuple[Entry, bytes | None]]:
         yield entry, row.item
 
 
-async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[str], str], bytes]) -> list[str]:
-    with tempfile.TemporaryFile() as file:
+async def _export_table(chunks: Chunks, stream: BinaryIO, print_rows: PrintRows) -> list[str]:
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as table:
         records = _LatestItems(file)
         async for chunk in chunks:
             for row, entry in _register_rows(chunk):
@@ -114,9 +115,15 @@ async def _export_table(chunks: Chunks, stream: BinaryIO, line: Callable[[list[s
             return []
         if schema.register is None:
             raise Rejected("the register is not defined yet, so its table has no columns", rule="schema")
-        stream.write(line([column.name for column in schema.columns], "the header"))
-        for key, item in records.items(schema.register.name):
-            stream.write(line([_cell(key, column, item) for column in schema.columns], f"record {key!r}"))
+        table.write(print_rows([[column.name for column in schema.columns]]))
+        for key, item in records.items(name := schema.register.name):
+            if item.get(name) != key:
+                raise Rejected(
+                    f"record {key!r}: its item is of {item.get(name)!r}, which a table cannot say; use jsonl"
+                )
+            table.write(print_rows([record_cells(schema.columns, key, item)]))
+        table.seek(0)  # nothing was refused
+        shutil.copyfileobj(table, stream)
         return [f"the item of record {key!r} {why}; only its key is written" for key, why in records.absent.items()]
 
 
@@ -155,24 +162,3 @@ class _LatestItems:
             else:
                 self._file.seek(place[0])
                 yield key, parse_item(self._file.read(place[1]))
-
-
-def _cell(key: str, column: Field, item: Item) -> str:
-    value = item.get(column.name, "")
-    if isinstance(value, str):
-        return value
-    if any(";" in part for part in value):
-        raise Rejected(f"record {key!r}: a value of {column.name} holds a semicolon, which separates values; use jsonl")
-    return ";".join(value)
-
-
-def _csv_line(cells: list[str], what: str) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode()
-
-
-def _tsv_line(cells: list[str], what: str) -> bytes:
-    if any(mark in cell for cell in cells for mark in "\t\r\n"):
-        raise Rejected(f"{what} holds a tab or a line break, which TSV cannot say; use csv")
-    return ("\t".join(cells) + "\n").encode()

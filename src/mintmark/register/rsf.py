@@ -135,14 +135,29 @@ def write_rsf(rows: Sequence[tuple[Entry, bytes | None]], before: Edge = _EMPTY)
     published = (row for row in rows if row[0].type == "system" and not is_log_key(row[0].key))
     system = [] if before.size else [_writable(*row) for row in published]
     user = [_writable(*row) for row in rows if row[0].type == "user"]
-    yield _line("assert-root-hash", format_hash(before.root()))
+    yield root_line(before.root())
     if before.size and not user:
         return
     for item in dict.fromkeys(item for _, item in (*system, *user)):
-        yield b"add-item\t" + item + b"\n"
-    for entry, item in (*system, *user):
-        yield _line("append-entry", entry.type, entry.key, entry.timestamp, format_hash(item_hash(item)))
-    yield _line("assert-root-hash", format_hash(v1_extend(before, (entry for entry, _ in user)).root()))
+        yield item_line(item)
+    for entry, _ in (*system, *user):
+        yield entry_line(entry)
+    yield root_line(v1_extend(before, (entry for entry, _ in user)).root())
+
+
+def root_line(root: bytes) -> bytes:
+    """The line that asserts a v1 root."""
+    return _line("assert-root-hash", format_hash(root))
+
+
+def item_line(item: bytes) -> bytes:
+    """The line that adds an item."""
+    return b"add-item\t" + item + b"\n"
+
+
+def entry_line(entry: Entry) -> bytes:
+    """The line that appends an entry, which is no tombstone."""
+    return _line("append-entry", entry.type, entry.key, entry.timestamp, format_hash(entry.item_hash or b""))
 
 
 def _parse_line(number: int, line: bytes, legacy: bool) -> Command:

@@ -1,9 +1,9 @@
-"""Tables of records: CSV, TSV and JSON Lines.
+"""Tables of records: CSV, TSV and JSON Lines. The cells of the first two, and their quoting, are those of `cells`.
 
-CSV is RFC 4180. TSV has no quoting in the specification, but much published TSV is CSV with tabs: a file is read as
-quoted where that reading holds for the whole of it. A cell is a string whatever it looks like; cells of a field with
-cardinality n are split at `;`; empty cells are missing values. Names in the header are trimmed, values never: their
-blanks are data.
+A table has a column for each field of the register; what the read API writes, four of the entry before them, which a
+reader passes over. A cell is a string whatever it looks like, a list in a field with cardinality n; empty cells are
+missing values. Names in the header are trimmed, values never: their blanks are data. What no cell can say is refused,
+and no mint admits it: an empty string, a list in a field with cardinality 1, one string in a field with n.
 
 A line of JSON Lines is a bare item, or an entry with its item, which is also how a whole register is written without
 loss:
@@ -17,14 +17,14 @@ An entry line without `item-hash` and `item` is a tombstone; with `item-hash` al
 
 from __future__ import annotations
 
-import csv
 import io
 from base64 import b64encode
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import canonical
+from mintmark.register.cells import join_list, read_csv_rows, read_tsv_rows, split_list
 from mintmark.register.datatypes import shorten
 from mintmark.register.entry import Entry, EntryType, format_entry, parse_entry
 from mintmark.register.item import format_hash, item_hash, parse_item
@@ -32,9 +32,11 @@ from mintmark.register.item import format_hash, item_hash, parse_item
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from mintmark.register.definitions import Field
     from mintmark.register.item import Item
     from mintmark.register.schema import Schema
 
+ENTRY_COLUMNS = ["index-entry-number", "entry-number", "entry-timestamp", "key"]  # of the read API's tables
 _ENTRY = {"key", "timestamp", "type"}
 _ENTRY_LINE = _ENTRY | {"item", "item-base64", "item-hash"}
 
@@ -60,13 +62,12 @@ def read_csv(data: bytes, schema: Schema | None = None) -> Iterator[TableRow]:
     Raises:
         Rejected: rule "table", with the line.
     """
-    return _records(_cells(_text(data), ",", csv.QUOTE_MINIMAL), schema)
+    return _records(read_csv_rows(data), schema)
 
 
 def read_tsv(data: bytes, schema: Schema | None = None) -> Iterator[TableRow]:
     """The records of a TSV file, quoted or not; otherwise as `read_csv`."""
-    text = _text(data)
-    return _records(_cells(text, "\t", csv.QUOTE_MINIMAL if _is_quoted(text) else csv.QUOTE_NONE), schema)
+    return _records(read_tsv_rows(data), schema)
 
 
 def read_jsonl(source: bytes | Iterable[bytes], schema: Schema | None = None) -> Iterator[TableRow]:
@@ -102,57 +103,49 @@ def write_jsonl(
             yield leaf + b"\n"
 
 
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")  # spreadsheets write a BOM
-    except UnicodeDecodeError as error:
-        raise _rejected(data.count(b"\n", 0, error.start) + 1, "invalid UTF-8") from None
+def record_cells(columns: Iterable[Field], key: str, item: Item) -> list[str]:
+    """The cells of a record. Raises Rejected, which names record and field, for what no cell can say."""
+    return [record_cell(column, key, item.get(column.name)) for column in columns]
 
 
-def _cells(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, trailing empty cells dropped, each with the line it starts at."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            while cells and not cells[-1]:
-                cells.pop()
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise _rejected(line, str(error)) from None
-
-
-def _is_quoted(text: str) -> bool:
-    """True if a TSV file reads as quoted: strictly, and no row wider than the header.
-
-    If the table is whole without quoting, and quotes would swallow rows of it, the quotes are data.
-    """
-    try:
-        quoted = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_MINIMAL)]
-    except Rejected:
-        return False
-    plain = [len(cells) for _, cells in _cells(text, "\t", csv.QUOTE_NONE)]
-    swallows = len(quoted) < len(plain) and len(set(plain)) == 1
-    return bool(quoted) and max(quoted) == quoted[0] and not swallows
+def record_cell(column: Field, key: str, value: str | list[str] | None) -> str:
+    """The cell of one field, as in `record_cells`."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and value and not column.many:
+        return value
+    if isinstance(value, list) and column.many:
+        return join_list(value)
+    what = "a list" if isinstance(value, list) else "one string" if value else "an empty string"
+    raise Rejected(
+        f"record {shorten(key)}: {column.name} is {what}, which its column cannot say; take JSON or JSON Lines",
+        rule="table", field=column.name,
+    )  # fmt: skip
 
 
 def _records(rows: Iterator[tuple[int, list[str]]], schema: Schema | None) -> Iterator[TableRow]:
     line, header = next(rows, (1, []))
     names = _names(line, header, schema)
     many = {column.name for column in schema.columns if column.many} if schema else set()
+    before = len(header) - len(names)  # columns of the entry
     for line, cells in rows:
-        if len(cells) > len(names):
-            raise _rejected(line, f"{len(cells)} cells under a header of {len(names)}")
+        if len(cells) > len(header):
+            raise _rejected(line, f"{len(cells)} cells under a header of {len(header)}")
         item: Item = {
-            name: cell.split(";") if name in many else cell for name, cell in zip(names, cells, strict=False) if cell
+            name: split_list(cell) if name in many else cell
+            for name, cell in zip(names, cells[before:], strict=False)
+            if cell
         }
-        yield _record(line, item, _key_name(schema, names))
+        row = _record(line, item, _key_name(schema, names))
+        if before and row.key != cells[before - 1]:
+            raise _rejected(line, f"the key is {shorten(cells[before - 1])}, the item's {shorten(row.key)}")
+        yield row
 
 
 def _names(line: int, header: list[str], schema: Schema | None) -> list[str]:
     names = [name.strip() for name in header]
+    if names[: len(ENTRY_COLUMNS)] == ENTRY_COLUMNS:
+        names = names[len(ENTRY_COLUMNS) :]
     if not names or "" in names or len(set(names)) != len(names):
         raise _rejected(line, "the header names every column, none twice")
     known = {column.name for column in schema.columns} if schema else set(names)

@@ -1,19 +1,17 @@
-"""CSV (RFC 4180) and TSV: a model as a table, with columns in the register's field order.
+"""CSV and TSV: a model as a table, with columns in the register's field order.
 
-A missing value is an empty cell, and so is each of an item that is erased or unreadable. The values of a field with
-cardinality n are joined with `;`; none of them may hold one. CSV has CRLF, and quotes where a cell needs them. TSV has
-LF and no quotes: a tab or a line break in a cell becomes one space, and a header says so.
+Cells are those of `register.cells` and `register.tables`, which read them back. A missing value is an empty cell, and
+so is each of an item that is erased or unreadable.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mintmark.api import models
-from mintmark.api.formats import NotAcceptable
-from mintmark.register.item import SALT, format_hash, values
+from mintmark.register.cells import join_list, print_csv, print_tsv
+from mintmark.register.item import SALT, format_hash
+from mintmark.register.tables import ENTRY_COLUMNS, record_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,11 +20,6 @@ if TYPE_CHECKING:
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
-
-ENTRY_COLUMNS = ["index-entry-number", "entry-number", "entry-timestamp", "key"]
-
-
-_BREAKS = str.maketrans("\t\r\n", "   ")
 
 
 class Table(NamedTuple):
@@ -37,32 +30,15 @@ class Table(NamedTuple):
 
 
 def render_csv(model: Model) -> bytes:
-    """A model as CSV. Raises NotAcceptable for a list with a semicolon in a value."""
+    """A model as CSV. Raises Rejected for what no cell can say."""
     table = _TABLES[type(model)](model)
     return print_csv([table.header, *table.rows])
 
 
 def render_tsv(model: Model) -> bytes:
-    """A model as TSV. Raises NotAcceptable for a list with a semicolon in a value."""
+    """A model as TSV. Raises Rejected for what no cell can say."""
     table = _TABLES[type(model)](model)
     return print_tsv([table.header, *table.rows])
-
-
-def print_csv(rows: Iterable[Sequence[str | None]]) -> bytes:
-    """Lines of CSV; a cell that is None is empty."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
-
-
-def print_tsv(rows: Iterable[Sequence[str | None]]) -> bytes:
-    """Lines of TSV; a cell that is None is empty."""
-    return "".join(["\t".join([_unbroken(cell) if cell else "" for cell in row]) + "\n" for row in rows]).encode()
-
-
-def _unbroken(text: str) -> str:
-    # Most cells have nothing to replace, and a search is faster than a replacement.
-    return text.translate(_BREAKS) if "\t" in text or "\n" in text or "\r" in text else text
 
 
 def record_header(view: View) -> list[str]:
@@ -71,25 +47,9 @@ def record_header(view: View) -> list[str]:
 
 
 def record_row(columns: Sequence[Field], row: EntryRow) -> list[str]:
-    """The cells of a record. Raises NotAcceptable for a list that could not be split again."""
+    """The cells of a record. Raises Rejected for what no cell can say."""
     number = str(row.number)
-    return [number, number, row.timestamp, row.key, *(_cell(row.key, column, row.item) for column in columns)]
-
-
-def _cell(key: str, column: Field, item: Item | None) -> str:
-    return join_values(key, column, item.get(column.name, "") if item else "")
-
-
-def join_values(key: str, column: Field, value: str | list[str]) -> str:
-    """The values of a field as one cell. Raises NotAcceptable where they could not be split again."""
-    if isinstance(value, str):
-        return value
-    cell = ";".join(value)
-    if cell.count(";") > max(len(value) - 1, 0):
-        raise NotAcceptable(
-            f"a value of {column.name} in record {key!r} holds a semicolon, which separates values here; take JSON"
-        )
-    return cell
+    return [number, number, row.timestamp, row.key, *record_cells(columns, row.key, row.item or {})]
 
 
 def _records(view: View, rows: Iterable[EntryRow]) -> Table:
@@ -108,8 +68,14 @@ def _entry_row(row: EntryRow) -> list[str]:
 def _item(model: models.ItemDetail) -> Table:
     item, columns = model.item or {}, model.view.columns
     if {column.name for column in columns} >= item.keys() - {SALT}:
-        return Table([c.name for c in columns], [[_cell(model.row.key, c, item) for c in columns]])
-    return Table(list(item), [[";".join(values(item, name)) for name in item]])
+        return Table([c.name for c in columns], [record_cells(columns, model.row.key, item)])
+    return Table(list(item), [[_value(item, name) for name in item]])
+
+
+def _value(item: Item, name: str) -> str:
+    """A value outside of any column: a list as in one of cardinality n."""
+    value = item.get(name, "")
+    return value if isinstance(value, str) else join_list(value)
 
 
 def _registers(model: models.RegisterList) -> Table:
@@ -137,9 +103,9 @@ def _change(change: models.Change) -> list[list[str]]:
     old = (change.before.item if change.before else None) or {}
     new = (change.after.item if change.after else None) or {}
     fields = [name for name in dict.fromkeys((*old, *new)) if name != SALT and old.get(name) != new.get(name)]
-    return [
-        [change.key, change.kind, name, ";".join(values(old, name)), ";".join(values(new, name))] for name in fields
-    ] or [[change.key, change.kind, "", "", ""]]
+    return [[change.key, change.kind, name, _value(old, name), _value(new, name)] for name in fields] or [
+        [change.key, change.kind, "", "", ""]
+    ]
 
 
 def _problem(model: models.Problem) -> Table:

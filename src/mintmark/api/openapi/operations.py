@@ -13,7 +13,8 @@ Registers, read from a verified copy of their signed, append-only logs.
 
 **Formats.** A suffix of the path decides (`.json` `.yaml` `.csv` `.tsv` `.ttl` `.html` …), else `Accept`, else it is
 JSON. Errors come in the same format; in JSON they are problem details (RFC 9457). A key or value that itself ends like
-a suffix is asked for with `%2E` for that dot, and a slash in it with `%2F`.
+a suffix is asked for with `%2E` for that dot, and a slash in it with `%2F`. CSV and TSV quote as RFC 4180 says; a list
+is one cell, its values joined with `;`, or a JSON array of strings where that could not be split again.
 
 **Any time.** `?at=` takes a size of the log or a time, and everything is as it was then, the schema too.
 

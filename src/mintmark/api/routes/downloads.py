@@ -1,8 +1,8 @@
 """Whole registers, streamed in bounded memory: the archive and RSF of v1, and every record or entry in one file.
 
 A status cannot be taken back once a stream has begun. Entries that a format cannot represent are looked for before. A
-failure on the way (a list that cannot be joined, a database that goes away) breaks the stream off, so that no client
-takes half of a file for all of it.
+failure on the way (a record that breaks its own schema, a database that goes away) breaks the stream off, so that no
+client takes half of a file for all of it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from mintmark.api.responses import Download, cache_control, head_headers
 from mintmark.api.routes import proofs
 from mintmark.errors import Malformed, Rejected
 from mintmark.register import canonical
+from mintmark.register.cells import print_csv, print_tsv
 from mintmark.register.entry import Entry
-from mintmark.register.item import format_hash
-from mintmark.register.tables import write_jsonl
+from mintmark.register.rsf import entry_line, item_line, root_line
+from mintmark.register.tables import ENTRY_COLUMNS, record_cell, write_jsonl
 from mintmark.store.registers import bulk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from mintmark.api.models import View
     from mintmark.api.requests import RouteContext
+    from mintmark.register.cells import Cells, PrintRows
     from mintmark.register.definitions import Field
     from mintmark.store.registers.register_store import EntryRow
 
@@ -38,12 +40,16 @@ USER_TYPES: bulk.Types = ("user",)
 
 
 async def records(c: RouteContext) -> Download:
-    """Every record that stands."""
+    """Every record that stands. Raises Rejected for one with an empty string where CSV or TSV is asked for."""
+    if c.format in ("csv", "tsv"):
+        found = await bulk.with_value(c.store, c.log, c.view.size, [column.name for column in c.view.columns], "")
+        if found is not None:
+            tables.record_row(c.view.columns, found)  # raises
     match c.format:
         case "csv":
-            return _file(c, "records", _table(c, tables.print_csv))
+            return _file(c, "records", _table(c, print_csv))
         case "tsv":
-            return _file(c, "records", _table(c, tables.print_tsv))
+            return _file(c, "records", _table(c, print_tsv))
         case "ttl":
             return _file(c, "records", _turtle(c))
     return _file(c, "records", _lines(c))
@@ -90,20 +96,25 @@ def _file(c: RouteContext, kind: str, parts: Parts) -> Download:
     return Download(parts, headers, CONTENT_TYPES[c.format])
 
 
-async def _table(c: RouteContext, print_rows: Callable[[Iterable[Sequence[str | None]]], bytes]) -> Parts:
+async def _table(c: RouteContext, print_rows: PrintRows) -> Parts:
     yield print_rows([tables.record_header(c.view)])
-    lists = [(at, column) for at, column in enumerate(c.view.columns, len(tables.ENTRY_COLUMNS)) if column.many]
+    lists = [(at, column) for at, column in enumerate(c.view.columns, len(ENTRY_COLUMNS)) if column.many]
     async for rows in bulk.cells(c.store, c.log, c.view.size, c.view.columns):
-        yield print_rows([_joined(lists, row) for row in rows] if lists else rows)
+        text = print_rows([_joined(lists, row) for row in rows] if lists else rows)
+        if b"[" in text and (b'["' in text or b"[]" in text):  # a list as Postgres prints it, mostly where one belongs
+            found = await bulk.numbered(c.store, c.log, c.view.size, int(rows[0][0]), len(rows))
+            text = print_rows([tables.record_row(c.view.columns, row) for row in found])
+        yield text
 
 
-def _joined(lists: Iterable[tuple[int, Field]], row: Sequence[str | None]) -> list[str | None]:
+def _joined(lists: Iterable[tuple[int, Field]], row: Cells) -> Cells:
     """The cells of a row, with its lists joined; they come as JSON."""
-    cells = list(row)
+    cells: list[str | None] | None = None
     for at, column in lists:
-        if (text := cells[at]) is not None:
-            cells[at] = tables.join_values(cells[3] or "", column, orjson.loads(text))
-    return cells
+        if (text := row[at]) is not None:
+            cells = list(row) if cells is None else cells
+            cells[at] = record_cell(column, row[3] or "", orjson.loads(text))
+    return row if cells is None else cells
 
 
 async def _turtle(c: RouteContext) -> Parts:
@@ -127,24 +138,16 @@ async def _log(c: RouteContext) -> Parts:
 
 async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots: tuple[bytes, bytes]) -> Parts:
     """System items first, as v1 had them; one root alone where nothing lies between two."""
-    yield _assert(roots[0])
+    yield root_line(roots[0])
     if roots[0] == roots[1] and types == USER_TYPES:
         return
     for type_ in types:
         async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), own=False, items_once=True):
-            yield b"".join([b"add-item\t%b\n" % item for row in rows if (item := _item(row)) is not None])
+            yield b"".join([item_line(item) for row in rows if (item := _item(row)) is not None])
     for type_ in types:
         async for rows in bulk.entries(c.store, c.log, *sizes, (type_,), own=False):
-            yield "".join([_append(row) for row in rows]).encode()
-    yield _assert(roots[1])
-
-
-def _assert(root: bytes) -> bytes:
-    return f"assert-root-hash\t{format_hash(root)}\n".encode()
-
-
-def _append(row: EntryRow) -> str:
-    return f"append-entry\t{row.type}\t{row.key}\t{row.timestamp}\t{format_hash(row.item_hash or b'')}\n"
+            yield b"".join([entry_line(_entry(row)) for row in rows])
+    yield root_line(roots[1])
 
 
 async def _archive(c: RouteContext) -> Parts:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
+
 from mintmark.aio import prefetch
 from mintmark.store.connection.sql import load_sql
 from mintmark.store.registers.register_store import COLUMNS, STANDS, EntryRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from mintmark.register.definitions import Field
     from mintmark.store.registers.register_store import RegisterStore
@@ -42,6 +44,18 @@ async def cells(store: RegisterStore, log: int, size: int, columns: Sequence[Fie
     args = {"log": log, "size": size, **names}
     async for rows in _batches(store.fetch, query, args, 1, _after_number, store.limits.batch_rows):
         yield rows
+
+
+async def with_value(store: RegisterStore, log: int, size: int, fields: Iterable[str], value: str) -> EntryRow | None:
+    """A record that stands at `size` and has this value in one of these fields."""
+    values = [orjson.dumps({str(log): {field: value}}).decode() for field in fields]
+    rows = await store.rows(SQL["with_value"], {"size": size, "values": values})
+    return rows[0] if rows else None
+
+
+async def numbered(store: RegisterStore, log: int, size: int, start: int, limit: int) -> list[EntryRow]:
+    """Some of the records that stand at `size`, in the order of `cells`, from a number on."""
+    return await store.rows(SQL["numbered"], {"log": log, "size": size, "start": start, "limit": limit})
 
 
 def _cell(parameter: str, many: bool) -> str:

@@ -7,6 +7,16 @@ order by e.index limit %(limit)s;
 select e.number::text, e.number::text, e.timestamp, e.key, {values} from entry e
 where e.log = %(log)s and {stands} and e.number >= %(start)s order by e.number limit %(limit)s;
 
+-- name: numbered
+select {columns} from entry e where e.log = %(log)s and {stands} and e.number >= %(start)s
+order by e.number limit %(limit)s;
+
+-- name: with_value
+-- A record with one of some values, found by the index of values and nothing else, however large the register is.
+with found as materialized (
+    select * from entry where scoped(log, item) @> any(%(values)s::jsonb[]) and type = 'user')
+select {columns} from found e where {stands} order by e.index limit 1;
+
 -- name: entries
 select {columns} from entry e where e.log = %(log)s and e.index >= %(start)s and e.index < %(size)s
 and e.type = any(%(types)s) and (%(own)s or e.type = 'user' or e.key < 'log:' or e.key >= 'log;') order by e.index limit %(limit)s;

@@ -62,6 +62,11 @@ class View:
         return self.schema.columns
 
     @cached_property
+    def column_names(self) -> frozenset[str]:
+        """The names of the fields."""
+        return frozenset(column.name for column in self.schema.columns)
+
+    @cached_property
     def linked(self) -> list[Field]:
         """The fields whose values may be links."""
         return [c for c in self.schema.columns if c.register is not None or c.datatype in ("curie", "url")]

@@ -67,7 +67,7 @@ def _entry_row(row: EntryRow) -> list[str]:
 
 def _item(model: models.ItemDetail) -> Table:
     item, columns = model.item or {}, model.view.columns
-    if {column.name for column in columns} >= item.keys() - {SALT}:
+    if model.view.column_names >= item.keys() - {SALT}:
         return Table([c.name for c in columns], [record_cells(columns, model.row.key, item)])
     return Table(list(item), [[_value(item, name) for name in item]])
 

@@ -105,7 +105,7 @@ def render(model: Model) -> bytes:
     """The page of a model; its class is in `TEMPLATES`."""
     view: View | None = getattr(model, "view", None)
     page = _PAGES.get_template(TEMPLATES[type(model)])
-    return page.render(model=model, view=view, to=_addresses(view)).encode()
+    return page.render(model=model, view=view, to=_addresses(view), markdown=filters.PageMarkdown()).encode()
 
 
 def render_docs(openapi: Mapping[str, Any]) -> bytes:
@@ -119,7 +119,9 @@ def render_docs(openapi: Mapping[str, Any]) -> bytes:
         if "$ref" in response
     }
     page = _PAGES.get_template("docs.html")
-    return page.render(info=openapi["info"], groups=groups, errors=errors, view=None, to=_addresses(None)).encode()
+    return page.render(
+        info=openapi["info"], groups=groups, errors=errors, view=None, to=_addresses(None), markdown=filters.markdown
+    ).encode()
 
 
 def _operation(openapi: Mapping[str, Any], path: str, get: Mapping[str, Any]) -> dict[str, Any]:

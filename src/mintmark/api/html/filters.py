@@ -1,7 +1,8 @@
 """Template functions that know no register: numbers, times and Markdown for people, and two small drawings.
 
 Text of a register is hostile. Markdown is rendered with raw HTML off and without images or script links; its output is
-the one markup that a template does not escape.
+the one markup that a template does not escape. A register may have thousands of long texts, and a parser may look from
+each mark to the end of its paragraph: so the work is counted before it is done, and a page has a bound of it.
 
 sparkline   records over time, as steps, with a tick below at each point
 coin        a root: 32 spokes around a rim, each as long as one of its bytes, so that two roots look different
@@ -10,6 +11,7 @@ coin        a root: 32 spokes around a rim, each as long as one of its bytes, so
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,33 @@ SPARKLINE_WIDTH, SPARKLINE_HEIGHT, SPARKLINE_TOP = 600, 80, 4  # a sparkline's d
 INNER_RADIUS, OUTER_RADIUS, CENTRE_PX = 33.0, 47.0, 50.0  # a coin's spokes, in a drawing 100 by 100
 SHORTEST_SPOKE = 3.0
 
+MAX_MARKDOWN_STEPS = 1_000_000  # of one page; the slowest texts known take 0.1 µs a step
+STEPS_OF_TEXT, STEPS_OF_LINE, STEPS_OF_CHARACTER = 1_000, 500, 10  # where nothing is looked for
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")  # no link or emphasis reaches over one
+_MARKS = re.compile(r"[\[\]*_`<&!\\]")  # where the parser looks ahead, at most to the end of the paragraph
+
+
+class PageMarkdown:
+    """Markdown as HTML, for the texts of one page: those that would take more than `steps` are shown as written."""
+
+    def __init__(self, steps: int = MAX_MARKDOWN_STEPS) -> None:
+        self._left = steps
+
+    def __call__(self, text: str) -> Markup:
+        """The HTML of a text."""
+        if (steps := markdown_steps(text)) > self._left:
+            return Markup('<p class="text">{}</p>').format(text)
+        self._left -= steps
+        return markdown(text)
+
+
+def markdown_steps(text: str) -> int:
+    """A bound on the work of rendering a text: that of its lines, and each mark times the length of its paragraph."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    paragraphs = sum(len(part) * (STEPS_OF_CHARACTER + len(_MARKS.findall(part))) for part in _BLANK_LINE.split(text))
+    return STEPS_OF_TEXT + STEPS_OF_LINE * text.count("\n") + paragraphs
 
 
 def markdown(text: str) -> Markup:
@@ -118,4 +146,4 @@ def _at(angle: float, radius: float) -> tuple[str, str]:
     return f"{CENTRE_PX + radius * math.sin(angle):.2f}", f"{CENTRE_PX - radius * math.cos(angle):.2f}"
 
 
-FILTERS = {"markdown": markdown, "number": number, "day": day, "clock": clock, "sentence": sentence}
+FILTERS = {"number": number, "day": day, "clock": clock, "sentence": sentence}

@@ -58,10 +58,9 @@ class Difference(NamedTuple):
 
 def cells(view: View, item: Item | None, dangling: Dangling = (), titles: Titles = NO_TITLES) -> list[Cell]:
     """Every field of a record in the register's order, then those unknown to the register (of system entries)."""
-    known = {column.name for column in view.columns}
     item = item or {}
-    fields = list(view.columns) if known & item.keys() else []
-    fields += [_unknown(name, item) for name in item if name not in known and name != SALT]
+    fields = list(view.columns) if view.column_names & item.keys() else []
+    fields += [_unknown(name, item) for name in item if name not in view.column_names and name != SALT]
     return [Cell(field, field_values(view, field, item, dangling, titles)) for field in fields]
 
 
@@ -107,11 +106,11 @@ def field_href(view: View, field: str, dangling: Dangling) -> str | None:
 def differences(view: View, before: EntryRow | None, after: EntryRow | None) -> list[Difference]:
     """The fields in which two entries of a record differ; with one entry alone, all that have a value."""
     old, new = (row.item or {} if row else {} for row in (before, after))
-    return [
-        Difference(cell.field, field_values(view, cell.field, old), field_values(view, cell.field, new))
-        for cell in cells(view, {**old, **new})
-        if old.get(cell.field.name) != new.get(cell.field.name)
-    ]
+    both = {**old, **new}
+    changed = {name for name in both if old.get(name) != new.get(name)} - {SALT}
+    fields = [column for column in view.columns if column.name in changed]
+    fields += [_unknown(name, both) for name in both if name in changed and name not in view.column_names]
+    return [Difference(field, field_values(view, field, old), field_values(view, field, new)) for field in fields]
 
 
 StepKind = Literal["added", "changed", "repeated", "ended", "erased", "unreadable"]

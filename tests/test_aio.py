@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.aio import prefetch, reload_on_change
+from mintmark.aio import ByteBudget, prefetch, reload_on_change
+from mintmark.errors import Busy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -118,3 +119,62 @@ async def test_a_reload_that_failed_is_tried_again_and_what_changed_before_is_se
     await asyncio.sleep(0.2)
     task.cancel()
     assert len(tries) == 3
+
+
+async def hold(budget: ByteBudget, count: int, until: asyncio.Event, ended: list[int], number: int) -> None:
+    async with budget.hold(count, lambda: (ended.append(number), until.set())):
+        await until.wait()
+
+
+async def test_bytes_are_given_in_turn_and_never_more_than_there_are() -> None:
+    budget, ends, most = ByteBudget(100, slow_seconds=60), [asyncio.Event() for _ in range(5)], 0
+    tasks = [asyncio.create_task(hold(budget, 40, end, [], number)) for number, end in enumerate(ends)]
+    for end in ends:
+        await asyncio.sleep(0.01)
+        most = max(most, budget.held)
+        end.set()
+    await asyncio.gather(*tasks)
+    assert (most, budget.held) == (80, 0)
+
+
+async def test_who_waits_ends_the_slowest_but_nobody_who_makes_progress() -> None:
+    budget, ends, ended = ByteBudget(100, slow_seconds=0.2), [asyncio.Event() for _ in range(3)], list[int]()
+    async with budget.hold(20, lambda: ended.append(9)) as quick:
+        tasks = [asyncio.create_task(hold(budget, 40, end, ended, number)) for number, end in enumerate(ends)]
+        for _ in range(20):
+            quick.touch()
+            await asyncio.sleep(0.02)
+            if ended:
+                break
+        assert ended == [0]
+        await asyncio.sleep(0.02)
+        assert not tasks[2].done()
+        assert budget.held == 100
+        for end in ends:
+            end.set()
+        await asyncio.gather(*tasks)
+    assert budget.held == 0
+
+
+async def test_who_finds_no_room_is_told_to_come_again() -> None:
+    budget = ByteBudget(100, slow_seconds=0.1, wait_seconds=0.3)
+    async with budget.hold(1_000) as all_of_it:
+        assert all_of_it.count == budget.held == 100
+        with pytest.raises(Busy):
+            async with budget.hold(1):
+                raise AssertionError
+    assert budget.held == 0
+
+
+async def test_who_is_cancelled_while_waiting_holds_nothing() -> None:
+    budget, end = ByteBudget(100, slow_seconds=60), asyncio.Event()
+    async with budget.hold(100):
+        waiting = [asyncio.create_task(hold(budget, 60, end, [], number)) for number in range(2)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        await asyncio.gather(waiting[0], return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert budget.held == 60
+    end.set()
+    await waiting[1]
+    assert budget.held == 0

@@ -2,6 +2,7 @@
 
 prefetch           makes the next item while the last is used
 Batcher            turns single questions into calls of many, without a timer
+ByteBudget         bytes that may be held at one time, with the slowest holder ended where others wait
 Backoff            seconds to wait after failures in a row
 reload_on_change   calls a function when something has changed, and on SIGHUP
 """
@@ -11,17 +12,24 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from contextlib import aclosing, suppress
+from collections import deque
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from mintmark.errors import Busy
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 K = TypeVar("K")
 T = TypeVar("T")
 V = TypeVar("V")
 
 MAX_BATCH_KEYS = 256  # in one call of a Batcher's `fetch`
+MAX_WAIT_SECONDS = 5.0  # for room in a ByteBudget
+LOOK_SECONDS = 0.1  # between looks for a slow holder, while somebody waits
 
 
 async def prefetch(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -93,6 +101,87 @@ class Batcher(Generic[K, V]):
         for at, (_, answer) in enumerate(batch):
             if not answer.done():  # its request was cancelled
                 answer.set_result(found.get(at))
+
+
+@dataclass(slots=True, eq=False)
+class HeldBytes:
+    """Bytes that somebody holds. `end` makes him give them up; None: he cannot be ended (again)."""
+
+    count: int
+    since: float
+    end: Callable[[], object] | None
+
+    def touch(self) -> None:
+        """Tells that there was progress."""
+        self.since = monotonic()
+
+
+class ByteBudget:
+    """Bytes that a process holds for others: for receivers that are slow, for senders that have not finished.
+
+    Who finds no room waits for it in turn. Meanwhile the holder who made no progress for longest is ended, if that is
+    longer than `slow_seconds`: so slowness costs nobody anything but the slow, and these only where others wait.
+    """
+
+    def __init__(self, limit: int, slow_seconds: float, wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+        self.held = 0
+        self._limit, self._slow_seconds, self._wait_seconds = limit, slow_seconds, wait_seconds
+        self._holders: set[HeldBytes] = set()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def hold(self, count: int, end: Callable[[], object] | None = None) -> AsyncIterator[HeldBytes]:
+        """Holds bytes for the time of the block; more than there are count as all. Raises Busy where none get free."""
+        count = min(count, self._limit)
+        if self._waiting or self.held + count > self._limit:
+            await self._wait(count)
+        else:
+            self.held += count
+        holder = HeldBytes(count, monotonic(), end)
+        self._holders.add(holder)
+        try:
+            yield holder
+        finally:
+            self._holders.discard(holder)
+            self._release(holder.count)
+
+    def resize(self, holder: HeldBytes, count: int) -> None:
+        """Changes what somebody holds to what it turned out to be; that may be more than there was room for."""
+        released, holder.count = holder.count - count, count
+        holder.touch()
+        self._release(released)
+
+    async def _wait(self, count: int) -> None:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((count, granted))
+        until = monotonic() + self._wait_seconds
+        try:
+            while not granted.done() and monotonic() < until:
+                self._end_slowest()
+                await asyncio.wait([granted], timeout=LOOK_SECONDS)
+            if not granted.done():
+                raise Busy("too much is being read here at once; try again")
+        except BaseException:
+            if granted.done():
+                self._release(count)
+            else:
+                self._waiting.remove((count, granted))
+                self._release(0)
+            raise
+
+    def _release(self, count: int) -> None:
+        self.held -= count
+        while self._waiting and self.held + self._waiting[0][0] <= self._limit:
+            wanted, granted = self._waiting.popleft()
+            self.held += wanted
+            granted.set_result(None)
+
+    def _end_slowest(self) -> None:
+        slow = [holder for holder in self._holders if holder.end is not None]
+        holder = min(slow, key=lambda each: each.since, default=None)
+        if holder is not None and holder.end is not None and holder.since < monotonic() - self._slow_seconds:
+            end, holder.end = holder.end, None
+            end()
 
 
 class Backoff:

@@ -138,7 +138,7 @@ async def test_a_question_that_takes_too_long_is_given_up(app: App) -> None:
     store = app.registers.store
     for _ in range(3):  # and the connection is as good as before
         assert await store.fetch_within(0.05, "select pg_sleep(%(seconds)s)", {"seconds": 20}) is None
-    assert await store.fetch_within(5, "select 1", {}) == [(1,)]
+    assert await store.fetch_within(5, "select 1", {}) == ([(1,)], False)
     assert await store.fetch("show statement_timeout", {}) == [("0",)]
 
 

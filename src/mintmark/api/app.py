@@ -20,7 +20,7 @@ from mintmark.api.formats import NotAcceptable, segment
 from mintmark.api.middleware import Compression, Errors, Paths, redirect
 from mintmark.api.problems import problem_response
 from mintmark.api.register_cache import RegisterCache
-from mintmark.api.requests import HttpRequest, RouteContext, choose_format
+from mintmark.api.requests import ABORT, HELD, HttpRequest, RouteContext, choose_format
 from mintmark.api.responses import model_response
 from mintmark.api.routes import logs, site
 from mintmark.api.routes.table import HOME_FORMATS, PROOF_HANDLERS, RESOURCES, v1_target
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mintmark.api.models import View
     from mintmark.api.routes.table import Resource
     from mintmark.store.registers.register_store import RegisterStore
+
+
+FILE_BYTES = 2**25  # of a file of a log: a bundle of entries and items may be read for it
 
 
 class App(Router):
@@ -75,7 +78,8 @@ class App(Router):
     async def _serve_log_file(self, request: Request) -> Response:
         request = HttpRequest(request.scope)
         log, head = self.registers.log(request.path_values["register"])
-        return await logs.file(self.registers.store, log, head, request.path_values["path"] + request.dotted)
+        async with self.registers.memory.hold(FILE_BYTES):
+            return await logs.file(self.registers.store, log, head, request.path_values["path"] + request.dotted)
 
     async def _redirect_from_v1(self, request: Request) -> Response:
         request = HttpRequest(request.scope)
@@ -143,8 +147,11 @@ class ResourceEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        response = await self._respond(HttpRequest(scope))
-        await response(scope, receive, send)
+        request = HttpRequest(scope)
+        async with self._registers.memory.hold(self._resource.memory(request.params), scope.get(ABORT)) as held:
+            scope[HELD] = held
+            response = await self._respond(request)
+            await response(scope, receive, send)
 
     async def _respond(self, request: HttpRequest) -> Response:
         names = request.path_values

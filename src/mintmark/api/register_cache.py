@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from mintmark.aio import Batcher
+from mintmark.aio import Batcher, ByteBudget
 from mintmark.api.formats import segment
 from mintmark.api.models import View
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mintmark.store.registers.register_store import EntryRow, Lookup, RegisterStore
 
 
+MAX_READ_BYTES = 256 * 2**20  # that answers hold while they are made
+SLOW_SECONDS = 3.0  # without progress, after which a download is cut off where others wait
 MAX_PAST_VIEWS = 4_096
 MAX_KNOWN_RECORDS = 50_000  # records of which it is cached whether they stand
 YEAR_LIKE_SIZES = range(1900, 2100)  # a client that asks for such a size may mean a year
@@ -95,6 +97,7 @@ class RegisterCache:
     def __init__(self, store: RegisterStore, elsewhere: Mapping[str, str]) -> None:
         self.store = store
         self.reads = BatchedReads(store)
+        self.memory = ByteBudget(MAX_READ_BYTES, SLOW_SECONDS)
         self.cached: dict[str, CachedRegister] = {}
         self.total = 0  # entries of all registers: it grows whenever one of them does
         self._opaque: dict[str, tuple[Log, Head]] = {}

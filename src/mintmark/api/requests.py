@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 MAX_PARAMETERS = 50
 MAX_CACHED_CHARS = 512  # of a query or an Accept header whose meaning is cached
 MAX_HOST_CHARS = 263  # a name of 255 characters, a colon and a port
+MAX_PAGE_CELLS = 500_000  # fields, times rows
 MAX_TITLED_LINKS = 100  # links of one record whose targets' titles a page shows
 # Keys of our own in an ASGI scope.
 SUFFIX, OWN_HOST, DOWNLOAD_BEGAN = "mintmark.suffix", "mintmark.own_host", "mintmark.download_began"
+ABORT = "mintmark.abort"  # a function that cuts the client off
+HELD = "mintmark.held"  # the bytes that the answer holds
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
@@ -138,6 +141,11 @@ class RouteContext:
     def reads(self) -> BatchedReads:
         """Small reads that are batched over requests."""
         return self.registers.reads
+
+    @property
+    def max_rows(self) -> int:
+        """The rows of a page at most, for a register of many fields."""
+        return max(1, MAX_PAGE_CELLS // (len(self.view.columns) or 1))
 
     def about(self, path: str) -> dict[str, Any]:
         """The fields that all models of a register have."""

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from mintmark.api import html, models
 from mintmark.api.formats import CONTENT_TYPES, tables, trees, turtle, yaml
-from mintmark.api.requests import DOWNLOAD_BEGAN
+from mintmark.api.requests import DOWNLOAD_BEGAN, HELD
 from mintmark.register.item import format_hash
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from mintmark.aio import HeldBytes
     from mintmark.api.models import Model, View
     from mintmark.api.requests import HttpRequest
 
@@ -77,10 +78,10 @@ class Download(Response):
         scope[DOWNLOAD_BEGAN] = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
-            await self._send_parts(receive, send)
+            await self._send_parts(receive, send, scope.get(HELD))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_parts(self, receive: Receive, send: Send) -> None:
+    async def _send_parts(self, receive: Receive, send: Send, held: HeldBytes | None) -> None:
         gone = asyncio.create_task(_disconnected(receive))
         try:
             async with aclosing(self._parts):
@@ -88,6 +89,8 @@ class Download(Response):
                     if gone.done():
                         return
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+                    if held is not None:
+                        held.touch()
         finally:
             gone.cancel()
 

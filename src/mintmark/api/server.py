@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from mintmark.api.app import App
+from mintmark.api.connections import MAX_CONNECTIONS, Connections
 from mintmark.errors import Misconfigured
 from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
@@ -19,7 +21,8 @@ from mintmark.store.registers.register_store import RegisterStore
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-MAX_CONNECTIONS = 8  # to the database
+DATABASE_CONNECTIONS = 8
+OTHER_FILES = 64  # that the server may have open beside its clients' connections
 LISTEN_BACKLOG = 2_048  # connections
 KEEP_ALIVE_SECONDS = 75
 
@@ -27,11 +30,7 @@ KEEP_ALIVE_SECONDS = 75
 async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
     """Serves the read API until cancelled. Raises Misconfigured, Unavailable."""
     async with opened(database, links) as app:
-        config = uvicorn.Config(
-            app, http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False,
-            backlog=LISTEN_BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        )  # fmt: skip
-        server = _TaskServer(config)
+        server = _TaskServer(uvicorn_config(app, Connections(_max_connections())))
         serving = asyncio.create_task(server.serve(sockets=[_bind(listen)]))
         try:
             await asyncio.shield(serving)
@@ -40,11 +39,20 @@ async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
             await serving
 
 
+def uvicorn_config(app: App, connections: Connections) -> uvicorn.Config:
+    """The settings of the server of an application."""
+    protocol: Any = connections.protocol  # uvicorn only calls it
+    return uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
+        backlog=LISTEN_BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )  # fmt: skip
+
+
 @asynccontextmanager
 async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
     """The application over an open pool. It follows the heads. Raises Unavailable."""
     await migrate(database, "read")
-    async with open_pool(database, MAX_CONNECTIONS) as pool:
+    async with open_pool(database, DATABASE_CONNECTIONS) as pool:
         app = App(RegisterStore(pool), links)
         await app.registers.refresh()
         heads = HeadListener(pool, database)
@@ -64,6 +72,12 @@ class _TaskServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals alone."""
         yield
+
+
+def _max_connections() -> int:
+    """The connections of clients that there are files for."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, files - OTHER_FILES))
 
 
 def _bind(listen: str) -> socket.socket:

@@ -183,7 +183,7 @@ class Publisher:
 
     async def _write_all(self, verifier: LogVerifier, size: int) -> None:
         start = self._start - self._start % TILE_WIDTH
-        chunks = CachedLogReader(self._store).chunks(self._log.id, start, size, size, lambda: READ_BYTES)
+        chunks = CachedLogReader(self._store).chunks(self._log.id, start, size, size, READ_BYTES)
         async with aclosing(chunks):
             async for chunk in chunks:
                 await self._write(verifier.chunk(chunk))

@@ -1,4 +1,9 @@
-"""The parts of every gRPC server beside its own services: options, strict parsing, health, reflection, a port.
+"""The parts of every gRPC server beside its own services: options, receiving, parsing, health, reflection, a port.
+
+A server has one limit for the messages of all methods, and gRPC receives a message before it calls a handler: whoever
+may not append could fill a mint with messages that are never finished. So a request of an anonymous method is asked for
+in a handler of our own, as a stream of one message: until then gRPC takes no more of it than a window. Few that are not
+whole at once are received at a time, and none for long.
 
 Reflection is served as grpc.reflection.v1, which tools ask for now, and as v1alpha, the only one that the library
 knows. Their messages are the same bytes.
@@ -6,6 +11,8 @@ knows. Their messages are the same bytes.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +21,25 @@ from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from mintmark.errors import Misconfigured
+from mintmark.errors import Busy, Misconfigured
+from mintmark.rpc.calls import remember_calls
 from mintmark.rpc.mintmark_pb import log_pb2
+from mintmark.rpc.status import refuse
 from mintmark.rpc.transport import COMMON_OPTIONS, MAX_APPEND_BYTES, MAX_REQUEST_BYTES, strictly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WHOLE_SECONDS = 0.05  # in which a request is received that was sent with its headers
+RECEIVE_SECONDS = 5.0  # in which any other is
+MAX_UNFINISHED_REQUESTS = 8  # of the latter, at a time
+
 _OPTIONS = (
     *COMMON_OPTIONS,
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_concurrent_streams", 256),  # each may have a window of a request that nobody asked for
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 300_000),  # without calls
     ("grpc.so_reuseport", 0),  # a taken port is an error, not a second server on it
 )
 SERVER_OPTIONS = (*_OPTIONS, ("grpc.max_receive_message_length", MAX_REQUEST_BYTES))
@@ -44,11 +59,66 @@ class _StrictServer:
         """Left out: the same methods come as registered ones."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Adds methods. Those of `Mint` have been asked for a token before any of their message is received."""
         strict = {
             name: handler._replace(request_deserializer=strictly(handler.request_deserializer))
             for name, handler in handlers.items()
         }
+        if service == log_pb2.DESCRIPTOR.services_by_name["Log"].full_name:
+            remember_calls()
+            receiver = _Receiver()
+            strict = {name: receiver.handler(handler) for name, handler in strict.items()}
         self._server.add_registered_method_handlers(service, strict)
+
+
+class _Receiver:
+    """Receives the requests of one server's anonymous methods."""
+
+    def __init__(self) -> None:
+        self._unfinished: dict[asyncio.Timeout, None] = {}  # the oldest first
+
+    def handler(self, handler: Any) -> Any:
+        """A handler that does the same with a request that it receives itself."""
+        parse, serialize = handler.request_deserializer, handler.response_serializer
+        if handler.response_streaming:
+
+            async def stream(_: object, context: Any) -> None:
+                request = await self._receive(context)
+                async with aclosing(handler.unary_stream(request, context)) as answers:
+                    async for answer in answers:
+                        data = serialize(answer)
+                        del answer  # a client may take long to receive it: only its bytes are held
+                        await context.write(data)
+
+            return grpc.stream_stream_rpc_method_handler(stream, request_deserializer=parse)
+
+        async def unary(_: object, context: Any) -> Any:
+            return await handler.unary_unary(await self._receive(context), context)
+
+        return grpc.stream_unary_rpc_method_handler(unary, request_deserializer=parse, response_serializer=serialize)
+
+    async def _receive(self, context: Any) -> Any:
+        """The request; None for bytes that are none. Ends the call where it does not come in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(RECEIVE_SECONDS) as limit:
+                timer = loop.call_later(WHOLE_SECONDS, self._add_unfinished, limit)
+                try:
+                    received = await context.read()
+                finally:
+                    timer.cancel()
+                    self._unfinished.pop(limit, None)
+        except TimeoutError:
+            await refuse(context, Busy("the request did not arrive in time; send it again"))
+        return None if received is grpc.aio.EOF else received
+
+    def _add_unfinished(self, limit: asyncio.Timeout) -> None:
+        self._unfinished[limit] = None
+        if len(self._unfinished) > MAX_UNFINISHED_REQUESTS:
+            oldest = next(iter(self._unfinished))
+            del self._unfinished[oldest]
+            if not oldest.expired():
+                oldest.reschedule(0)
 
 
 async def add_standard_services(server: grpc.aio.Server, *names: str) -> None:

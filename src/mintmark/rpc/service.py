@@ -1,27 +1,39 @@
 """The gRPC service `Log`, over any reader of logs: the mint's store or a mirror's.
 
-Bytes go from the database to the wire as they are.
+Bytes go from the database to the wire as they are. What is read for a client is held until the client has taken it:
+out of one budget, so that clients who do not read cannot fill the memory, nor keep others from reading.
 """
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mintmark.aio import ByteBudget
 from mintmark.errors import Malformed, NotAvailableYet
+from mintmark.rpc.calls import end_call
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
-from mintmark.rpc.transport import MAX_READ_AHEAD_BYTES, MAX_TILES_PER_REQUEST, READ_AHEAD_BYTES, WIRE_KINDS
+from mintmark.rpc.transport import (
+    MAX_ANSWERED_BYTES,
+    MAX_TILES_PER_REQUEST,
+    READ_AHEAD_BYTES,
+    SLOW_SECONDS,
+    UNKNOWN_READ_BYTES,
+    WIRE_KINDS,
+)
 from mintmark.tlog import prove
 from mintmark.tlog.kernel import HASH_BYTES, TILE_WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import grpc
 
+    from mintmark.aio import HeldBytes
     from mintmark.tlog import merkle
     from mintmark.tlog.trust import Chunk
 
@@ -58,9 +70,7 @@ class LogReader(Protocol):
     async def head(self, log: int, size: int = 0) -> SignedHead: ...
     async def heads(self, logs: Collection[int]) -> Mapping[int, SignedHead]: ...
     async def tiles(self, log: int, keys: Collection[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]: ...
-    def chunks(
-        self, log: int, start: int, end: int, size: int, max_bytes: Callable[[], int]
-    ) -> AsyncGenerator[Chunk, None]: ...
+    async def read_chunks(self, log: int, start: int, end: int, size: int, max_bytes: int) -> list[Chunk]: ...
     async def leaf_index(self, log: int, leaf_hash: bytes, size: int) -> int: ...
 
 
@@ -81,7 +91,9 @@ class LogService(log_pb2_grpc.LogServicer):
 
     def __init__(self, reader: LogReader, feed: HeadFeed) -> None:
         self._reader, self._feed = reader, feed
+        self._held = ByteBudget(MAX_ANSWERED_BYTES, SLOW_SECONDS)
         self._streams = 0  # of entries, open now
+        self._read_bytes: dict[int, int] = {}  # by log: what its last read held
 
     @unary
     async def ListLogs(self, request: pb.ListLogsRequest, context: Context) -> pb.ListLogsResponse:  # noqa: N802
@@ -137,11 +149,15 @@ class LogService(log_pb2_grpc.LogServicer):
         self._streams += 1
         try:
             at = start - start % TILE_WIDTH
-            async with aclosing(self._reader.chunks(log.id, at, end, size, self._read_ahead)) as found:
-                async for c in found:
-                    yield pb.GetEntriesResponse(
-                        start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof
-                    )
+            while at < end:
+                async with self._hold(self._read_bytes.get(log.id, UNKNOWN_READ_BYTES)) as held:
+                    chunks = await self._reader.read_chunks(log.id, at, end, size, self._read_ahead())
+                    self._read_bytes[log.id] = _held_bytes(chunks)
+                    self._held.resize(held, self._read_bytes[log.id])
+                    at = chunks[-1].end
+                    while chunks:
+                        yield _message(chunks.pop(0))  # what is sent is not held here as well
+                        held.touch()
         finally:
             self._streams -= 1
 
@@ -196,9 +212,14 @@ class LogService(log_pb2_grpc.LogServicer):
         proof = await self._prove(log.id, spans, request.size)
         return pb.GetConsistencyProofResponse(proof=proof)
 
+    def _hold(self, count: int) -> AbstractAsyncContextManager[HeldBytes]:
+        """Holds bytes for one call, which is ended if its client takes none of them and others wait."""
+        call = asyncio.current_task()
+        return self._held.hold(count, partial(end_call, call) if call is not None else None)
+
     def _read_ahead(self) -> int:
-        """Bytes of one read: they are held for as long as the client takes to receive them."""
-        return min(READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES // self._streams)
+        """Bytes of one read: a share of the budget, as they are held for as long as the client takes."""
+        return min(READ_AHEAD_BYTES, MAX_ANSWERED_BYTES // 8 // self._streams)
 
     async def _open(self, origin: str, size: int = 0) -> tuple[ServedLog, SignedHead]:
         """A log, and its head: the newest, or where `size` is given, one that covers so many entries."""
@@ -207,6 +228,16 @@ class LogService(log_pb2_grpc.LogServicer):
 
     async def _prove(self, log: int, spans: Sequence[merkle.Span], size: int) -> list[bytes]:
         return prove.prove(spans, await self._reader.tiles(log, prove.needed(spans), size))
+
+
+def _message(c: Chunk) -> pb.GetEntriesResponse:
+    return pb.GetEntriesResponse(start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof)
+
+
+def _held_bytes(chunks: Sequence[Chunk]) -> int:
+    """The memory of chunks that are being sent: their bytes, and a copy of the one that is on its way."""
+    sizes = [sum(map(len, chunk.entries)) + sum(map(len, chunk.items)) for chunk in chunks]
+    return sum(sizes) + max(sizes)
 
 
 def _within(size: int, head: SignedHead) -> None:

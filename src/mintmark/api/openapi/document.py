@@ -35,6 +35,7 @@ _PROBLEMS = {
     "400": ("BadRequest", "The path or a parameter is not what it should be; the problem's detail says how."),
     "404": ("NotFound", "There is no such register, record, entry, item or page, or not at that size."),
     "406": ("NotAcceptable", "It cannot be had in the format that was asked for; the problem's detail says in which."),
+    "429": ("Busy", "Too much is being read here at once. Retry-After says when to try again."),
     "503": ("Unavailable", "The database cannot be reached now, or took too long. Retry-After says when to try again."),
 }
 

@@ -39,7 +39,7 @@ async def records(c: RouteContext) -> models.Model:
 
 async def facet(c: RouteContext, field: str, value: str) -> models.Model:
     """A page of the records with a field's value; empty where none has it. Raises NotFound for an unknown field."""
-    if field not in {column.name for column in c.view.columns}:
+    if field not in c.view.column_names:
         raise c.missing("field", field)
     match = record_pages.has_value(c.log, field, value)
     path = f"/records/{segment(field)}/{segment(value)}"
@@ -116,13 +116,26 @@ async def _page(c: RouteContext, path: str, match: Match, **more: Any) -> models
     after = _after(c, order)
     if after is None:
         _check_reach(c, offset)
+    limit = min(size, c.max_rows)
+    if after is None and number > 1 and size > PAGE_RECORDS:
+        await _check_whole(c, order, size, limit, offset - size, match)
     skip = offset if after is None else 0
-    found = await record_pages.page(c.store, c.log, c.view.size, order, after, size, skip, match)
+    found = await record_pages.page(c.store, c.log, c.view.size, order, after, limit, skip, match)
     if not found.rows and number > 1 and after is None:
         raise NotFound(f"there is no page {number}")
     dangling = await c.dangling(found.rows)
     page = _beside(c, found, order, number, size, c.view.records if match is record_pages.EVERY_RECORD else found.total)
     return models.RecordList(**c.about(path), rows=found.rows, page=page, dangling=dangling, **more)
+
+
+async def _check_whole(c: RouteContext, order: Order, size: int, limit: int, offset: int, match: Match) -> None:
+    """Refuses to count pages where the one before was cut: whoever counts would miss the rest of it."""
+    before = await record_pages.page(c.store, c.log, c.view.size, order, None, limit, offset, match)
+    if before.rows and before.after is not None and len(before.rows) < size:
+        raise Malformed(
+            f"{size:,} of these records are more than one page holds: ask for page-size={PAGE_RECORDS}, or follow the "
+            "next links"
+        )
 
 
 def _check_reach(c: RouteContext, offset: int) -> None:
@@ -158,11 +171,13 @@ def _beside(c: RouteContext, found: RecordPage, order: Order, number: int, size:
     sized = {"page-size": str(size)}
     next_ = None
     if found.after is not None:
-        next_ = {"page-index": str(number + 1), **sized, **_next(found, order), **kept}
+        counted = {"page-index": str(number + 1)} if len(found.rows) == size else {}
+        next_ = {**counted, **sized, **_next(found, order), **kept}
     back = number > 1 and offset <= c.store.limits.window_entries
     previous = {"page-index": str(number - 1), **sized, **kept} if back else None
-    first = offset + 1 if found.rows else None
-    return models.Page(next_, previous, first, offset + len(found.rows) if found.rows else None, total)
+    if not found.rows or (number == 1 and "after" in c.request.params):  # after a cut page nobody counts
+        return models.Page(next_, previous, total=total)
+    return models.Page(next_, previous, offset + 1, offset + len(found.rows), total)
 
 
 async def _referrers(c: RouteContext, key: str, limit: int) -> tuple[list[models.Referrer], bool]:

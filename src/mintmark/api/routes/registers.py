@@ -48,6 +48,7 @@ async def diff(c: RouteContext) -> models.Model:
         raise Malformed(f"from is after to: {before.size} entries, and {after.size}")
     start = c.request.number("start", before.size, 0, MAX_NUMBER)
     limit = c.request.number("limit", PAGE_CHANGES, 1, MAX_PAGE_CHANGES)
+    limit = min(limit, c.max_rows)
     found = await entry_pages.changes(c.store, c.log, before.size, after.size, max(start, before.size), limit)
     changes = [
         models.Change(new.key, old if old and not old.ended else None, _standing(new)) for old, new in found.rows

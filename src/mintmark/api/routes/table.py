@@ -26,6 +26,9 @@ HOME_FORMATS: Formats = ("json", "yaml", "csv", "tsv", "ttl", "html")
 TREE_FORMATS: Formats = ("json", "yaml")
 DOWNLOAD_FORMATS: Formats = ("csv", "tsv", "ttl", "jsonl")
 
+STREAMS = (DOWNLOAD_FORMATS, ("zip",), ("rsf",), ("jsonl",))
+ANSWER_BYTES, DOWNLOAD_BYTES, LARGE_PAGE_BYTES = 2**20, 2**22, 2**26  # that are held for one
+
 
 class Resource(NamedTuple):
     """A path's handler and formats, the default first.
@@ -37,6 +40,12 @@ class Resource(NamedTuple):
     handler: Handler
     formats: Formats
     max_age: int = 0
+
+    def memory(self, params: Mapping[str, str]) -> int:
+        """The bytes to hold for an answer; where a client asks for a large page, those of the largest."""
+        if self.formats in STREAMS:
+            return DOWNLOAD_BYTES
+        return LARGE_PAGE_BYTES if {"page-size", "limit"} & params.keys() else ANSWER_BYTES
 
     @property
     def page_formats(self) -> Formats:
@@ -89,6 +98,6 @@ def v1_target(path: Sequence[str], view: View, *, html: bool = False) -> tuple[i
             return 301, [PLURALS[word], *rest]
         case ["proof", "entry", *rest]:
             return 301, ["proof", "entries", *rest]
-        case [field, value] if field in {column.name for column in view.columns}:
+        case [field, value] if field in view.column_names:
             return 301, ["records", value] if field == view.name else ["records", field, value]
     return None

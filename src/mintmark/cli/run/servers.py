@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
+import resource
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,14 +23,22 @@ if TYPE_CHECKING:
 
     from mintmark.mirror.run_once import LogResult
 
+M_MMAP_THRESHOLD = -3  # glibc's code of the parameter
+LARGE_BLOCK_BYTES = 4 * 2**20
+MAX_OPEN_FILES = 65_536  # a connection is one
 GC_THRESHOLD_OBJECTS = 10_000  # made between two runs of the garbage collector
 
 
 def _begin() -> None:
-    """Has this server end with the `up` that started it, and log to stderr; stdout is for results."""
+    """Has this server end with the `up` that started it, open as many files as it may, and log to stderr.
+
+    stdout is for results.
+    """
     from mintmark.telemetry import log_to_stderr
 
     end_with_parent()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MAX_OPEN_FILES) if soft < MAX_OPEN_FILES else soft, hard))
     log_to_stderr()
 
 
@@ -39,7 +50,14 @@ def _run_server(server: Coroutine[Any, Any, None]) -> None:
     """
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD_OBJECTS)
+    _give_large_blocks_back()
     run_until_stopped(server, _new_loop)
+
+
+def _give_large_blocks_back() -> None:
+    """Has glibc return freed blocks of this size to the system: it would keep all up to the largest it ever freed."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

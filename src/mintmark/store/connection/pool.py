@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Cursor = psycopg.AsyncCursor[TupleRow]
 
+STREAMED_ROWS = 100 if psycopg.pq.version() >= 170_000 else 1  # that libpq receives at once, where not all are wanted
 POOL_TIMEOUT_SECONDS = 10.0  # for a connection
 REPEATED_LINE_SECONDS = 60.0  # until a pool logs the same line again
 
@@ -35,6 +36,13 @@ class Pool(AsyncConnectionPool[Connection]):
         async with self.connection() as conn, conn.cursor(binary=True) as cursor:
             await cursor.execute(query, args)
             return await cursor.fetchall()
+
+    async def fetch_bytes(
+        self, query: LiteralString, args: Mapping[str, Any] | None, max_bytes: int
+    ) -> tuple[list[TupleRow], bool]:
+        """The rows of one query until they hold `max_bytes`, and True if there are more. The rest is not received."""
+        async with self.connection() as conn, conn.cursor(binary=True) as cursor:
+            return await stream_rows(cursor, query, args, max_bytes)
 
     async def execute(self, query: LiteralString, args: Mapping[str, Any] | None = None) -> None:
         """Runs one statement."""
@@ -74,6 +82,21 @@ class Pool(AsyncConnectionPool[Connection]):
             raise refused(error) from error
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise unreachable(error) from error
+
+
+async def stream_rows(
+    cursor: Cursor, query: LiteralString, args: Mapping[str, Any] | None, max_bytes: int
+) -> tuple[list[TupleRow], bool]:
+    """The rows of a query until their texts hold `max_bytes`, and True if there are more."""
+    rows: list[TupleRow] = []
+    held = 0
+    async with aclosing(cursor.stream(query, args, binary=True, size=STREAMED_ROWS)) as stream:  # type: ignore[type-var]
+        async for row in stream:
+            if held > max_bytes:
+                return rows, True
+            rows.append(row)
+            held += sum([len(value) for value in row if isinstance(value, str | bytes)])
+    return rows, False
 
 
 def pending_cancellations() -> int:

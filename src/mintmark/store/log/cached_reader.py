@@ -101,22 +101,26 @@ class CachedLogReader:
         """Tiles as wide as in a tree of `size`, or wider. Raises MintmarkError if one is lost."""
         return await self._tiles.get(log, keys, size)
 
-    async def chunks(
-        self, log: int, start: int, end: int, size: int, max_bytes: Callable[[], int]
-    ) -> AsyncGenerator[Chunk, None]:
-        """The chunks of [start, end) with their proofs against `size`; `start` is a multiple of 256.
-
-        Plan, read once, finish: the chunks of each read are proven together, their tiles read in one query.
-        `max_bytes` says before each read how many bytes of bundles it may bring.
-        """
+    async def chunks(self, log: int, start: int, end: int, size: int, max_bytes: int) -> AsyncGenerator[Chunk, None]:
+        """The chunks of [start, end), read in parts of `max_bytes`, or of one bundle where that is more."""
         while start < end:
-            rows = await self.bundles(log, start // TILE_WIDTH, -(-end // TILE_WIDTH), max_bytes())
-            spans = plan_chunks(rows, start, end)
-            plans = [prove.subtree_spans(lo, hi, size) for lo, hi in spans]
-            tiles = await self.tiles(log, prove.needed([span for plan in plans for span in plan]), size)
-            for (lo, hi), plan in zip(spans, plans, strict=True):
-                yield make_chunk(lo, hi, rows[(lo - start) // TILE_WIDTH :], prove.prove(plan, tiles))
-            start = spans[-1][1]
+            for chunk in await self.read_chunks(log, start, end, size, max_bytes):
+                yield chunk
+                start = chunk.end
+
+    async def read_chunks(self, log: int, start: int, end: int, size: int, max_bytes: int) -> list[Chunk]:
+        """The first chunks of [start, end) with their proofs against `size`; `start` is a multiple of 256.
+
+        Plan, read once, finish: the chunks are proven together, their tiles read in one query.
+        """
+        rows = await self.bundles(log, start // TILE_WIDTH, -(-end // TILE_WIDTH), max_bytes)
+        spans = plan_chunks(rows, start, end)
+        plans = [prove.subtree_spans(lo, hi, size) for lo, hi in spans]
+        tiles = await self.tiles(log, prove.needed([span for plan in plans for span in plan]), size)
+        return [
+            make_chunk(lo, hi, rows[(lo - start) // TILE_WIDTH :], prove.prove(plan, tiles))
+            for (lo, hi), plan in zip(spans, plans, strict=True)
+        ]
 
     async def _fetch_heads(self, logs: Sequence[int]) -> dict[int, Head]:
         heads = await self._store.heads(set(logs))

@@ -11,10 +11,10 @@ import orjson
 
 from mintmark.aio import prefetch
 from mintmark.store.connection.sql import load_sql
-from mintmark.store.registers.register_store import COLUMNS, STANDS, EntryRow
+from mintmark.store.registers.register_store import COLUMNS, STANDS, EntryRow, row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
     from mintmark.register.definitions import Field
     from mintmark.store.registers.register_store import RegisterStore
@@ -32,7 +32,7 @@ SQL = load_sql(__package__, "bulk", columns=COLUMNS, stands=STANDS)
 async def records(store: RegisterStore, log: int, size: int) -> AsyncIterator[list[EntryRow]]:
     """The records that stand at `size`, by index."""
     args = {"log": log, "size": size}
-    async for rows in _batches(store.rows, SQL["records"], args, 0, _after_index, store.limits.batch_rows):
+    async for rows in _batches(store, SQL["records"], args, 0, row, _after_index):
         yield rows
 
 
@@ -42,7 +42,7 @@ async def cells(store: RegisterStore, log: int, size: int, columns: Sequence[Fie
     values = [_cell(name, column.many) for name, column in zip(names, columns, strict=True)]
     query = SQL["cells"].format(values=", ".join(values) or "null")
     args = {"log": log, "size": size, **names}
-    async for rows in _batches(store.fetch, query, args, 1, _after_number, store.limits.batch_rows):
+    async for rows in _batches(store, query, args, 1, tuple, _after_number):
         yield rows
 
 
@@ -73,7 +73,7 @@ async def entries(
     """
     args = {"log": log, "size": size, "types": list(types), "first": start, "own": own}
     query = SQL["entries_items_once" if items_once else "entries"]
-    async for rows in _batches(store.rows, query, args, start, _after_index, store.limits.batch_rows):
+    async for rows in _batches(store, query, args, start, row, _after_index):
         yield rows
 
 
@@ -93,17 +93,20 @@ def _after_number(row: Cells) -> int:
 
 
 def _batches(
-    fetch: Callable[[str, dict[str, Any]], Awaitable[list[T]]], query: str, args: dict[str, Any],
-    start: int, following: Callable[[T], int], batch_rows: int,
+    store: RegisterStore, query: str, args: dict[str, Any], start: int,
+    make: Callable[[tuple[Any, ...]], T], following: Callable[[T], int],
 ) -> AsyncGenerator[list[T], None]:  # fmt: skip
     """The rows of a query from `start` on, in batches; `following` tells where the rows after a row start."""
+    batch_rows = store.limits.batch_rows
 
     async def one_by_one() -> AsyncGenerator[list[T], None]:
-        at = start
-        while rows := await fetch(query, {**args, "start": at, "limit": batch_rows}):
-            yield rows
-            if len(rows) < batch_rows:
-                return
-            at = following(rows[-1])
+        at, more = start, True
+        while more:
+            found, cut = await store.fetch_batch(query, {**args, "start": at, "limit": batch_rows})
+            rows = [make(values) for values in found]
+            more = cut or len(rows) == batch_rows
+            if rows:
+                at = following(rows[-1])
+                yield rows
 
     return prefetch(one_by_one())

@@ -53,8 +53,11 @@ async def changes(store: RegisterStore, log: int, before: int, size: int, start:
     """
     window = store.limits.window_entries
     args = {"log": log, "before": before, "size": size, "start": start, "window": window, "limit": limit + 1}
-    rows = [(values[COLUMN_COUNT:], values[:COLUMN_COUNT]) for values in await store.fetch(SQL["changes"], args)]
+    fetched, cut = await store.fetch_page(SQL["changes"], args)
+    rows = [(values[COLUMN_COUNT:], values[:COLUMN_COUNT]) for values in fetched]
     found = [(row(before) if before[0] is not None else None, row(after)) for before, after in rows]
+    if cut and len(found) <= limit:
+        return Changes(found, found[-1][1].index + 1)
     if len(found) > limit:
         return Changes(found[:limit], found[limit][1].index)
     last, count = (await store.fetch(SQL["window_end"], args))[0]

@@ -1,6 +1,7 @@
 """Pages of records, each read in work that does not grow with the register.
 
-A page ends after `limit` records, or after a window of entries: it may be short, even empty, and have a next one. A
+A page ends after `limit` records, `page_bytes`, or a window of entries: it may be short, even empty, and have a next
+one. A
 value that few records have is found by the index of values, and sorted. A value that many records have is found by a
 walk over the entries in order: the next match is never far. Which is the case, trying tells: in a large register first
 a short walk, then the index, which reads every entry with the value and is given up after a while, then a long walk.
@@ -124,9 +125,10 @@ class _PageRead(NamedTuple):
     async def walk(self, window: int) -> RecordPage:
         """Reads `window` entries in their order."""
         args = self.args | {"window": window}
-        rows = await self.store.rows(self._query("page", self.match.walked), args)
-        if len(rows) > self.limit:
-            return self._page(rows, None)
+        found, cut = await self.store.fetch_page(self._query("page", self.match.walked), args)
+        rows = [row(values) for values in found]
+        if cut or len(rows) > self.limit:
+            return self._page(rows, cut, None)
         end = await self.store.fetch(self._query("window_end", ""), args)
         return RecordPage(rows, PageCursor(end[0][0], end[0][1]) if end else None, None)
 
@@ -134,15 +136,17 @@ class _PageRead(NamedTuple):
         """Finds the records by the index, and sorts them; None where they are too many, or it takes too long."""
         limits = self.store.limits
         args = self.args | {"max_sorted": limits.sorted_records}
-        found = await self.store.fetch_within(limits.index_seconds, self._query("found", self.match.indexed), args)
-        if found is None or found[0][0] > limits.sorted_records:
+        read = await self.store.fetch_within(limits.index_seconds, self._query("found", self.match.indexed), args)
+        if read is None or read[0][0][0] > limits.sorted_records:
             return None
-        return self._page([row(values) for _, *values in found if values[0] is not None], found[0][0])
+        found, cut = read
+        return self._page([row(values) for _, *values in found if values[0] is not None], cut, found[0][0])
 
-    def _page(self, rows: list[EntryRow], total: int | None) -> RecordPage:
-        if len(rows) <= self.limit:
+    def _page(self, rows: list[EntryRow], cut: bool, total: int | None) -> RecordPage:
+        """A page of these rows; `cut`: there are more, which would be too many bytes."""
+        if not cut and len(rows) <= self.limit:
             return RecordPage(rows, None, total)
-        last = rows[self.limit - 1]
+        last = rows[: self.limit][-1]
         after = PageCursor(last.key, AFTER_KEY if self.order == "key" else last.index)
         return RecordPage(rows[: self.limit], after, total)
 

@@ -13,6 +13,7 @@ from psycopg.errors import QueryCanceled
 
 from mintmark.errors import MintmarkError
 from mintmark.register.reduce import Erasure
+from mintmark.store.connection.pool import stream_rows
 from mintmark.store.connection.sql import load_sql
 from mintmark.store.log.log_store import LogStore
 from mintmark.tlog import bundle
@@ -38,6 +39,8 @@ class ReadLimits:
     """The bounds of what one request reads."""
 
     batch_rows: int = 2_000  # of a whole register, read at once
+    batch_bytes: int = 2**18  # of them: a reader who is slow has two batches in memory
+    page_bytes: int = 10 * 2**20  # of a page; 100 records of the largest size are fewer
     window_entries: int = 20_000  # read for one page
     sorted_records: int = 5_000  # found by the index of values or words, then sorted
     index_seconds: float = 0.2  # given to these indexes
@@ -119,14 +122,23 @@ class RegisterStore(LogStore):
         """The rows of any other query of this package."""
         return await self.pool.fetch(query, args)
 
-    async def fetch_within(self, seconds: float, query: str, args: Mapping[str, Any]) -> list[tuple[Any, ...]] | None:
-        """The rows of a query; None where it takes longer than `seconds` and was cancelled."""
+    async def fetch_page(self, query: str, args: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+        """The rows of a query, up to `page_bytes`; True if there are more."""
+        return await self.pool.fetch_bytes(query, args, self.limits.page_bytes)
+
+    async def fetch_batch(self, query: str, args: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+        """The rows of a query, up to `batch_bytes`; True if there are more."""
+        return await self.pool.fetch_bytes(query, args, self.limits.batch_bytes)
+
+    async def fetch_within(
+        self, seconds: float, query: str, args: Mapping[str, Any]
+    ) -> tuple[list[tuple[Any, ...]], bool] | None:
+        """The page of rows of a query; None where it takes longer than `seconds` and was cancelled."""
         async with self.pool.connection() as conn, conn.cursor(binary=True) as cursor:
             try:
                 async with conn.transaction():
                     await cursor.execute(f"set local statement_timeout = {round(seconds * 1000)}")
-                    await cursor.execute(query, args)
-                    return await cursor.fetchall()
+                    return await stream_rows(cursor, query, args, self.limits.page_bytes)
             except QueryCanceled:
                 return None
 

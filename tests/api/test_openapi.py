@@ -33,6 +33,7 @@ def test_every_route_is_in_it_with_its_formats() -> None:
     for path, found in RESOURCES.items():
         operation = DOCUMENT["paths"]["/{register}" + path]["get"]
         formats = {MEDIA_TYPES[name][0] for name in found.formats if name != "proof"}
+        assert "full" in {p["$ref"].rpartition("/")[2] for p in operation["parameters"]} or "full" not in found.formats
         assert set(operation["responses"]["200"]["content"]) == formats
         assert ("/{register}" + path + ".proof" in DOCUMENT["paths"]) == ("proof" in found.formats)
 

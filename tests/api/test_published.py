@@ -67,7 +67,7 @@ async def joined(client: httpx.AsyncClient, path: str) -> list[str]:
 @every_register
 async def test_records_as_json_and_json_lines(client: httpx.AsyncClient, name: str) -> None:
     found: dict[str, Any] = {}
-    for text in await joined(client, f"/{name}/records.json?page-size=400"):
+    for text in await joined(client, f"/{name}/records.json?page-size=400&full=1"):
         found |= json.loads(text)
     assert v1(found) == expected(facts(name))
     assert list(found) == sorted(found)
@@ -77,7 +77,7 @@ async def test_records_as_json_and_json_lines(client: httpx.AsyncClient, name: s
 
 @every_register
 async def test_records_as_yaml(client: httpx.AsyncClient, name: str) -> None:
-    answer = await get(client, f"/{name}/records.yaml?page-size=5000")
+    answer = await get(client, f"/{name}/records.yaml?page-size=5000&full=1")
     assert v1(read_yaml(answer.text)) == expected(facts(name))
     assert re.search('^ *[a-z-]+: [^"{\\[t0-9]', answer.text, re.MULTILINE) is None  # every string is quoted
 
@@ -177,9 +177,9 @@ async def test_a_record_in_each_format(client: httpx.AsyncClient, name: str) -> 
     known = facts(name)
     for key in sample(list(known.latest)):
         path, wanted = f"/{name}/records/{quote(key, safe='')}", {key: known.record(key)}
-        tree = (await get(client, f"{path}.json")).json()
+        tree = (await get(client, f"{path}.json?full=1")).json()
         assert v1(tree) == wanted
-        assert read_yaml((await get(client, f"{path}.yaml")).text) == tree
+        assert read_yaml((await get(client, f"{path}.yaml?full=1")).text) == tree
         assert read_lines((await get(client, f"{path}.jsonl")).text) == [tree[key]]
         assert records_of(read_csv((await get(client, f"{path}.csv")).text), many(known)) == wanted
         assert list(records_of(read_tsv((await get(client, f"{path}.tsv")).text), many(known))) == [key]
@@ -197,11 +197,11 @@ async def test_a_record_in_each_format(client: httpx.AsyncClient, name: str) -> 
 async def test_entries_in_each_format(client: httpx.AsyncClient, name: str) -> None:
     known = facts(name)
     wanted = [said.v1 for said in known.user]
-    trees = [json.loads(text) for text in await joined(client, f"/{name}/entries.json?limit=300")]
+    trees = [json.loads(text) for text in await joined(client, f"/{name}/entries.json?limit=300&full=1")]
     tree = [entry for page in trees for entry in page]
     assert [{k: v for k, v in entry.items() if k != "index"} for entry in tree] == wanted
     assert [entry["index"] for entry in tree] == [said.index for said in known.user]
-    assert read_yaml((await get(client, f"/{name}/entries.yaml?limit=5000")).text) == tree
+    assert read_yaml((await get(client, f"/{name}/entries.yaml?limit=5000&full=1")).text) == tree
     assert read_lines((await get(client, f"/{name}/entries.jsonl?limit=5000")).text) == tree
     cells = [["index-entry-number", "entry-number", "entry-timestamp", "key", "item-hash"]]
     cells += [[str(said.number), str(said.number), said.timestamp, said.key, said.hash] for said in known.user]
@@ -263,14 +263,14 @@ async def test_items_are_as_they_were_hashed(client: httpx.AsyncClient, name: st
 @every_register
 async def test_the_register_itself(client: httpx.AsyncClient, name: str, golden: dict[str, dict[str, Any]]) -> None:
     known = facts(name)
-    tree = (await get(client, f"/{name}/register.json")).json()
+    tree = (await get(client, f"/{name}/register.json?full=1")).json()
     assert tree["total-records"] == golden[name]["records"] == len(known.latest)
     assert tree["total-entries"] == golden[name]["user_entries"] == len(known.user)
     assert tree["size"] == len(known.entries)
     assert tree["last-updated"] == known.user[-1].timestamp
     assert tree["register-record"] == {k: v for k, v in known.definitions[f"register:{name}"].items() if v}
     assert tree.get("custodian") == known.definitions.get("custodian", {}).get("custodian")
-    assert read_yaml((await get(client, f"/{name}/register.yaml")).text) == tree
+    assert read_yaml((await get(client, f"/{name}/register.yaml?full=1")).text) == tree
     assert [row[0] for row in read_csv((await get(client, f"/{name}/register.csv")).text)[1:]] == known.columns
     assert [row[0] for row in read_tsv((await get(client, f"/{name}/register.tsv")).text)[1:]] == known.columns
     graph = read_ttl((await get(client, f"/{name}/register.ttl")).text)

@@ -42,7 +42,7 @@ def without_links(records: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("sort", ["key", "newest"])
 async def test_records_at_a_size_are_a_replay(rooms: httpx.AsyncClient, size: int, sort: str) -> None:
     found: dict[str, Any] = {}
-    async for page in pages(rooms, f"/room/records?at={size}&sort={sort}&page-size=7"):
+    async for page in pages(rooms, f"/room/records?at={size}&sort={sort}&page-size=7&full=1"):
         assert page.headers["mintmark-size"] == str(size)
         assert not found.keys() & page.json().keys()
         found |= page.json()
@@ -56,7 +56,7 @@ async def test_records_at_a_size_are_a_replay(rooms: httpx.AsyncClient, size: in
 async def test_everything_else_is_of_that_size_too(rooms: httpx.AsyncClient, size: int) -> None:
     wanted = evolving.state(ROWS, size)
     users = [entry for entry, _ in ROWS[:size] if entry.type == "user"]
-    home = (await get(rooms, f"/room?at={size}")).json()
+    home = (await get(rooms, f"/room?at={size}&full=1")).json()
     assert (home["total-records"], home["total-entries"], home["size"]) == (len(wanted), len(users), size)
     assert home.get("last-updated") == (users[-1].timestamp if users else None)
     assert len((await get(rooms, f"/room/entries?limit=5000&at={size}")).json()) == len(users)
@@ -83,7 +83,7 @@ async def test_the_schema_is_of_that_size_too(rooms: httpx.AsyncClient) -> None:
         (late, ["room", "floor", "tags", "opened", "note"], "B. Warden"),
         (300, ["room", "floor", "tags", "opened", "note"], "B. Warden"),
     ]:
-        home = (await get(rooms, f"/room?at={size}")).json()
+        home = (await get(rooms, f"/room?at={size}&full=1")).json()
         assert home.get("register-record", {}).get("fields", []) == columns
         assert home.get("custodian") == custodian
         header = next(csv.reader(io.StringIO((await get(rooms, f"/room/records.csv?at={size}")).text)))

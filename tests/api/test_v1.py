@@ -50,6 +50,7 @@ SHAPES: dict[str, Any] = {
         "root-hash": "sha-256:a6ac04d43ce482c1ed65dd99048f822d76de3bbe3107c65e86b22db7d6c5d8d3",
     },
 }  # fmt: skip
+FULL = "application/vnd.mintmark+json"
 OURS = {"index", "links", "size", "root", "name", "origin", "register-name", "fields"}
 HEADER = ["index-entry-number", "entry-number", "entry-timestamp", "key"]
 CELLS = {
@@ -81,12 +82,51 @@ def v1(tree: Any) -> Any:
 
 @pytest.mark.parametrize("path", SHAPES)
 async def test_shapes(lighthouse: httpx.AsyncClient, path: str) -> None:
-    answer = await lighthouse.get(f"/lighthouse/{path}")
-    assert answer.headers["content-type"] == "application/json"
-    assert v1(answer.json()) == SHAPES[path]
+    """Exactly the members that v1 published: its clients may take no others."""
+    for suffix, headers in (("", {}), (".json", {}), ("", {"Accept": "application/json"}), (".json", {"Accept": FULL})):
+        answer = await lighthouse.get(f"/lighthouse/{path}{suffix}", headers=headers)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json() == SHAPES[path]
     answer = await lighthouse.get(f"/lighthouse/{path}.yaml")
     assert answer.text.startswith("---\n")
-    assert v1(yaml.safe_load(answer.text)) == SHAPES[path]
+    assert yaml.safe_load(answer.text) == SHAPES[path]
+
+
+@pytest.mark.parametrize("path", SHAPES)
+async def test_what_v1_has_not_is_asked_for(lighthouse: httpx.AsyncClient, path: str) -> None:
+    asked = await lighthouse.get(f"/lighthouse/{path}.json?full=1")
+    assert asked.headers["content-type"] == FULL
+    accepted = await lighthouse.get(f"/lighthouse/{path}", headers={"Accept": f"{FULL}, application/json;q=0.9"})
+    assert accepted.headers["content-type"] == FULL
+    assert "Accept" in accepted.headers["vary"]
+    assert (
+        accepted.json()
+        == asked.json()
+        == yaml.safe_load((await lighthouse.get(f"/lighthouse/{path}.yaml?full=1")).text)
+    )
+    assert v1(asked.json()) == SHAPES[path]
+    plain = await lighthouse.get(f"/lighthouse/{path}")
+    if not path.startswith("items"):
+        assert asked.json() != plain.json()
+    assert plain.headers["etag"] != accepted.headers["etag"] == asked.headers["etag"]
+    matched = {"Accept": FULL, "If-None-Match": plain.headers["etag"]}
+    assert (await lighthouse.get(f"/lighthouse/{path}", headers=matched)).status_code == 200
+    assert (await lighthouse.get(f"/lighthouse/{path}.json?full=2")).status_code == 400
+
+
+async def test_pages_keep_to_the_shape_that_was_asked_for(lighthouse: httpx.AsyncClient) -> None:
+    for path in ("records.json?page-size=1", "entries.json?limit=1"):
+        answer = await lighthouse.get(f"/lighthouse/{path}&full=1")
+        second = (await lighthouse.get(str(answer.url.join(answer.links["next"]["url"])))).json()
+        entry = second[0] if isinstance(second, list) else second["KIN"]
+        assert "index" in entry
+
+
+async def test_full_is_no_suffix(lighthouse: httpx.AsyncClient) -> None:
+    answer = await lighthouse.get("/lighthouse/records/FAR.full")
+    assert answer.status_code == 404
+    refused = await lighthouse.get("/lighthouse/records/FAR.zip")
+    assert (refused.status_code, ".full" in refused.text) == (406, False)
 
 
 @pytest.mark.parametrize("path", CELLS)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+FULL_TYPE = "application/vnd.mintmark+json"
 TYPES = {
     "json": "application/json",
     "yaml": "text/yaml; charset=UTF-8",
@@ -36,7 +37,8 @@ async def get(client: httpx.AsyncClient, path: str) -> httpx.Response:
     answer = await client.get(path)
     assert answer.status_code == 200, (path, answer.text[:300])
     suffix = path.partition("?")[0].rpartition(".")[2]
-    assert answer.headers["content-type"] == TYPES.get(suffix, "application/json"), path
+    json = FULL_TYPE if "full=1" in path else "application/json"
+    assert answer.headers["content-type"] == TYPES.get(suffix if suffix != "json" else "", json), path
     return answer
 
 

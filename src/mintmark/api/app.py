@@ -72,7 +72,8 @@ class App(Router):
         request = HttpRequest(request.scope)
         format_ = choose_format(request.suffix, request.accept, HOME_FORMATS)
         views = [self.registers.cached[name].view for name in sorted(self.registers.cached)]
-        model = models.RegisterList(path="/", formats=HOME_FORMATS, registers=views)
+        shown = tuple(name for name in HOME_FORMATS if name != "full")
+        model = models.RegisterList(path="/", formats=shown, registers=views)
         return model_response(model, format_, request, None, f"{sum(view.size for view in views)}-{len(views)}")
 
     async def _serve_log_file(self, request: Request) -> Response:
@@ -159,6 +160,8 @@ class ResourceEndpoint:
         view = _on_its_host(self._registers, request, await self._registers.view(name, request.params.get("at")))
         resource = self._resource
         format_ = choose_format(request.suffix, request.accept, resource.formats)
+        if format_ == "json" and request.wants_all:
+            format_ = "full"
         context = RouteContext(
             self._registers, request, format_, self._page_formats, view, self._registers.register(name).log.id
         )

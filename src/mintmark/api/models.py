@@ -132,13 +132,14 @@ class Model:
     """The fields of every model.
 
     `path` is the resource's, below the register's base and without a suffix ("/records/GB"). `params` are the query's,
-    without `at`. `formats` are the suffixes of the resource. Where a model has `dangling`, it holds the (register, key)
-    of each link that leads to no record here.
+    without `at`. `formats` are the suffixes of the resource. `full` means with the members that v1 has not. Where a
+    model has `dangling`, it holds the (register, key) of each link that leads to no record here.
     """
 
     path: str
     params: Params = field(default_factory=dict)
     formats: tuple[str, ...] = ()
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,11 @@ class HttpRequest(Request):
         return f"{self.scope['scheme']}://{host(self.scope) or 'localhost'}"
 
     @property
+    def wants_all(self) -> bool:
+        """True for `?full=1`. Raises Malformed for another value."""
+        return self.choice("full", ("0", "1")) == "1"
+
+    @property
     def path_values(self) -> dict[str, str]:
         """The values of the names in the route's path, decoded."""
         names: dict[str, str] = self.scope["path_params"]
@@ -152,7 +157,8 @@ class RouteContext:
         params = self.request.params
         if "at" in params:
             params = {name: text for name, text in params.items() if name != "at"}
-        return {"path": path, "params": params, "formats": self.formats, "view": self.view}
+        full = self.format in ("full", "jsonl") or self.request.wants_all
+        return {"path": path, "params": params, "formats": self.formats, "view": self.view, "full": full}
 
     async def dangling(self, rows: Iterable[EntryRow]) -> frozenset[tuple[str, str]]:
         """The (register, key) of the rows' links that lead to no record here."""
@@ -252,7 +258,7 @@ def choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> 
 @lru_cache(maxsize=1024)
 def _choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     if suffix is not None:
-        if suffix not in formats:
+        if suffix not in formats or suffix == "full":
             raise NotAcceptable(f"there is no .{suffix} of this; there is {_listed(formats)}")
         return suffix
     if not accept:
@@ -291,4 +297,4 @@ def _specificity(accepted: str, media: str) -> int:
 
 
 def _listed(formats: tuple[str, ...]) -> str:
-    return ", ".join(f".{format_}" for format_ in formats)
+    return ", ".join(f".{format_}" for format_ in formats if format_ != "full")

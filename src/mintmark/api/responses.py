@@ -44,6 +44,7 @@ LISTS = (models.RecordList, models.EntryList)
 PAGED = (*LISTS, models.Diff)
 RENDERERS: Mapping[str, Callable[[Model], bytes]] = {
     "json": trees.render_json,
+    "full": trees.render_json,
     "jsonl": trees.render_jsonl,
     "yaml": yaml.render_yaml,
     "csv": tables.render_csv,
@@ -184,5 +185,6 @@ def _links(model: Model) -> list[str]:
     if not isinstance(model, PAGED):
         return []
     at = {} if isinstance(model, models.Diff) else {"at": str(model.view.size)}
+    at |= {"full": model.params["full"]} if "full" in model.params else {}
     pages = (("next", model.page.next), ("previous", model.page.previous))
     return [f'<?{urlencode({**params, **at})}>; rel="{rel}"' for rel, params in pages if params is not None]

@@ -64,7 +64,7 @@ class ReadApi:
         """
         import httpx
 
-        url = f"{self._register(register)}/records/{quote(key, safe='')}.json"
+        url = f"{self._register(register)}/records/{quote(key, safe='')}.json?full=1"
         try:
             status, headers, body = await self._get(url, fresh)
             if status == HTTPStatus.NOT_FOUND:

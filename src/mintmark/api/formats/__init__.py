@@ -1,6 +1,7 @@
 """The formats of the read API: their suffixes and media types. One file prints each family of formats.
 
 trees     JSON, JSON Lines: the model as a tree          yaml      the same trees as YAML
+          (`json` is what v1 published, `full` all of it)
 tables    CSV, TSV: the model as a table                 turtle    the model as a graph
 archive   the zip file of a whole register
 """
@@ -15,9 +16,11 @@ from mintmark.errors import MintmarkError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FULL_JSON = "application/vnd.mintmark+json"  # JSON with the members that v1 has not
 # What an Accept header may call each format; the first is the usual name.
 MEDIA_TYPES: Mapping[str, tuple[str, ...]] = {
     "json": ("application/json",),
+    "full": (FULL_JSON,),
     "yaml": ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml"),
     "csv": ("text/csv",),
     "tsv": ("text/tab-separated-values",),
@@ -31,6 +34,7 @@ MEDIA_TYPES: Mapping[str, tuple[str, ...]] = {
 # The Content-Type of each format.
 CONTENT_TYPES: Mapping[str, str] = {
     "json": "application/json",
+    "full": FULL_JSON,
     "yaml": "text/yaml; charset=UTF-8",
     "csv": "text/csv;charset=UTF-8",
     "tsv": "text/tab-separated-values; charset=UTF-8",
@@ -41,7 +45,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "zip": "application/octet-stream",
     "proof": "text/plain; charset=UTF-8",
 }
-SUFFIXES = frozenset(MEDIA_TYPES)
+SUFFIXES = frozenset(MEDIA_TYPES) - {"full"}  # which is `.json?full=1`
 
 
 class NotAcceptable(MintmarkError):

@@ -1,8 +1,9 @@
 """JSON (RFC 8259) and JSON Lines: a model as a tree of objects, lists and strings (openregister v1, "Shapes").
 
-Members of v1 are exactly as v1 had them: entry numbers are strings, `item` and `item-hash` lists. The others are ours:
-`index` (the position in the log, from 0), `links`, `size` and `root`, and why an item is not there: `erased` with the
-`erasure`, or `unreadable`. YAML prints the same trees.
+Where v1 published a shape, the members are exactly v1's: entry numbers are strings, `item` and `item-hash` lists. A
+model that is `full` has ours too: `index` (the position in the log, from 0), `links`, `size` and `root`, and why an
+item is not there: `erased` with the `erasure`, or `unreadable`. What v1 had not is always full. YAML prints the same
+trees.
 """
 
 from __future__ import annotations
@@ -57,18 +58,21 @@ def tree(model: Model) -> Any:
     return _TREES[type(model)](model)
 
 
-def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
-    """A record: its latest entry, with the item."""
+def published_record(row: EntryRow) -> Tree:
+    """A record as v1 published it: its latest entry, with the item."""
     number = str(row.number)
-    found: Tree = {
+    return {
         "index-entry-number": number,
         "entry-number": number,
         "entry-timestamp": row.timestamp,
         "key": row.key,
         "item": [] if row.item is None else [_unsalted(row.item)],
-        "index": row.index,
     }
-    found.update(_absence(row))
+
+
+def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
+    """A record in full."""
+    found = published_record(row) | {"index": row.index} | _absence(row)
     if row.unreadable:
         found["item-bytes"] = view.base + item_path(row.index)
     if found_links := links(view, row.item, dangling):
@@ -77,7 +81,12 @@ def record(view: View, row: EntryRow, dangling: Dangling = ()) -> Tree:
 
 
 def entry(row: EntryRow) -> Tree:
-    """An entry, with its item by hash. A system entry has a type instead of a number."""
+    """An entry in full."""
+    return published_entry(row) | {"index": row.index} | _absence(row)
+
+
+def published_entry(row: EntryRow) -> Tree:
+    """An entry as v1 published it, with its item by hash. A system entry has a type instead of a number."""
     found: Tree = {}
     if row.number is not None:
         found["index-entry-number"] = found["entry-number"] = str(row.number)
@@ -85,8 +94,6 @@ def entry(row: EntryRow) -> Tree:
         found["type"] = row.type
     found["entry-timestamp"], found["key"] = row.timestamp, row.key
     found["item-hash"] = [] if row.item_hash is None else [format_hash(row.item_hash)]
-    found["index"] = row.index
-    found.update(_absence(row))
     return found
 
 
@@ -118,8 +125,8 @@ def links(view: View, item: Item | None, dangling: Dangling) -> list[Tree]:
     return found
 
 
-def register(view: View) -> Tree:
-    """A register's summary."""
+def published_register(view: View) -> Tree:
+    """A register's summary as v1 published it."""
     found: Tree = {
         "domain": view.origin.rpartition("/")[0],
         "total-records": view.records,
@@ -131,14 +138,21 @@ def register(view: View) -> Tree:
             "text": definition.text, "copyright": definition.copyright,
         }  # fmt: skip
         found["register-record"] = {"fields": list(definition.fields)} | {k: text for k, text in texts.items() if text}
-    optional = {
-        "custodian": view.schema.custodian, "last-updated": view.updated, "register-name": view.schema.title,
-    }  # fmt: skip
-    found.update((name, text) for name, text in optional.items() if text)
+    optional = {"custodian": view.schema.custodian, "last-updated": view.updated}
+    return found | {name: text for name, text in optional.items() if text}
+
+
+def register(view: View) -> Tree:
+    """A register's summary in full."""
+    found = published_register(view)
+    if view.schema.title:
+        found["register-name"] = view.schema.title
     return found | {"name": view.name, "origin": view.origin, "size": view.size, "root": format_hash(view.root)}
 
 
 def _register(model: models.RegisterDetail) -> Tree:
+    if not model.full:
+        return published_register(model.view)
     fields = [
         {"field": column.name, "datatype": column.datatype, "cardinality": "n" if column.many else "1"}
         | ({"register": column.register} if column.register else {})
@@ -153,11 +167,20 @@ def _registers(model: models.RegisterList) -> list[Tree]:
 
 
 def _records(model: models.RecordList) -> Tree:
+    if not model.full:
+        return {row.key: published_record(row) for row in model.rows}
     return {row.key: record(model.view, row, model.dangling) for row in model.rows}
 
 
 def _record(model: models.RecordDetail) -> Tree:
+    if not model.full:
+        return {model.row.key: published_record(model.row)}
     return {model.row.key: record(model.view, model.row, model.dangling)}
+
+
+def _entries(model: models.EntryList | models.EntryDetail) -> list[Tree]:
+    rows = model.rows if isinstance(model, models.EntryList) else [model.row]
+    return [entry(row) if model.full else published_entry(row) for row in rows]
 
 
 def _diff(model: models.Diff) -> list[Tree]:
@@ -191,14 +214,20 @@ def _consistency_proof(model: models.ConsistencyProof) -> Tree:
 
 
 def register_proof(view: View, v1_root: bytes) -> Tree:
-    """The v1 register proof, with the size and root that were signed."""
+    """The v1 register proof in full: with the size and root that were signed."""
+    return _published_proof(view, v1_root) | {"size": view.size, "root": format_hash(view.root)}
+
+
+def _published_proof(view: View, v1_root: bytes) -> Tree:
     return {
         "proof-identifier": PROOF_IDENTIFIER,
         "total-entries": view.entries,
         "root-hash": format_hash(v1_root),
-        "size": view.size,
-        "root": format_hash(view.root),
     }
+
+
+def _register_proof(model: models.RegisterProof) -> Tree:
+    return (register_proof if model.full else _published_proof)(model.view, model.v1_root)
 
 
 def _problem(model: models.Problem) -> Tree:
@@ -211,11 +240,11 @@ _TREES: dict[type[Model], Callable[[Any], Any]] = {
     models.RecordList: _records,
     models.RecordDetail: _record,
     models.ReferrerList: _referrers,
-    models.EntryList: lambda model: [entry(row) for row in model.rows],
-    models.EntryDetail: lambda model: [entry(model.row)],
+    models.EntryList: _entries,
+    models.EntryDetail: _entries,
     models.ItemDetail: lambda model: model.item,
     models.Diff: _diff,
-    models.RegisterProof: lambda model: register_proof(model.view, model.v1_root),
+    models.RegisterProof: _register_proof,
     models.EntryProof: _entry_proof,
     models.ConsistencyProof: _consistency_proof,
     models.Problem: _problem,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from mintmark import __version__
 from mintmark.api.formats import MEDIA_TYPES
 from mintmark.api.openapi import operations, schemas
+from mintmark.api.problems import PROBLEM_FORMATS
 from mintmark.api.routes.table import HOME_FORMATS, RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mintmark.api.openapi.operations import Operation
 
@@ -60,9 +61,9 @@ def _paths() -> Iterator[tuple[str, Tree]]:
     yield _path("/", operations.OPERATIONS["/"], HOME_FORMATS)
     for below, found in RESOURCES.items():
         path, about = "/{register}" + below, operations.OPERATIONS[below]
-        yield _path(path, about, [name for name in found.formats if name != "proof"])
+        yield _path(path, about, tuple(name for name in found.formats if name != "proof"))
         if "proof" in found.formats:
-            yield _path(f"{path}.proof", operations.proof_file(below), ["proof"])
+            yield _path(f"{path}.proof", operations.proof_file(below), ("proof",))
     for below, about in operations.LOG.items():
         yield _path("/{register}" + below, about)
     for below, target in operations.MOVED.items():
@@ -71,13 +72,13 @@ def _paths() -> Iterator[tuple[str, Tree]]:
         yield _path(path, about)
 
 
-def _path(path: str, about: Operation, formats: Iterable[str] = ()) -> tuple[str, Tree]:
-    content = {MEDIA_TYPES[name][0]: _content(name, about.shape) for name in formats} or {about.type: {}}
+def _path(path: str, about: Operation, formats: Sequence[str] = ()) -> tuple[str, Tree]:
+    content = {MEDIA_TYPES[name][0]: _content(name, about) for name in formats} or {about.type: {}}
     headers = (*(_ABOUT_LOG if path.startswith("/{register}") else ()), *about.headers)
     responses: Tree = {"200": _response(about.summary, headers) | {"content": content}}
     if "ETag" in headers:
         responses["304"] = _response("If-None-Match names the current response.", headers)
-    suffixes = ", ".join(f"`.{name}`" for name in formats)
+    suffixes = ", ".join(f"`.{name}`" for name in formats if name != "full")
     texts = (about.text, suffixes and f"Suffixes: {suffixes}.")
     return path, {
         "get": {
@@ -85,7 +86,7 @@ def _path(path: str, about: Operation, formats: Iterable[str] = ()) -> tuple[str
             "tags": [about.tag],
             "summary": about.summary,
             "description": "\n\n".join(text for text in texts if text),
-            "parameters": _parameters(path, about.parameters),
+            "parameters": _parameters(path, (*about.parameters, "full") if "full" in formats else about.parameters),
             "responses": responses | _problems(),
         }
     }
@@ -117,8 +118,11 @@ def _parameter(name: str) -> Tree:
     return shown | ({"example": about.example} if about.example else {})
 
 
-def _content(format_: str, shape: str) -> Tree:
-    return {"schema": schemas.ref(shape)} if format_ == "json" else {}
+def _content(format_: str, about: Operation) -> Tree:
+    if format_ not in ("json", "full"):
+        return {}
+    published = about.published and format_ == "json"
+    return {"schema": schemas.ref(f"V1{about.shape}" if published else about.shape)}
 
 
 def _response(text: str, headers: Iterable[str]) -> Tree:
@@ -133,7 +137,7 @@ def _problem(text: str) -> Tree:
     types: Tree = {"application/problem+json": {"schema": schemas.ref("Problem")}}
     return {
         "description": text,
-        "content": types | {MEDIA_TYPES[name][0]: {} for name in HOME_FORMATS if name != "json"},
+        "content": types | {MEDIA_TYPES[name][0]: {} for name in PROBLEM_FORMATS if name != "json"},
     }
 
 

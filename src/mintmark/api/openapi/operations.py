@@ -16,6 +16,9 @@ JSON. Errors come in the same format; in JSON they are problem details (RFC 9457
 a suffix is asked for with `%2E` for that dot, and a slash in it with `%2F`. CSV and TSV quote as RFC 4180 says; a list
 is one cell, its values joined with `;`, or a JSON array of strings where that could not be split again.
 
+JSON has exactly the members that openregister v1 published, where it did. `Accept: application/vnd.mintmark+json` or
+`?full=1` gives ours too: an entry's `index`, a record's `links`, a register's `origin`, `size`, `root` and `fields`.
+
 **Any time.** `?at=` takes a size of the log or a time, and everything is as it was then, the schema too.
 
 **Proof.** Each answer names the log's origin, the size that it speaks for and the root of the tree of that size:
@@ -36,6 +39,9 @@ TAGS = {
 }
 
 
+V1_SHAPES = ("Register", "Record", "Records", "Entries", "RegisterProof")
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A path's description. `shape` names its JSON schema; `type` is its media type, where it has no suffixes."""
@@ -47,6 +53,11 @@ class Operation:
     text: str = ""
     type: str = ""
     headers: tuple[str, ...] = ("ETag",)
+
+    @property
+    def published(self) -> bool:
+        """True where v1 published a shape of its own, which JSON then has."""
+        return (self.shape in V1_SHAPES and self.tag != "Proofs") or self.shape == "RegisterProof"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "level": _path("A level of tiles, 0 the leaves'.", "0", _number(0, 7)),
     "tile": _path("A tile's index, as C2SP tlog-tiles writes it.", "000.p/10"),
     "at": Parameter("A size of the log, a date (the end of that day) or a time: as it was then.", schema=_AT),
+    "full": Parameter("1: with the members that v1 has not.", schema={"enum": ["0", "1"], "default": "0"}),
     "page-index": Parameter("The number of the page, from 1.", schema=_number(1, 10**9, 1)),
     "page-size": Parameter("The number of records on a page.", schema=_number(1, 5_000, 100)),
     "sort": Parameter("By key, or the newest entry first.", schema={"enum": ["key", "newest"], "default": "key"}),

@@ -38,8 +38,18 @@ def _object(required: dict[str, Shape], optional: dict[str, Shape] | None = None
     return shape | ({"description": about} if about else {})
 
 
-_ENTRY = {"entry-timestamp": TIME, "key": TEXT, "index": COUNT}
+def _exactly(required: dict[str, Shape], optional: dict[str, Shape] | None = None) -> Shape:
+    """An object of v1, whose clients take no other members."""
+    return _object(required, optional, "As openregister v1 published it.") | {"additionalProperties": False}
+
+
+_V1_ENTRY = {"entry-timestamp": TIME, "key": TEXT}
+_ENTRY = _V1_ENTRY | {"index": COUNT}
 _ABSENCE = {"erased": FLAG, "erasure": ref("Erasure"), "unreadable": FLAG}  # why an item is not there
+_ITEMS: Shape = {"type": "array", "items": {"$ref": "#/components/schemas/Item"}, "maxItems": 1}
+_HASHES: Shape = {"type": "array", "items": HASH, "maxItems": 1}
+_SUMMARY = {"domain": TEXT, "total-records": COUNT, "total-entries": COUNT}
+_V1_PROOF = {"proof-identifier": MERKLE, "total-entries": COUNT, "root-hash": HASH}
 _NUMBERS = {"index-entry-number": NUMBER, "entry-number": NUMBER}
 
 SHAPES: dict[str, Shape] = {
@@ -54,14 +64,14 @@ SHAPES: dict[str, Shape] = {
         {"index": COUNT, "reason": TEXT, "authority": TEXT}, about="The entry that erased an item, and what it says."
     ),
     "Record": _object(
-        _NUMBERS | _ENTRY | {"item": list_of(ref("Item")) | {"maxItems": 1}},
+        _NUMBERS | _ENTRY | {"item": _ITEMS},
         _ABSENCE | {"item-bytes": TEXT, "links": list_of(ref("Link"))},
         "A record's latest entry with its item. `index` is its position in the log, from 0. An `unreadable` item is no "
         "item by the grammar of registers; its bytes are at the path `item-bytes`.",
     ),
     "Records": map_of(ref("Record")) | {"description": "Records by key."},
     "Entry": _object(
-        _ENTRY | {"item-hash": list_of(HASH) | {"maxItems": 1}},
+        _ENTRY | {"item-hash": _HASHES},
         _NUMBERS | {"type": {"const": "system"}} | _ABSENCE,
         "An entry; without an item's hash it ends its record. User entries are numbered from 1, system ones are not.",
     ),
@@ -74,8 +84,7 @@ SHAPES: dict[str, Shape] = {
         {"field": TEXT, "datatype": TEXT, "cardinality": {"enum": ["1", "n"]}}, {"register": TEXT, "text": TEXT}
     ),
     "Register": _object(
-        {"domain": TEXT, "total-records": COUNT, "total-entries": COUNT, "name": TEXT, "origin": TEXT, "size": COUNT,
-         "root": HASH},
+        _SUMMARY | {"name": TEXT, "origin": TEXT, "size": COUNT, "root": HASH},
         {"register-record": ref("Definition"), "custodian": TEXT, "last-updated": TIME, "register-name": TEXT,
          "fields": list_of(ref("Field")), "href": TEXT},
         "`size` counts all entries of the log and `root` is its tree's, signed; `total-entries`, user entries.",
@@ -88,11 +97,19 @@ SHAPES: dict[str, Shape] = {
     "Changes": list_of(ref("Change")),
     "Referrers": list_of(_object({"register": TEXT, "field": TEXT, "key": TEXT, "href": TEXT})),
     "RegisterProof": _object(
-        {"proof-identifier": MERKLE, "total-entries": COUNT, "root-hash": HASH, "size": COUNT, "root": HASH},
+        _V1_PROOF | {"size": COUNT, "root": HASH},
         about="`root-hash` is of the v1 tree over the user entries; `root` of the log's, which is signed.",
     ),
     "EntryProof": _object({"proof-identifier": MERKLE, "entry-number": NUMBER, "merkle-audit-path": list_of(HASH)}),
     "ConsistencyProof": _object({"proof-identifier": MERKLE, "merkle-consistency-nodes": list_of(HASH)}),
+    "V1Record": _exactly(_NUMBERS | _V1_ENTRY | {"item": _ITEMS}),
+    "V1Records": map_of(ref("V1Record")) | {"description": "Records by key."},
+    "V1Entry": _exactly(_NUMBERS | _V1_ENTRY | {"item-hash": _HASHES}),
+    "V1Entries": list_of(ref("V1Entry")),
+    "V1Register": _exactly(
+        _SUMMARY, {"register-record": ref("Definition"), "custodian": TEXT, "last-updated": TIME}
+    ),
+    "V1RegisterProof": _exactly(_V1_PROOF),
     "Problem": _object(
         {"type": TEXT, "status": {"type": "integer"}, "title": TEXT, "detail": TEXT}, about="RFC 9457."
     ),

@@ -7,7 +7,7 @@ client takes half of a file for all of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -153,7 +153,7 @@ async def _rsf(c: RouteContext, types: bulk.Types, sizes: tuple[int, int], roots
 async def _archive(c: RouteContext) -> Parts:
     name = c.view.name
     with Archive() as archive:
-        yield archive.add(f"{name}/register.json", orjson.dumps(trees.register(c.view)))
+        yield archive.add(f"{name}/register.json", orjson.dumps(trees.published_register(c.view)))
         yield archive.add(f"{name}/checkpoint", c.registers.register(name).head.note)
         proof = trees.register_proof(c.view, await proofs.v1_root(c, c.view.entries))
         yield archive.add(f"{name}/proof.json", orjson.dumps(proof))
@@ -161,9 +161,14 @@ async def _archive(c: RouteContext) -> Parts:
             unreadable = await _unreadable(c, rows)
             yield b"".join([archive.add(*_item_file(name, row, unreadable)) for row in rows])
         async for rows in bulk.entries(c.store, c.log, 0, c.view.size):
-            yield b"".join([archive.add(_entry_path(name, row), orjson.dumps(trees.entry(row))) for row in rows])
+            yield b"".join([archive.add(_entry_path(name, row), orjson.dumps(_tree(row))) for row in rows])
         for part in archive.finish():
             yield part
+
+
+def _tree(row: EntryRow) -> dict[str, Any]:
+    """An entry as v1 published it; v1 had no system entries."""
+    return trees.entry(row) if row.number is None else trees.published_entry(row)
 
 
 def _entry_path(name: str, row: EntryRow) -> str:

@@ -38,7 +38,7 @@ async def entries(c: RouteContext) -> models.Model:
     limit = c.request.number("limit", PAGE_ENTRIES, 1, MAX_PAGE_ENTRIES)
     rows = await entry_pages.indexed(c.store, c.log, c.view.size, start, limit)
     page = page_of_entries(start, limit, min(limit, max(c.view.size - start, 0)), 0, c.view.size)
-    return models.EntryList(**c.about("/log/entries"), rows=rows, page=page)
+    return models.EntryList(**c.about("/log/entries") | {"full": True}, rows=rows, page=page)
 
 
 async def entry(c: RouteContext, index: str) -> models.Model:
@@ -47,7 +47,7 @@ async def entry(c: RouteContext, index: str) -> models.Model:
     row = await c.store.by_index(c.log, position) if position is not None and position < c.view.size else None
     if row is None:
         raise c.missing("entry at index", index)
-    return models.EntryDetail(**c.about(f"/log/entries/{position}"), row=row)
+    return models.EntryDetail(**c.about(f"/log/entries/{position}") | {"full": True}, row=row)
 
 
 async def file(store: RegisterStore, log: Log, head: Head, path: str) -> Response:

@@ -167,7 +167,7 @@ def _next(found: RecordPage, order: Order) -> dict[str, str]:
 def _beside(c: RouteContext, found: RecordPage, order: Order, number: int, size: int, total: int | None) -> models.Page:
     """The page among its neighbours. The previous one goes by its number, for cursors lead forward only."""
     offset = (number - 1) * size
-    kept = {name: text for name, text in c.request.params.items() if name in ("q", "name", "value", "sort")}
+    kept = {name: text for name, text in c.request.params.items() if name in ("q", "name", "value", "sort", "full")}
     sized = {"page-size": str(size)}
     next_ = None
     if found.after is not None:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[..., Awaitable[Model | Response]]"
 Formats: TypeAlias = tuple[str, ...]
 
-LIST_FORMATS: Formats = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl")
+LIST_FORMATS: Formats = ("json", "yaml", "csv", "tsv", "ttl", "html", "jsonl", "full")
 PROVABLE_FORMATS: Formats = (*LIST_FORMATS, "proof")
-HOME_FORMATS: Formats = ("json", "yaml", "csv", "tsv", "ttl", "html")
-TREE_FORMATS: Formats = ("json", "yaml")
+HOME_FORMATS: Formats = ("json", "yaml", "csv", "tsv", "ttl", "html", "full")
+TREE_FORMATS: Formats = ("json", "yaml", "full")
 DOWNLOAD_FORMATS: Formats = ("csv", "tsv", "ttl", "jsonl")
 
 STREAMS = (DOWNLOAD_FORMATS, ("zip",), ("rsf",), ("jsonl",))
@@ -50,7 +50,7 @@ class Resource(NamedTuple):
     @property
     def page_formats(self) -> Formats:
         """The formats that a page links to."""
-        return self.formats[:-1] if self.formats[-1] == "proof" else self.formats
+        return tuple(name for name in self.formats if name not in ("proof", "full"))
 
 
 RESOURCES: Mapping[str, Resource] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
@@ -23,7 +23,7 @@ from mintmark.store.registers.register_store import Lookup
 from mintmark.tlog.text import MAX_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import Scope
 
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from mintmark.api.register_cache import BatchedReads, RegisterCache
     from mintmark.store.registers.register_store import EntryRow, RegisterStore
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 MAX_PARAMETERS = 50
 MAX_CACHED_CHARS = 512  # of a query or an Accept header whose meaning is cached
 MAX_HOST_CHARS = 263  # a name of 255 characters, a colon and a port
+MAX_CACHED_CALLS = 1_024
 MAX_PAGE_CELLS = 500_000  # fields, times rows
 MAX_TITLED_LINKS = 100  # links of one record whose targets' titles a page shows
 # Keys of our own in an ASGI scope.
@@ -44,6 +48,19 @@ HELD = "mintmark.held"  # the bytes that the answer holds
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+
+
+def cache_short(function: Callable[P, R]) -> Callable[P, R]:
+    """Caches the calls of a function whose texts have at most MAX_CACHED_CHARS: a client must not fill the cache."""
+    cached = lru_cache(maxsize=MAX_CACHED_CALLS)(function)
+
+    @wraps(function)
+    def call(*args: P.args, **named: P.kwargs) -> R:
+        is_short = all(len(text) <= MAX_CACHED_CHARS for text in args if isinstance(text, str | bytes))
+        return cached(*args, **named) if is_short else function(*args, **named)  # type: ignore[arg-type]  # hashable
+
+    call.cache_info = cached.cache_info  # type: ignore[attr-defined]  # as lru_cache's functions have it
+    return call
 
 
 class HttpRequest(Request):
@@ -105,9 +122,7 @@ class HttpRequest(Request):
     def params(self) -> dict[str, str]:
         """The query's parameters. Raises Malformed."""
         query: bytes = self.scope["query_string"]
-        if len(query) > MAX_CACHED_CHARS:
-            return _parse_query.__wrapped__(query)
-        return _parse_query(query) if query else {}
+        return parse_query(query) if query else {}
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         """A parameter that is a number from `least` to `most`. Raises Malformed."""
@@ -225,8 +240,9 @@ def parse_number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) and int(text) <= MAX_NUMBER else None
 
 
-@lru_cache(maxsize=1024)
-def _parse_query(query: bytes) -> dict[str, str]:
+@cache_short
+def parse_query(query: bytes) -> dict[str, str]:
+    """The parameters of a query. Raises Malformed."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
@@ -248,15 +264,9 @@ class MediaRange(NamedTuple):
     weight: float
 
 
+@cache_short
 def choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     """The best of `formats` for a suffix or an Accept header. Raises NotAcceptable, which names the formats."""
-    if len(accept) > MAX_CACHED_CHARS:
-        return _choose_format.__wrapped__(suffix, accept, formats)
-    return _choose_format(suffix, accept, formats)
-
-
-@lru_cache(maxsize=1024)
-def _choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     if suffix is not None:
         if suffix not in formats or suffix == "full":
             raise NotAcceptable(f"there is no .{suffix} of this; there is {_listed(formats)}")

@@ -71,6 +71,8 @@ class ReadApi:
                 return NOWHERE
             if status != HTTPStatus.OK:
                 raise Unavailable(f"{url} answered {status}")
+            if len(body) > MAX_ANSWER_BYTES:
+                raise NotAReadApi(f"{url} answers more than {MAX_ANSWER_BYTES:,} bytes; no record is so long")
             return RecordLocation(int(json.loads(body)[key]["index"]), int(headers["Mintmark-Size"]))
         except (httpx.RemoteProtocolError, zlib.error, ValueError, KeyError, TypeError) as error:
             raise NotAReadApi(f"{url} is not a mintmark read API; give its address with --http") from error
@@ -110,7 +112,7 @@ class ReadApi:
             return None
 
     async def _get(self, url: str, fresh: bool) -> tuple[int, httpx.Headers, bytes]:
-        """Status, headers and the beginning of the body."""
+        """Status, headers and the body; of one that is too long, the beginning, which is too long too."""
         import httpx
 
         if self._client is None:
@@ -127,4 +129,4 @@ class ReadApi:
                 body += unpack(part)
                 if len(body) > MAX_ANSWER_BYTES:
                     break
-        return response.status_code, response.headers, bytes(body[:MAX_ANSWER_BYTES])
+        return response.status_code, response.headers, bytes(body[: MAX_ANSWER_BYTES + 1])

@@ -126,7 +126,7 @@ async def hold(budget: ByteBudget, count: int, until: asyncio.Event, ended: list
         await until.wait()
 
 
-async def test_bytes_are_given_in_turn_and_never_more_than_there_are() -> None:
+async def test_never_more_bytes_are_held_than_there_are() -> None:
     budget, ends, most = ByteBudget(100, slow_seconds=60), [asyncio.Event() for _ in range(5)], 0
     tasks = [asyncio.create_task(hold(budget, 40, end, [], number)) for number, end in enumerate(ends)]
     for end in ends:
@@ -178,3 +178,18 @@ async def test_who_is_cancelled_while_waiting_holds_nothing() -> None:
     end.set()
     await waiting[1]
     assert budget.held == 0
+
+
+async def test_the_newest_is_first_however_many_wait() -> None:
+    budget, ends, done = ByteBudget(100, slow_seconds=60), [asyncio.Event() for _ in range(4)], list[int]()
+
+    async def wait_for(number: int) -> None:
+        await hold(budget, 100, ends[number], [], number)
+        done.append(number)
+
+    tasks = [asyncio.create_task(wait_for(number)) for number in range(4)]
+    for number in (0, 3, 2, 1):
+        await asyncio.sleep(0.01)
+        ends[number].set()
+    await asyncio.gather(*tasks)
+    assert done == [0, 3, 2, 1]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections import deque
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -119,21 +118,22 @@ class HeldBytes:
 class ByteBudget:
     """Bytes that a process holds for others: for receivers that are slow, for senders that have not finished.
 
-    Who finds no room waits for it in turn. Meanwhile the holder who made no progress for longest is ended, if that is
-    longer than `slow_seconds`: so slowness costs nobody anything but the slow, and these only where others wait.
+    Who finds no room waits for it, the newest first: a flood of those who wait keeps nobody else out. Meanwhile the
+    holder who made no progress for longest is ended, if that is longer than `slow_seconds`: so slowness costs nobody
+    anything but the slow, and these only where others wait.
     """
 
     def __init__(self, limit: int, slow_seconds: float, wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self.held = 0
         self._limit, self._slow_seconds, self._wait_seconds = limit, slow_seconds, wait_seconds
         self._holders: set[HeldBytes] = set()
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
     async def hold(self, count: int, end: Callable[[], object] | None = None) -> AsyncIterator[HeldBytes]:
         """Holds bytes for the time of the block; more than there are count as all. Raises Busy where none get free."""
         count = min(count, self._limit)
-        if self._waiting or self.held + count > self._limit:
+        if self.held + count > self._limit:
             await self._wait(count)
         else:
             self.held += count
@@ -171,8 +171,8 @@ class ByteBudget:
 
     def _release(self, count: int) -> None:
         self.held -= count
-        while self._waiting and self.held + self._waiting[0][0] <= self._limit:
-            wanted, granted = self._waiting.popleft()
+        while self._waiting and self.held + self._waiting[-1][0] <= self._limit:
+            wanted, granted = self._waiting.pop()
             self.held += wanted
             granted.set_result(None)
 

@@ -8,6 +8,7 @@ import resource
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from mintmark.cli.run.servers import MAX_OPEN_FILES
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from mintmark.tlog.trust import Chunk
 
 CALLS, UNFINISHED_BOUND = 100, 400 * 2**20  # of 1.6 GB that the calls announce
-LOOKS = 40  # at the memory, in four seconds
+METHODS = [
+    "/mintmark.v1.Log/ListLogs",
+    "/mintmark.v1.Log/GetEntries",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/no.such/Method",
+]
+LOOKS = 20  # at the memory, in two seconds
 BUNDLES, BUNDLE_ENTRIES, ENTRY_BYTES = 6, 256, 60_000
 READERS, CHANNELS, UNREAD_BOUND = 90, 30, 800 * 2**20  # of 1.4 GB, were each given one bundle, once
 
@@ -43,9 +53,10 @@ async def mint(mint_db: str, tmp_path: Path) -> AsyncIterator[MintProcess]:
         await process.kill()
 
 
-async def test_requests_that_are_never_finished_cost_bounded_memory(mint: MintProcess) -> None:
+@pytest.mark.parametrize("method", METHODS)
+async def test_requests_that_are_never_finished_cost_bounded_memory(mint: MintProcess, method: str) -> None:
     before = mint.memory()
-    async with unfinished(mint.address, "/mintmark.v1.Log/ListLogs", CALLS, MAX_APPEND_BYTES) as calls:
+    async with unfinished(mint.address, method, CALLS, MAX_APPEND_BYTES) as calls:
         async with MintClient(mint.address) as stranger:
             peak = 0
             for _ in range(LOOKS):

@@ -28,7 +28,7 @@ from mintmark.rpc.status import refuse
 from mintmark.rpc.transport import COMMON_OPTIONS, MAX_APPEND_BYTES, MAX_REQUEST_BYTES, strictly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 WHOLE_SECONDS = 0.05  # in which a request is received that was sent with its headers
 RECEIVE_SECONDS = 5.0  # in which any other is
@@ -51,6 +51,11 @@ def strict_server(server: grpc.aio.Server) -> Any:
     return _StrictServer(server)
 
 
+def anonymous_server(server: grpc.aio.Server) -> Any:
+    """A server for the libraries' code to add services to that anybody may call."""
+    return _AnonymousServer(server)
+
+
 class _StrictServer:
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
@@ -64,22 +69,47 @@ class _StrictServer:
             name: handler._replace(request_deserializer=strictly(handler.request_deserializer))
             for name, handler in handlers.items()
         }
-        if service == log_pb2.DESCRIPTOR.services_by_name["Log"].full_name:
-            remember_calls()
-            receiver = _Receiver()
-            strict = {name: receiver.handler(handler) for name, handler in strict.items()}
-        self._server.add_registered_method_handlers(service, strict)
+        if service == log_pb2.DESCRIPTOR.services_by_name["Mint"].full_name:
+            self._server.add_registered_method_handlers(service, strict)
+        else:
+            _AnonymousServer(self._server).add_registered_method_handlers(service, strict)
 
 
-class _Receiver:
-    """Receives the requests of one server's anonymous methods."""
+class _AnonymousServer:
+    """A server for services that anybody may call; it receives their requests itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
         self._unfinished: dict[asyncio.Timeout, None] = {}  # the oldest first
+        remember_calls()
 
-    def handler(self, handler: Any) -> Any:
-        """A handler that does the same with a request that it receives itself."""
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Left out: the same methods come as registered ones."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Adds methods."""
+        ours = {name: self._handler(handler) for name, handler in handlers.items()}
+        self._server.add_registered_method_handlers(service, ours)
+
+    def _handler(self, handler: Any) -> Any:
+        """A handler that does the same with requests that it receives itself."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
+        codecs = {"request_deserializer": parse, "response_serializer": serialize}
+        if handler.request_streaming:
+
+            async def both(_: object, context: Any) -> None:
+                async for answer in handler.stream_stream(self._requests(context), context):
+                    await context.write(answer)
+
+            return grpc.stream_stream_rpc_method_handler(both, **codecs)
+
+        if asyncio.iscoroutinefunction(handler.unary_stream):  # it writes its answers itself
+
+            async def writing(_: object, context: Any) -> None:
+                await handler.unary_stream(await self._receive(context), context)
+
+            return grpc.stream_stream_rpc_method_handler(writing, **codecs)
+
         if handler.response_streaming:
 
             async def stream(_: object, context: Any) -> None:
@@ -95,7 +125,11 @@ class _Receiver:
         async def unary(_: object, context: Any) -> Any:
             return await handler.unary_unary(await self._receive(context), context)
 
-        return grpc.stream_unary_rpc_method_handler(unary, request_deserializer=parse, response_serializer=serialize)
+        return grpc.stream_unary_rpc_method_handler(unary, **codecs)
+
+    async def _requests(self, context: Any) -> AsyncIterator[Any]:
+        while (request := await self._receive(context)) is not None:
+            yield request
 
     async def _receive(self, context: Any) -> Any:
         """The request; None for bytes that are none. Ends the call where it does not come in time."""
@@ -124,7 +158,7 @@ class _Receiver:
 async def add_standard_services(server: grpc.aio.Server, *names: str) -> None:
     """Adds health and reflection for the services of ours with these names."""
     servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, anonymous_server(server))
     ours = [log_pb2.DESCRIPTOR.services_by_name[name].full_name for name in names]
     _add_reflection(server, (*ours, health.SERVICE_NAME))
     for name in ("", *ours):
@@ -134,16 +168,13 @@ async def add_standard_services(server: grpc.aio.Server, *names: str) -> None:
 def _add_reflection(server: grpc.aio.Server, names: tuple[str, ...]) -> None:
     """Adds reflection in both versions."""
     names = (*names, reflection.SERVICE_NAME, _reflection_v1())
-    reflection.enable_server_reflection(names, server)
     ask = grpc.stream_stream_rpc_method_handler(
         reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_registered_method_handlers(_reflection_v1(), {"ServerReflectionInfo": ask})
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(_reflection_v1(), {"ServerReflectionInfo": ask}),)
-    )
+    for name in (reflection.SERVICE_NAME, _reflection_v1()):
+        anonymous_server(server).add_registered_method_handlers(name, {"ServerReflectionInfo": ask})
 
 
 @cache

@@ -149,8 +149,8 @@ class LogService(log_pb2_grpc.LogServicer):
         self._streams += 1
         try:
             at = start - start % TILE_WIDTH
-            while at < end:
-                async with self._hold(self._read_bytes.get(log.id, UNKNOWN_READ_BYTES)) as held:
+            async with self._hold(self._read_bytes.get(log.id, UNKNOWN_READ_BYTES)) as held:
+                while at < end:
                     chunks = await self._reader.read_chunks(log.id, at, end, size, self._read_ahead())
                     self._read_bytes[log.id] = _held_bytes(chunks)
                     self._held.resize(held, self._read_bytes[log.id])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from mintmark.errors import ProofError, Unavailable
+from mintmark.errors import MintmarkError, ProofError, Unavailable
 from mintmark.formats import FORMATS
 from mintmark.tlog.chunk import count_bytes
 
@@ -52,13 +52,22 @@ async def verify_batches(
 ) -> AsyncGenerator[VerifiedBatch, None]:
     """Batches up to the head, or until the deadline (monotonic): what is verified by then is the last batch.
 
-    Raises Malformed; ProofError, with the head's note; Unavailable where the source ends before the head.
+    Raises Malformed; ProofError, with the head's note; Unavailable where the source ends before the head. What it sent
+    until then is proven, and is the last batch.
     """
     chunks: list[VerifiedChunk] = []
     rows: list[Row] = []
     size = 0
     async with aclosing(_receive(verifier, source, head)) as received:
-        async for chunk in received:
+        while True:
+            try:
+                chunk = await anext(received, None)
+            except MintmarkError:
+                if chunks:
+                    yield VerifiedBatch(chunks, rows)
+                raise
+            if chunk is None:
+                return
             verified, opened = await _verify(verifier, chunk, kind, head)
             chunks.append(verified)
             rows += opened

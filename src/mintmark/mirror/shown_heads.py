@@ -124,7 +124,10 @@ class ShownHeads:
             if shown.head is not None and shown.head.size > size
         ]
         largest = self.largest
-        return sorted(able, key=lambda each: (each[0].avoided, largest is not None and each[1].size < largest.size))
+        return sorted(
+            able,
+            key=lambda each: (each[0].avoided, each[0].slow, largest is not None and each[1].size < largest.size),
+        )
 
 
 async def _open(shown: ShownLog, origin: str, verifiers: Sequence[Verifier], source: GuardedSource | None) -> None:

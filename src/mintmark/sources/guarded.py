@@ -4,17 +4,21 @@ A source may hang, answer with any status, or send bytes that are no message. No
 so all of it becomes Unavailable (or NotFound, NotAvailableYet, Busy where it says so): the next source is asked. One
 that did so comes last for a while, so that the next logs do not wait for it too.
 
+A slow link is no failure. Over HTTP a wait begins anew with all bytes that come. Over gRPC a message is all that is
+seen, so a slow source is asked for smaller ranges (`pace`). One that was late comes after those that are not slow.
+
 The lanes bound how much one source can have a worker do at once, and so a slow source holds up nobody but itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from mintmark.errors import Busy, MintmarkError, NotAvailableYet, NotFound, Unavailable
+from mintmark.sources.pace import Pace
 from mintmark.sources.source import FileSource
 
 if TYPE_CHECKING:
@@ -38,13 +42,21 @@ class GuardedSource:
         self.address, self.source = source.address, source
         self.short_lanes, self.long_lanes = asyncio.Semaphore(SHORT_LANES), asyncio.Semaphore(LONG_LANES)
         self.stream_error: str | None = "not reached yet"  # None: its stream is open
-        self._answer_seconds = answer_seconds
+        self._answer_seconds, self._pace = answer_seconds, Pace(answer_seconds)
+        self._waits: dict[asyncio.Timeout, float] = {}  # by each, the time that it never passes
         self._avoided_until = 0.0
+        if isinstance(source, FileSource):
+            source.on_bytes(self._extend_waits)
 
     @property
     def avoided(self) -> bool:
         """True if it failed lately."""
         return monotonic() < self._avoided_until
+
+    @property
+    def slow(self) -> bool:
+        """True if it was late, and has not been fast since."""
+        return self._pace.slow
 
     @property
     def cached(self) -> bool:
@@ -86,15 +98,48 @@ class GuardedSource:
                     yield announced
 
     async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
-        """Chunks that cover [start, end), each within `answer_seconds`."""
-        async with aclosing(self.source.entries(origin, start, end, size)) as chunks:  # type: ignore[type-var]
-            while (chunk := await self._answer(anext(chunks, None))) is not None:
-                yield chunk
+        """Chunks that cover [start, end): asked for, and waited for, as is the source's pace."""
+        at = stop = start
+        while stop < end and at == stop:
+            stop = self._pace.range_end(at, end)
+            async with aclosing(self.source.entries(origin, at, stop, size)) as chunks:  # type: ignore[type-var]
+                while (chunk := await self._chunk(chunks)) is not None:
+                    at = chunk.end
+                    yield chunk
+
+    async def _chunk(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+        began = monotonic()
+        with self._errors():
+            try:
+                async with self._wait(self._pace.seconds):
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                self._pace.late()
+                raise
+        if chunk is not None:
+            self._pace.came(monotonic() - began)
+        return chunk
 
     async def _answer(self, answer: Awaitable[T]) -> T:
         with self._errors():
-            async with asyncio.timeout(self._answer_seconds):
+            async with self._wait(self._answer_seconds):
                 return await answer
+
+    @asynccontextmanager
+    async def _wait(self, seconds: float) -> AsyncIterator[None]:
+        """Raises TimeoutError where the block takes longer, counted from the last bytes that came, if they are seen."""
+        async with asyncio.timeout(seconds) as limit:
+            self._waits[limit] = asyncio.get_running_loop().time() + self._pace.max_seconds
+            try:
+                yield
+            finally:
+                del self._waits[limit]
+
+    def _extend_waits(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for limit, end in self._waits.items():
+            if not limit.expired():
+                limit.reschedule(max(limit.when() or now, min(now + self._answer_seconds, end)))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

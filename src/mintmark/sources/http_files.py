@@ -17,12 +17,13 @@ from mintmark.sources.http_client import GZIP_ENCODINGS, Gunzip, is_local, name_
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     import httpx
 
 MAX_REQUESTS = 16  # of one source at once
 CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 3.0, 10.0, 30.0  # for a connection, between two reads, for a file
+MIN_BYTES_PER_SECOND = 2_000  # of a file, which has as much longer as it needs at this rate
 ABSENT_STATUSES = (403, 404, 410)  # an object store that may not be listed answers 403 for a file that is not there
 BUSY_STATUSES = (429, 503)
 MAX_RETRY_AFTER_SECONDS = 60.0  # that a server may ask us to wait
@@ -39,6 +40,7 @@ class HttpFiles:
         import httpx
 
         self.url = url
+        self.on_bytes: Callable[[], None] = lambda: None  # called whenever bytes come
         self._client = httpx.AsyncClient(
             headers=REQUEST_HEADERS,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
@@ -65,22 +67,24 @@ class HttpFiles:
         past = past_caches or self.past_caches
         async with self._lanes:
             try:
-                async with asyncio.timeout(FILE_SECONDS):
-                    return await self._get(path, max_bytes, PAST_CACHES_HEADERS if past else {})
+                async with asyncio.timeout(FILE_SECONDS) as limit:
+                    return await self._get(path, max_bytes, PAST_CACHES_HEADERS if past else {}, limit)
             except TimeoutError:
-                raise Unavailable(f"{self.url}{path} takes longer than {FILE_SECONDS:.0f} s") from None
+                raise Unavailable(f"{self.url}{path} comes slower than {MIN_BYTES_PER_SECOND:,} bytes/s") from None
             except self._failed as error:
                 reason = f"{error or type(error).__name__}{name_proxy(self.url)}"
                 raise Unavailable(f"{self.url}{path} cannot be had: {reason}") from error
 
-    async def _get(self, path: str, max_bytes: int, headers: Mapping[str, str]) -> bytes | None:
+    async def _get(self, path: str, max_bytes: int, headers: Mapping[str, str], limit: asyncio.Timeout) -> bytes | None:
         """A connection that was kept open may have been closed while it was idle: then once more, on another."""
         try:
-            return await self._request(path, max_bytes, headers)
+            return await self._request(path, max_bytes, headers, limit)
         except self._broken:
-            return await self._request(path, max_bytes, headers)
+            return await self._request(path, max_bytes, headers, limit)
 
-    async def _request(self, path: str, max_bytes: int, headers: Mapping[str, str]) -> bytes | None:
+    async def _request(
+        self, path: str, max_bytes: int, headers: Mapping[str, str], limit: asyncio.Timeout
+    ) -> bytes | None:
         async with self._client.stream("GET", self.url + path, headers=headers) as response:
             if response.status_code in ABSENT_STATUSES:
                 return None
@@ -88,7 +92,14 @@ class HttpFiles:
                 raise Busy(f"{self.url} answers {response.status_code}", _retry_after(response))
             if response.status_code != 200:
                 raise Unavailable(f"{self.url}{path} answers {response.status_code}{_redirect(response)}")
-            return await _body(response, f"{self.url}{path}", max_bytes)
+            return await _body(self._parts(response, limit), response, f"{self.url}{path}", max_bytes)
+
+    async def _parts(self, response: httpx.Response, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """The body as it comes: each part gives the file more time."""
+        async for part in response.aiter_raw():
+            limit.reschedule((limit.when() or 0) + len(part) / MIN_BYTES_PER_SECOND)
+            self.on_bytes()
+            yield part
 
 
 @cache
@@ -99,13 +110,13 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def _body(response: httpx.Response, name: str, max_bytes: int) -> bytes:
+async def _body(parts: AsyncIterator[bytes], response: httpx.Response, name: str, max_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", *GZIP_ENCODINGS):
         raise Unavailable(f"{name} came as {encoding}, which was not asked for")
     unpack = Gunzip(max_bytes + 1) if encoding in GZIP_ENCODINGS else None
     body = bytearray()
-    async for part in response.aiter_raw():
+    async for part in parts:
         try:
             body += part if unpack is None else unpack.feed(part)
         except zlib.error as error:

@@ -14,7 +14,7 @@ from mintmark.tlog.edge import Edge
 from mintmark.tlog.merkle import check_consistency
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from mintmark.formats import LogKind
     from mintmark.tlog.checkpoint import Checkpoint
@@ -67,6 +67,9 @@ class FileSource(Protocol):
     """A source of files: caches may stand before it. With `past_caches`, they are to ask the server itself."""
 
     past_caches: bool
+
+    def on_bytes(self, call: Callable[[], None]) -> None:
+        """Has a function called whenever bytes come."""
 
 
 class TreeSource(Protocol):

@@ -34,7 +34,7 @@ from mintmark.tlog.tile import tile_width
 from mintmark.tlog.trust import Bundle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mintmark.formats import Format, LogKind
     from mintmark.tlog.trust import Chunk
@@ -67,6 +67,10 @@ class TilesSource:
     @past_caches.setter
     def past_caches(self, past: bool) -> None:
         self._files.past_caches = past
+
+    def on_bytes(self, call: Callable[[], None]) -> None:
+        """Has a function called whenever bytes of a file come."""
+        self._files.on_bytes = call
 
     async def close(self) -> None:
         """Ends its connections."""

@@ -15,9 +15,7 @@ from rdflib import RDF, Graph, Literal, URIRef
 from rdflib.namespace import XSD
 
 from mintmark.register import tables
-from mintmark.register.rsf import read_rsf
 from mintmark.register.schema import Schema
-from mintmark.register.tables import read_jsonl
 from mintmark.tlog.checkpoint import open_checkpoint
 from tests.api.conftest import ELSEWHERE
 from tests.support.published_facts import NAMES, Facts, facts, listed

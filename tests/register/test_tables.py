@@ -14,7 +14,6 @@ from mintmark.errors import Rejected
 from mintmark.register import canonical
 from mintmark.register.cells import print_csv, print_tsv
 from mintmark.register.item import parse_item
-from mintmark.register.rsf import read_rsf
 from mintmark.register.schema import Schema
 from mintmark.register.tables import (
     ENTRY_COLUMNS,
@@ -26,6 +25,7 @@ from mintmark.register.tables import (
     write_jsonl,
 )
 from tests.support.lighthouse import DEFINITIONS, FAR, KIN, ROWS, entry, system, user
+from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What is larger than one request goes in several, whatever it comes from; what no log takes is refused by its place."""
+"""What is larger than one request goes in several, whatever it comes from; what no log takes is named."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ POLICIES = {
     "no quorum": ("log {key}\n", "quorum"),
     "an unknown quorum": ("log {key}\nquorum m\n", "line 2"),
     "no newline": ("log {key}\nquorum none", "newline"),
-    "CRLF": ("log {key}\r\nquorum none\r\n", "policy: "),
+    "CRLF": ("log {key}\r\nquorum none\r\n", "line 1 ends with CRLF"),
     "a cosigner as a log": ("log {cosigner}\nquorum none\n", "line 1"),
 }
 

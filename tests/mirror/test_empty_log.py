@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from mintmark.api.server import opened
@@ -18,6 +17,7 @@ from mintmark.tlog.note import generate_skey
 from tests.support.commands import spawn
 from tests.support.mint_site import LIGHTHOUSE, THINGS, Site, create
 from tests.support.places import add_records, mirror_config, register, run_once
+from tests.support.read_api import connect
 from tests.support.static import serving
 from tests.support.world import World, serve
 
@@ -123,7 +123,6 @@ async def test_downloaded_from_the_read_api(read_db: str, tmp_path: Path) -> Non
     world = empty("register")
     async with serve(world) as address:
         assert await once(mirror_config(tmp_path, read_db, [address], world)) == DONE
-    async with opened(read_db, {}) as app:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x.example") as client:
-            for path in PATHS:
-                assert (await client.get(f"/thing{path}")).status_code == 200, path
+    async with opened(read_db, {}) as app, connect(app) as client:
+        for path in PATHS:
+            assert (await client.get(f"/thing{path}")).status_code == 200, path

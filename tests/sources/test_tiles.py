@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from mintmark.api.server import opened
 from mintmark.config.settings import load_mirror
 from mintmark.errors import Busy, Malformed, MintmarkError, Misconfigured, NotAvailableYet, NotFound, Unavailable
+from mintmark.publish.publisher import PARTIAL_SECONDS
 from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.http_files import HttpFiles
 from mintmark.sources.open import open_source
@@ -69,12 +71,12 @@ async def store(database: str) -> AsyncIterator[ReadStore]:
         yield ReadStore(pool)
 
 
-async def published(database: str, directory: Path, *worlds: World) -> None:
+async def published(database: str, directory: Path, *worlds: World, clock: Callable[[], float] = time.time) -> None:
     """Publishes the newest head of each world, from a read database."""
     async with store(database) as first:
         for world in worlds:
             await mirror(first, world)
-            await publish(first, world, published_log(directory, world))
+            await publish(first, world, published_log(directory, world), clock)
 
 
 @pytest.mark.parametrize("world", [register(count=700), opaque(700), opaque(BIG)], ids=["register", "opaque", "big"])
@@ -317,6 +319,7 @@ async def test_the_full_file_serves_where_the_partial_one_is_gone(
     await published(one, tmp_path, world)
     add_records(world, 300)
     await published(one, tmp_path, world)
+    await published(one, tmp_path, world, clock=lambda: time.time() + PARTIAL_SECONDS)
     assert not (tmp_path / "thing/log/tile/entries/002.p/188").exists()
     with serving(tmp_path) as server:
         async with source(server) as static, store(new_database("read")) as second:

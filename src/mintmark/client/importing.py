@@ -5,7 +5,10 @@ A plan is made against one head. What others append between the plan and its app
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+
+from mintmark.errors import Rejected
+from mintmark.tlog.text import other_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +19,18 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
 
 FORMATS = ("rsf", "csv", "tsv", "jsonl")
+BEGINNING_BYTES = 4096  # of a file, by which it is known
+
+
+def check_content(stream: BinaryIO, format_: str) -> None:
+    """Checks that a file may be what it is said to be, by its beginning. Raises Rejected, by what it seems to be."""
+    start = stream.read(BEGINNING_BYTES)
+    stream.seek(0)
+    if what := other_content(start):
+        raise Rejected(f"line 1: the file is {what}; save it as {format_.upper()}, in UTF-8", rule="table", line=1)
+    if format_ == "jsonl" and start.lstrip().startswith(b"["):
+        advice = "JSON Lines has an object a line: jq -c '.[]' makes them"
+        raise Rejected(f"line 1: the file is one JSON array; {advice}", rule="table", line=1)
 
 
 class PlannedEntry(NamedTuple):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import BadSignature, Malformed, Misconfigured
 from mintmark.tlog.origin import short_name
+from mintmark.tlog.text import line_fault
 
 if TYPE_CHECKING:
     from mintmark.tlog.note import Verifier
@@ -140,7 +141,10 @@ def parse_vkeys(text: str) -> tuple[Verifier, ...]:
 def read_vkeys(file: Path) -> tuple[Verifier, ...]:
     """The public keys in a file. Raises Misconfigured when it cannot be read, Malformed when it holds anything else."""
     try:
-        return parse_vkeys(file.read_bytes().decode("ascii"))
+        data = file.read_bytes()
+        if fault := line_fault(data):
+            raise Malformed(fault)
+        return parse_vkeys(data.decode("ascii"))
     except UnicodeDecodeError as error:
         raise Malformed(f"{file} is not a public key: a byte is not ASCII") from error
     except Malformed as error:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mintmark.client import download
-from mintmark.client.importing import ImportResult, PlannedEntry
+from mintmark.client.importing import ImportResult, PlannedEntry, check_content
 from mintmark.client.rsf_overlap import HistoryOverlap
 from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send_batches
 from mintmark.errors import ProofError, Rejected
@@ -71,6 +71,7 @@ class CheckedFile:
 def check_file(path: Path, *, legacy: bool = False) -> CheckedFile:
     """Reads and checks a file. Raises Rejected with the line and the reason."""
     with rereadable(path) as stream:
+        check_content(stream, "rsf")
         commands = list(parse_rsf(stream, legacy=legacy))
     file = CheckedFile(path.stem, commands, (), (), legacy)
     return file if file.continued else _joined(file, Rules.load({}, {}))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mintmark.client import download
 from mintmark.client.import_overlap import Overlap
-from mintmark.client.importing import ImportResult, PlannedEntry
+from mintmark.client.importing import ImportResult, PlannedEntry, check_content
 from mintmark.client.sending import MAX_BATCH_ENTRIES, batches, derived_id, head_to_grow, send_batches
 from mintmark.errors import Rejected
 from mintmark.files import rereadable
@@ -79,6 +79,7 @@ async def plan_table(client: MintClient, log: TrustedLog, path: Path, format_: s
         raise _undefined(log)
     overlap, count = Overlap(), 0
     with rereadable(path) as stream:
+        check_content(stream, format_)
         for row in _checked(log, stream, format_, rules, head.size):
             overlap.add(row)
             count += 1

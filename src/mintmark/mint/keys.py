@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured
 from mintmark.tlog.origin import short_name
+from mintmark.tlog.text import line_fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,10 @@ def read_keys(file: Path) -> tuple[SecretKey, ...]:
     from mintmark.tlog.note import parse_skey  # here, because every command imports this module
 
     try:
-        return tuple(parse_skey(line) for line in file.read_text("ascii").removesuffix("\n").split("\n"))
+        data = file.read_bytes()
+        if fault := line_fault(data):
+            raise Malformed(fault)
+        return tuple(parse_skey(line) for line in data.decode("ascii").removesuffix("\n").split("\n"))
     except OSError as error:
         raise Misconfigured(f"the secret key {file} cannot be read: {error.strerror}") from error
     except (Malformed, UnicodeDecodeError) as error:

@@ -160,7 +160,7 @@ class Publisher:
 
     @asynccontextmanager
     async def _evidence_kept(self) -> AsyncIterator[None]:
-        """Keeps a lie of the place as evidence, where that is kept; the log stops if it signed two trees of one size."""
+        """Keeps a lie of the place as evidence, where it is kept; the log stops if it signed two trees of one size."""
         try:
             yield
         except Untrusted as lie:

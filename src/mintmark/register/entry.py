@@ -35,6 +35,11 @@ TYPES: Mapping[str, EntryType] = {"user": "user", "system": "system"}
 
 MAX_KEY_BYTES = 255  # a key is an index column and one segment of a URL
 
+KEY_RULES: Mapping[EntryType, str] = {
+    "user": f"letters, digits and single - _ . / between them, at most {MAX_KEY_BYTES} in all",
+    "system": "name, register-name, custodian, field:NAME, register:NAME or erase:INDEX",
+}
+
 _LEAF = re.compile(
     rf"""\{{(?:"item-hash":"sha-256:([0-9a-f]{{64}})",)?"key":"([^"\\\x00-\x1f]{{1,{MAX_KEY_BYTES}}})","""
     rf""""timestamp":"({TIMESTAMP_PATTERN})","type":"(user|system)"\}}""".encode()

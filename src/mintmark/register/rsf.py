@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import is_timestamp, shorten
-from mintmark.register.entry import TYPES, Entry, erased_index, is_log_key, is_published_key, v1_extend, valid_key
+from mintmark.register.entry import (
+    KEY_RULES, TYPES, Entry, erased_index, is_log_key, is_published_key, v1_extend, valid_key,
+)  # fmt: skip
 from mintmark.register.item import format_hash, item_hash, parse_hash, parse_item
 from mintmark.tlog.edge import Edge
 
@@ -195,7 +197,7 @@ def _parse_entry(name: str, key: str, timestamp: str, digest: str, *, legacy: bo
     if kind == "system" and not is_published_key(key):
         raise Malformed(f"{shorten(key)} is a key of a log's own, which no file brings into another")
     if not valid_key(kind, key, legacy=legacy):
-        raise Malformed(f"not a valid {kind} key: {shorten(key)}")
+        raise Malformed(f"not a valid {kind} key: {shorten(key)} is not {KEY_RULES[kind]}")
     if not is_timestamp(timestamp):
         raise Malformed(f"not a timestamp: {shorten(timestamp)}")
     if ";" in digest:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import check_value, is_timestamp, shorten
 from mintmark.register.definitions import Definition, definition_faults
-from mintmark.register.entry import erased_index, is_definition_key, is_log_key, valid_key
+from mintmark.register.entry import KEY_RULES, erased_index, is_definition_key, is_log_key, valid_key
 from mintmark.register.item import SALT, item_hash, parse_item
 from mintmark.register.schema import Schema
 
@@ -138,7 +138,7 @@ def _format_time(time: datetime) -> str:
 def _check_key(entry: Entry, legacy: bool) -> None:
     if valid_key(entry.type, entry.key, legacy=legacy):
         return
-    reason = f"not a valid {entry.type} key: {shorten(entry.key)}"
+    reason = f"not a valid {entry.type} key: {shorten(entry.key)} is not {KEY_RULES[entry.type]}"
     if entry.type == "system" and is_log_key(entry.key):
         reason = f"{shorten(entry.key)} is a key of the log's own, which its mint alone appends"
     raise Rejected(reason, rule="key", field="key")

@@ -17,6 +17,7 @@ An entry line without `item-hash` and `item` is a tombstone; with `item-hash` al
 
 from __future__ import annotations
 
+import codecs
 import io
 from base64 import b64encode
 from types import MappingProxyType
@@ -78,7 +79,8 @@ def read_jsonl(source: bytes | Iterable[bytes], schema: Schema | None = None) ->
     Raises:
         Rejected: rule "table", with the line.
     """
-    for number, line in enumerate(io.BytesIO(source) if isinstance(source, bytes) else source, 1):
+    for number, text in enumerate(io.BytesIO(source) if isinstance(source, bytes) else source, 1):
+        line = text.removeprefix(codecs.BOM_UTF8) if number == 1 else text
         if line.strip():
             try:
                 yield _parse_row(number, canonical.loads(line), schema)
@@ -151,8 +153,15 @@ def _names(line: int, header: list[str], schema: Schema | None) -> list[str]:
     known = {column.name for column in schema.columns} if schema else set(names)
     for name in names:
         if name not in known:
-            raise _rejected(line, f"the register has no field {shorten(name)}", field=name)
+            raise _rejected(line, f"the register has no field {shorten(name)}{_separators(name)}", field=name)
     return names
+
+
+def _separators(name: str) -> str:
+    """Why the name of a column may be none."""
+    found = next((mark for mark in ";,\t|" if mark in name), None)
+    advice = "save the table with commas (CSV) or tabs (TSV)"
+    return f"; its columns seem to be separated by {found!r}: {advice}" if found else ""
 
 
 def _key_name(schema: Schema | None, names: Iterable[str]) -> str:

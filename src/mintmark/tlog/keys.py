@@ -55,6 +55,7 @@ _PRIVATE: dict[int, Callable[[bytes], ed25519.Ed25519PrivateKey | mldsa.MLDSA44P
 
 MAX_CACHED_SIGNATURES = 2  # of a key, that verified and need not be verified again
 SEED_BYTES = 32  # of Ed25519 and of ML-DSA-44 alike
+NOT_A_SIGNER_KEY = "not a signer key (PRIVATE+KEY+<name>+<key ID>+<key>)"
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # what such a text begins with
 
 
@@ -167,7 +168,7 @@ def parse_skey(text: str) -> SecretKey:
     """
     name, key_id, kind, seed = _parse_key(text.removeprefix(_SECRET)) if text.startswith(_SECRET) else ("", b"", 0, b"")
     if kind not in _PRIVATE or len(seed) != SEED_BYTES:
-        raise Malformed("not a signer key (PRIVATE+KEY+<name>+<key ID>+<key>)")
+        raise Malformed(NOT_A_SIGNER_KEY if text == text.strip() else f"{NOT_A_SIGNER_KEY}: it has blanks around it")
     key = _secret_key(name, kind, seed)
     if key.key_id != key_id:
         raise Malformed(f"the key ID {key_id.hex()} of the secret key of {name} is not its own: the text was changed")
@@ -189,6 +190,10 @@ def _format_key(name: str, key_id: bytes, kind: int, material: bytes) -> str:
 
 def _parse_key(text: str) -> tuple[str, bytes, int, bytes]:
     """Name, key ID, type and key; printed again to check the spelling."""
+    if text != text.strip():
+        raise Malformed("a blank before or behind the key; take it away")
+    if not text:
+        raise Malformed("an empty line where a key belongs; take it away")
     try:
         name, hex_id, encoded = text.split("+", 2)
         key_id, key = bytes.fromhex(hex_id), texts.parse_base64(encoded.encode("ascii"))

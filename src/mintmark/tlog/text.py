@@ -22,6 +22,17 @@ from mintmark.tlog.kernel import HASH_BYTES
 
 MAX_NUMBER = 2**63 - 1
 MAX_NAME_BYTES = 255  # of an origin, or of a key's name
+# The beginnings of files that are taken for text by mistake, and what they are.
+_OTHER_CONTENT = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PK\x03\x04": "a zip archive, as Excel workbooks are",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "compressed by gzip",
+    b"%PDF": "a PDF",
+}
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
+_NUL_SEARCH_BYTES = 1024  # at the beginning of a file
 _DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
 
 
@@ -95,6 +106,28 @@ def parse_hash(text: bytes) -> bytes:
     if len(digest := parse_base64(text)) != HASH_BYTES:
         raise Malformed(f"a hash of {len(digest)} bytes, not {HASH_BYTES}")
     return digest
+
+
+def other_content(data: bytes) -> str:
+    """What the beginning of a file shows it to be instead of plain text in UTF-8; empty where it may be that."""
+    for start, what in _OTHER_CONTENT.items():
+        if data.startswith(start):
+            return what
+    if _HTML.match(data):
+        return "an HTML page"
+    return "UTF-16 text, or binary" if b"\0" in data[:_NUL_SEARCH_BYTES] else ""
+
+
+def line_fault(data: bytes) -> str:
+    """Why a file of lines in ASCII (keys, a policy) cannot be read, if its bytes alone tell; else empty."""
+    if what := other_content(data):
+        return f"it is {what}"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark; save it without one"
+    if (at := data.find(b"\r")) >= 0:
+        number = data.count(b"\n", 0, at) + 1
+        return f"line {number} ends with CRLF, as Windows saves it; save it with LF alone"
+    return "it is empty" if not data else ""
 
 
 def _shown(text: bytes) -> str:

@@ -108,11 +108,15 @@ def _verify(file: Path, beside: _Beside, policy: Path | None, vkeys: tuple[str, 
     """Reads keys or policy first, so that each error names its file."""
     from mintmark.client.keys import KeyRing
     from mintmark.client.proofs import check_signed_by_all, verify
+    from mintmark.tlog.text import other_content
 
     rules = _read_policy(policy) if policy else None
     keys = None if policy else KeyRing(vkeys, directories=() if vkeys else [trust])
+    data = _read_proof(file)
+    if what := other_content(data):
+        raise Malformed(f"{file} is not a proof: it is {what}")
     try:
-        proven = verify(_read_proof(file), beside.entry, item=beside.item, keys=keys, policy=rules)
+        proven = verify(data, beside.entry, item=beside.item, keys=keys, policy=rules)
     except Malformed as error:
         raise Malformed(f"{file}: {error}") from error
     if keys is not None and keys.given:  # a witness's too
@@ -192,9 +196,12 @@ def _field_words(name: str, value: str | list[str]) -> Iterator[str]:
 
 def _read_policy(file: Path) -> bytes:
     from mintmark.tlog.policy import parse_policy
+    from mintmark.tlog.text import line_fault
 
     policy = file.read_bytes()
     try:
+        if fault := line_fault(policy):
+            raise Malformed(fault)
         parse_policy(policy)
     except Malformed as error:
         raise Malformed(f"{file} is not a policy: {error}") from error

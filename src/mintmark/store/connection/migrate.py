@@ -117,7 +117,7 @@ async def _connected(conninfo: str) -> AsyncIterator[Connection]:
                 )
             yield conn
     except psycopg.OperationalError as error:
-        raise unreachable(error) from error
+        raise unreachable(error, conninfo) from error
 
 
 async def _begin(conn: Connection) -> None:

@@ -25,6 +25,7 @@ Cursor = psycopg.AsyncCursor[TupleRow]
 
 STREAMED_ROWS = 100 if psycopg.pq.version() >= 170_000 else 1  # that libpq receives at once, where not all are wanted
 POOL_TIMEOUT_SECONDS = 10.0  # for a connection
+GIVEN_UP = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)  # by the server, on a statement
 REPEATED_LINE_SECONDS = 60.0  # until a pool logs the same line again
 
 
@@ -81,7 +82,7 @@ class Pool(AsyncConnectionPool[Connection]):
         except psycopg.errors.InsufficientPrivilege as error:
             raise refused(error) from error
         except (psycopg.OperationalError, PoolTimeout) as error:
-            raise unreachable(error) from error
+            raise unreachable(error, str(self.conninfo)) from error
 
 
 async def stream_rows(
@@ -111,10 +112,17 @@ def refused(error: psycopg.errors.InsufficientPrivilege) -> Misconfigured:
     return Misconfigured(f"the database refuses this user: {reason}; grant it, or connect as the owner")
 
 
-def unreachable(error: Exception) -> Unavailable:
-    """The error of a connection that failed, in one line."""
+def unreachable(error: Exception, conninfo: str) -> Unavailable:
+    """The error of a connection that failed, or of a statement that the server broke off; in one line.
+
+    It names the database: Postgres' own words may have no more than an address, which several databases share.
+    """
     reason = " ".join(str(error).split()) or type(error).__name__
-    return Unavailable(f"the database cannot be reached: {reason}", "the database cannot be reached")
+    if isinstance(error, GIVEN_UP):
+        advice = "raise statement_timeout or lock_timeout of this user, or wait until the server has less to do"
+        return Unavailable(f"the database gave up on a statement: {reason}; {advice}", "the database gave up")
+    name = conninfo_to_dict(conninfo).get("dbname", "that is named like its user")
+    return Unavailable(f"the database cannot be reached: {reason} (database {name})", "the database cannot be reached")
 
 
 def open_pool(conninfo: str, size: int, timeout: float = POOL_TIMEOUT_SECONDS) -> Pool:

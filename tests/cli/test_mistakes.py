@@ -105,3 +105,13 @@ def test_a_log_to_write_that_is_not_made(run: Run, readme: Path, command: tuple[
     file = (readme, "--format", "csv") if command[0] == "import" else ()
     result = run(*command, *file, "--dir", readme.parent)
     one_sentence(result, exits.ERROR, "no key of chese is known", "`mintmark create chese`")
+
+
+def test_keys_of_several_logs_where_one_is_meant(run: Run) -> None:
+    other = generate_skey("log.example/other")
+    for keys in ((LOG.vkey, other.vkey), (other.vkey, LOG.vkey)):
+        options = ("--grpc", "127.0.0.1:1", "--vkey", keys[0], "--vkey", keys[1])
+        result = run("checkpoint", "country", *options)
+        one_sentence(result, exits.ERROR, "the key is of log.example/country, log.example/other, not of country")
+    same = ("--grpc", "127.0.0.1:1", "--vkey", LOG.vkey, "--vkey", generate_skey(LOG.name).vkey)
+    one_sentence(run("checkpoint", "country", *same), exits.NOT_YET, "127.0.0.1:1 cannot be reached")

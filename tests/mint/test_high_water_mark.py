@@ -237,3 +237,14 @@ def test_marks_and_keys_are_read_strictly(tmp_path: Path) -> None:
             keys.signers(THINGS)
         with pytest.raises(Malformed, match=r"things.key is not a secret key"):
             read_keys(tmp_path / "things.key")
+
+
+def test_a_mark_is_not_written_into_a_directory_that_is_gone(tmp_path: Path) -> None:
+    """A directory of keys that was not mounted must not come back with a mark alone."""
+    file = tmp_path / "keys" / "things.mark"
+    with pytest.raises(Misconfigured, match=r"things\.mark cannot be written: .*/keys is not there"):
+        write_high_water_mark(file, b"note")
+    assert list(tmp_path.iterdir()) == []
+    file.parent.mkdir()
+    write_high_water_mark(file, b"note")
+    assert file.read_bytes() == b"note"

@@ -178,8 +178,8 @@ def _refused(error: MintmarkError, count: int) -> int:
 
 
 def _of_one(error: MintmarkError) -> MintmarkError:
-    """The refusal of an entry that was sent alone, without its place in the batch."""
+    """The refusal of an entry that was sent alone, without a word of its place: the caller knows of no batch."""
     message = str(error).removeprefix("entry 0: ")
     if isinstance(error, Rejected):
-        return Rejected(message, rule=error.rule, field=error.field)
+        return Rejected(message, rule=error.rule, field=error.field, index=error.index)
     return type(error)(message)

@@ -47,7 +47,7 @@ def check_evidence(document: bytes, origin: str, verifiers: Sequence[Verifier]) 
         raise Malformed(f"this is no evidence, as commands print it with --json: {error}") from error
     if convicting := [reason for reason in reasons if reason]:
         return convicting
-    if any(len(piece["notes"]) == 2 and piece["error"] == "Fork" for piece in pieces):
+    if any(_lacks_tree(piece) for piece in pieces):
         raise ProofError("two trees of different sizes, and not the proof that one does not begin with the other")
     raise ProofError("these notes do not contradict one another: they show what a source did, not the log")
 
@@ -79,6 +79,12 @@ def _check_piece(piece: dict[str, Any], origin: str, verifiers: Sequence[Verifie
     heads = [open_checkpoint(note, origin, verifiers) for note in notes]
     small, large = sorted(heads, key=lambda head: head.size)
     return _contradiction(small, large, piece.get("tree"))
+
+
+def _lacks_tree(piece: dict[str, Any]) -> bool:
+    """True for a fork of two sizes without the proof of it."""
+    sizes = sizes_to_prove([note.encode() for note in piece["notes"]])
+    return piece["error"] == "Fork" and "tree" not in piece and sizes is not None
 
 
 def _contradiction(small: Checkpoint, large: Checkpoint, tree: dict[str, Any] | None) -> str | None:

@@ -99,8 +99,10 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_the_file_that_up_writes(file: Path) -> None:
-    values = {"mint": '"m"', "read": '"r"', "grpc": '"127.0.0.1:1"', "http": '"127.0.0.1:2"', "source": '"127.0.0.1:1"'}
+    values = {"mint": '"m"', "read": '"r"', "api": '"a"'}
+    values |= {"grpc": '"127.0.0.1:1"', "http": '"127.0.0.1:2"', "source": '"127.0.0.1:1"'}
     file.write_text(CONFIG_TEMPLATE.format(**values))
     assert load_mint(file).keys == file.parent / "mint/keys"
     assert load_mirror(file).sources == (load_mint(file).listen,)
+    assert (load_mirror(file).database, load_api(file).database) == ("r", "a")
     assert load_api(file).listen == "127.0.0.1:2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from mintmark.mirror.catch_up import SETTLE_ENTRIES
 from mintmark.mirror.run_once import once
@@ -47,11 +48,11 @@ async def test_several_catch_ups_that_end_together_are_settled_once(read_store: 
 async def test_who_is_not_the_owner_settles_nothing_and_goes_on(
     read_db: str, read_store: ReadStore, postgres: TestPostgres
 ) -> None:
-    postgres.execute("drop role if exists writer")
-    postgres.execute("create role writer login")
+    postgres.role("writer")
     await read_store.pool.execute("grant usage on schema mintmark to writer")
     await read_store.pool.execute("grant select, insert, update, delete on all tables in schema mintmark to writer")
-    async with open_pool(read_db.replace("user=mintmark", "user=writer"), 1) as pool:
+    name = str(conninfo_to_dict(read_db)["dbname"])
+    async with open_pool(postgres.server.conninfo(name, "writer"), 1) as pool:
         settler = Settler(pool)
         settler.start()
         await settler.finish()

@@ -112,7 +112,7 @@ async def test_a_server_killed_is_started_again_with_what_was_committed(
 
 async def test_the_mint_and_the_mirrors_have_separate_databases(tmp_path: Path) -> None:
     async with running_postgres(tmp_path / "p") as databases:
-        for conninfo, name in zip(databases, ("mint", "read"), strict=True):
+        for conninfo, name in ((databases.mint, "mint"), (databases.read, "read")):
             async with await psycopg.AsyncConnection.connect(conninfo) as conn:
                 assert conn.info.dbname == name
 

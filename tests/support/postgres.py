@@ -53,6 +53,11 @@ class TestPostgres:
     def drop(self, name: str) -> None:
         self.execute(f"drop database if exists {name} with (force)")
 
+    def role(self, name: str) -> str:
+        """A role that may connect and do nothing else; its name."""
+        self._run(self.server.create_roles(name))
+        return name
+
     def execute(self, statement: str) -> None:
         """Runs a statement as the superuser."""
         with psycopg.connect(self.server.conninfo("postgres", ADMIN), autocommit=True) as conn:

@@ -4,6 +4,9 @@
     DIRECTORY/lock           held by the server and all of its processes (`directory`)
     DIRECTORY/server.log     the output of the server
     DIRECTORY/.s.PGSQL.5432  its socket
+    DIRECTORY/passwords/     a file for each role, of mode 0600, which its connection string names
+
+The superuser is whoever runs this: the system's user, as the socket tells it. Everybody else needs a role's password.
 
 Crash order: when this process ends, in whatever way, the kernel sends SIGINT to the server, which shuts down. The next
 start waits for the lock, stops the server that still holds it, and lets Postgres recover what was not written. No
@@ -17,17 +20,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import re
+import secrets
 import shutil
 import signal
 from typing import TYPE_CHECKING, BinaryIO
 
 from mintmark.errors import MintmarkError, Misconfigured
-from mintmark.files import sync_directory
+from mintmark.files import sync_directory, write_durably
 from mintmark.postgres import privileges
 from mintmark.postgres.binaries import find_binaries
 from mintmark.postgres.directory import Takeover, acquire_lock, socket_directory
-from mintmark.store.connection.migrate import accepts_connections, create_databases, socket_conninfo
+from mintmark.store.connection.roles import (
+    accepts_connections,
+    create_databases,
+    create_roles,
+    socket_conninfo,
+    take_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +47,7 @@ if TYPE_CHECKING:
     from mintmark.postgres.binaries import Binaries
     from mintmark.postgres.privileges import RunAs
 
-ADMIN, USER = "postgres", "mintmark"  # the cluster's superuser, and the owner of the databases
+ADMIN, USER = "postgres", "mintmark"  # the cluster's superuser, and the owner of databases that have no other
 PORT = "5432"  # only a part of the socket's name
 FAST_SHUTDOWN_SECONDS = 60.0  # until an immediate shutdown
 READY_POLL_INTERVAL_SECONDS = 0.02
@@ -71,8 +82,14 @@ SETTINGS = {
 }
 INITDB_OPTIONS = (
     *("--username", ADMIN, "--locale=C", "--encoding=UTF8", "--data-checksums"),
-    *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),  # the socket's directory is ours alone
+    *("--auth-local=peer", "--auth-host=reject", "--no-instructions"),
 )
+ACCESS = f"""\
+# Written at each start.
+local all {ADMIN} peer map=owner
+local all all scram-sha-256
+"""
+PASSWORD_BYTES = 32
 
 
 class EmbeddedServer:
@@ -94,7 +111,7 @@ class EmbeddedServer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, databases: Sequence[str] = ()) -> None:
-        """Starts the server, recovers from a crash, and creates the databases that do not exist.
+        """Starts the server, recovers from a crash, and creates the databases that do not exist, as USER's.
 
         Raises Misconfigured with the fix where the operator can mend it; MintmarkError with the server's own words.
         """
@@ -106,10 +123,34 @@ class EmbeddedServer:
             os.close(lock)  # the server and its processes hold it
         try:
             await self._ready()
-            await create_databases(self.conninfo("postgres", ADMIN), USER, databases)
+            if databases:
+                await self.create_roles(USER)
+                await create_databases(self._admin, dict.fromkeys(databases, USER))
         except BaseException:
             await asyncio.shield(self.stop())
             raise
+
+    async def create_roles(self, *roles: str) -> None:
+        """Creates roles where they do not exist, each with a password in a file of its own."""
+        await create_roles(self._admin, {role: self._password(role) for role in roles})
+
+    async def own(self, owners: Mapping[str, str]) -> None:
+        """Creates databases (name -> role) where they do not exist; those that were USER's get these owners."""
+        await self.create_roles(*dict.fromkeys(owners.values()))
+        await create_databases(self._admin, owners)
+        await take_over(self._admin, USER, owners)
+
+    @property
+    def _admin(self) -> str:
+        return self.conninfo("postgres", ADMIN)
+
+    def _password(self, role: str) -> str:
+        """The password of a role, made where there is none."""
+        file = self.directory / "passwords" / role
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_durably(file, f"*:*:*:{role}:{secrets.token_urlsafe(PASSWORD_BYTES)}\n".encode(), mode=0o600)
+        return file.read_text().strip().rpartition(":")[2]
 
     async def _launch(self, lock: int) -> None:
         """Makes the cluster if there is none, and starts the server on it."""
@@ -117,6 +158,7 @@ class EmbeddedServer:
         user = await privileges.choose_user(self.directory, programs.directory / "postgres")
         if not self._data.exists():
             await self._init(user, programs.directory, lock)
+        self._write_access()
         flags = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = (str(programs.directory / "postgres"), "-D", str(self._data), *flags)
         self._process = await self._spawn(user, command, lock)
@@ -143,7 +185,15 @@ class EmbeddedServer:
 
     def conninfo(self, database: str, user: str = USER) -> str:
         """The connection string of a database."""
-        return socket_conninfo(socket_directory(self.directory, PORT), PORT, user, database)
+        directory = socket_directory(self.directory, PORT)
+        passfile = None if user == ADMIN else directory / "passwords" / user
+        return socket_conninfo(directory, PORT, user, database, passfile)
+
+    def _write_access(self) -> None:
+        """Who may connect: the superuser by the system's name of who runs this, or of who the server runs as."""
+        names = {pwd.getpwuid(uid).pw_name for uid in (os.geteuid(), self._data.stat().st_uid)}
+        (self._data / "pg_hba.conf").write_text(ACCESS)
+        (self._data / "pg_ident.conf").write_text("".join(f'owner "{name}" {ADMIN}\n' for name in sorted(names)))
 
     def _make_directory(self) -> None:
         try:

@@ -88,10 +88,10 @@ async def test_who_only_looks_makes_no_tables(
 async def test_a_user_who_may_not_is_told_so(postgres: TestPostgres, new_database: Callable[[str | None], str]) -> None:
     database = new_database(None)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    await ask(postgres.server.conninfo(str(name), server.ADMIN), "create role guest login")
+    postgres.role("guest")
     await ask(postgres.server.conninfo(str(name), server.ADMIN), "revoke create on schema public from public")
     with pytest.raises(Misconfigured, match="connect as the database's owner"):
-        await migrate(psycopg.conninfo.make_conninfo(database, user="guest"), "read")
+        await migrate(postgres.server.conninfo(str(name), "guest"), "read")
 
 
 async def test_a_migration_that_fails_leaves_nothing(new_database: Callable[[str | None], str]) -> None:

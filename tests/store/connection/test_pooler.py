@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not inst
 
 CONFIG = """
 [databases]
-{dbname} = host=127.0.0.1 port={port} user={user}
+{dbname} = host=127.0.0.1 port={port} user={user} password={password}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -56,6 +56,7 @@ async def pooled(read_db: str, tmp_path: Path) -> AsyncIterator[str]:
     async with Wire(read_db).open() as wire:  # pgbouncer may not enter the directory of the server's socket
         config = tmp_path / "pgbouncer.ini"
         upstream = conninfo_to_dict(wire.conninfo)
+        upstream["password"] = Path(str(upstream["passfile"])).read_text().strip().rpartition(":")[2]
         config.write_text(CONFIG.format(listen=(port := free_port()), **upstream))
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         command = (str(PGBOUNCER), *user, str(config))

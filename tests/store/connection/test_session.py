@@ -202,8 +202,7 @@ async def test_a_read_database_of_the_version_before_moves_to_its_schema_with_al
         log = Written(ReadStore(pool), "register")
         await log.write(users(0, 300))
     run(plain, "create table theirs ()")
-    postgres.execute("drop role if exists reader")
-    postgres.execute("create role reader login")
+    postgres.role("reader")
     run(plain, "grant select on head to reader")
     for _ in range(2):
         await migrate(plain, "read")
@@ -264,8 +263,6 @@ async def test_who_wants_the_tables_in_public_keeps_them_there(plain: str) -> No
 
 async def test_a_user_without_rights_on_the_schema_is_told_which(plain: str, postgres: TestPostgres) -> None:
     await migrate(plain, "read")
-    postgres.execute("drop role if exists stranger")
-    postgres.execute("create role stranger login")
-    stranger = postgres.server.conninfo(str(conninfo_to_dict(plain)["dbname"]), "stranger")
+    stranger = postgres.server.conninfo(str(conninfo_to_dict(plain)["dbname"]), postgres.role("stranger"))
     with pytest.raises(Misconfigured, match="usage on the schema mintmark, and select on all tables"):
         await check(stranger, "read")

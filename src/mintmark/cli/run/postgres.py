@@ -1,4 +1,8 @@
-"""The embedded Postgres of an `up`: the mint's database and a separate read database, kept running while it runs."""
+"""The embedded Postgres of an `up`: the mint's database and a separate read database, kept running while it runs.
+
+The mint and the mirrors own a database each. The read API has a role that may only read, given what it may by
+`store.connection.roles.grant_reading` once there are tables.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+OWNERS = {"mint": "mintmark_mint", "read": "mintmark_mirror"}
+READER = "mintmark_api"
 FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.1, 5.0
 STEADY_SECONDS = 10.0  # of life, after which the back-off begins anew
 
@@ -28,10 +34,13 @@ async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
     Raises Misconfigured or MintmarkError where the first start fails.
     """
     server = EmbeddedServer(directory)
-    await server.start(Databases._fields)
+    await server.start()
     keeper = asyncio.create_task(_keep(server))
     try:
-        yield Databases(*map(server.conninfo, Databases._fields))
+        await server.own(OWNERS)
+        await server.create_roles(READER)
+        owned = {name: server.conninfo(name, role) for name, role in OWNERS.items()}
+        yield Databases(**owned, api=server.conninfo("read", READER))
     finally:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)

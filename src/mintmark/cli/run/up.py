@@ -151,10 +151,13 @@ async def _up(options: UpOptions) -> None:
 
 
 async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:
+    from mintmark.cli.run.postgres import READER
     from mintmark.cli.run.up_files import reachable_address
     from mintmark.store.connection.migrate import migrate
+    from mintmark.store.connection.roles import grant_reading
 
     await migrate(databases.read, "read")  # before several mirrors and the API want it
+    await grant_reading(databases.read, READER)
     _start_servers(options, supervisor, databases)
     grpc, http = reachable_address(options.grpc), f"http://{reachable_address(options.http)}"
     registers = await _append_files(options, grpc)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import secrets
 import socket
 from contextlib import contextmanager
@@ -41,13 +42,15 @@ trust = "trust"
 logs = ["*"]
 
 [api]
-database = {read}
+database = {api}
 listen = {http}
 
 # Registers published elsewhere: a CURIE's prefix, and the URL that its key is added to.
 [api.links]
 """
 
+
+HOST = re.compile(r"host=('(?:[^'\\]|\\.)*'|\S+)")
 
 TOKENS_HEADER = """\
 # Who may append what. Written once by `mintmark up`, and yours to edit; the mint reads it again when it changes.
@@ -56,10 +59,11 @@ TOKENS_HEADER = """\
 
 
 class Databases(NamedTuple):
-    """The connection strings of the mint's database and of the read database."""
+    """The connection strings of the mint, of the mirrors, and of the read API, which may only read."""
 
     mint: str
     read: str
+    api: str
 
 
 @contextmanager
@@ -88,10 +92,11 @@ def sole_use(deployment: DeploymentDir) -> Iterator[None]:
 
 def write_files(deployment: DeploymentDir, databases: Databases, grpc: str, http: str) -> None:
     """Writes the configuration, the token, and the mint's file of tokens, each where it is not there yet."""
-    if not deployment.config.exists():
+    if deployment.config.exists():
+        _name_roles(deployment, databases)
+    else:
         values = {
-            "mint": databases.mint,
-            "read": databases.read,
+            **databases._asdict(),
             "grpc": grpc,
             "http": http,
             "source": reachable_address(grpc),
@@ -107,6 +112,30 @@ def write_files(deployment: DeploymentDir, databases: Databases, grpc: str, http
         write_durably(deployment.tokens, f"{TOKENS_HEADER}\n{token}".encode(), mode=0o600)
 
 
+def _name_roles(deployment: DeploymentDir, databases: Databases) -> None:
+    """Mends a configuration of the time when all processes were one role, which nobody can be any more.
+
+    Only what `up` wrote is replaced: a database that somebody named since stays.
+    """
+    found = HOST.search(databases.mint)
+    former = {name: f"{found and found[0]} port=5432 user=mintmark dbname={name}" for name in ("mint", "read")}
+    lines = {
+        ("mint", _database_line(former["mint"])): _database_line(databases.mint),
+        ("mirror", _database_line(former["read"])): _database_line(databases.read),
+        ("api", _database_line(former["read"])): _database_line(databases.api),
+    }
+    section, mended = "", []
+    for line in (text := deployment.config.read_text()).split("\n"):
+        section = line.strip("[]") if line.startswith("[") else section
+        mended.append(lines.get((section, line), line))
+    if "\n".join(mended) != text:
+        write_durably(deployment.config, "\n".join(mended).encode())
+
+
+def _database_line(conninfo: str) -> str:
+    return f"database = {json.dumps(conninfo)}"
+
+
 def environment(databases: Databases, grpc: str, http: str) -> dict[str, str]:
     """The settings of every child that `up` decides."""
     schemas = {f"MINTMARK_{section}__DATABASE_SCHEMA": DEFAULT_SCHEMA for section in ("MINT", "MIRROR", "API")}
@@ -116,7 +145,7 @@ def environment(databases: Databases, grpc: str, http: str) -> dict[str, str]:
         "MINTMARK_MINT__LISTEN": grpc,
         "MINTMARK_MIRROR__DATABASE": databases.read,
         "MINTMARK_MIRROR__SOURCES": json.dumps([reachable_address(grpc)]),
-        "MINTMARK_API__DATABASE": databases.read,
+        "MINTMARK_API__DATABASE": databases.api,
         "MINTMARK_API__LISTEN": http,
     }
 

@@ -1,4 +1,4 @@
-"""Databases and their schema: created on a server of our own, and brought to this version by migrations.
+"""The schema of a database: brought to this version by migrations.
 
 A migration is a file migrations/<component>/NNN.sql. Each is applied once, all in one transaction. A schema is the
 mint's or a read database's, never both: logs are in the same tables there, written by different rules.
@@ -16,15 +16,12 @@ from typing import TYPE_CHECKING, Literal
 import psycopg
 from psycopg import errors as pg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from mintmark.errors import Misconfigured
 from mintmark.store.connection.pool import Connection, unreachable
-from mintmark.store.connection.session import DEFAULT_SCHEMA, with_schema
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     Load = Callable[[str], Mapping[int, str]]
 
@@ -36,32 +33,6 @@ SERVERS: dict[Component, str] = {"mint": "mint", "read": "mirror"}
 MIGRATION_LOCK = 7239541  # the advisory lock of those who migrate
 VERSION_COLUMNS = ["component", "version", "at"]  # of our table of versions; other programs have one too
 OWN_SCHEMA_VERSION = 2  # of `log`: since then our tables stand in a schema of their own
-
-
-def socket_conninfo(directory: Path, port: str, user: str, database: str) -> str:
-    """The connection string of a database behind the unix socket in a directory; with it, psql too finds our tables."""
-    return with_schema(make_conninfo(host=str(directory), port=port, user=user, dbname=database), DEFAULT_SCHEMA)
-
-
-async def accepts_connections(conninfo: str) -> bool:
-    """True if the server accepts a connection now."""
-    try:
-        async with await Connection.connect(conninfo):
-            return True
-    except psycopg.OperationalError:
-        return False
-
-
-async def create_databases(conninfo: str, owner: str, names: Sequence[str]) -> None:
-    """Creates the role `owner` and its databases where they do not exist; `conninfo` is a superuser's."""
-    async with await Connection.connect(conninfo, autocommit=True) as conn:
-        role = await conn.execute("select from pg_roles where rolname = %(owner)s", {"owner": owner})
-        if await role.fetchone() is None:
-            await conn.execute(sql.SQL("create role {} login").format(sql.Identifier(owner)))
-        present = {row[0] for row in await (await conn.execute("select datname from pg_database")).fetchall()}
-        for name in (name for name in names if name not in present):
-            create = sql.SQL("create database {} owner {}")
-            await conn.execute(create.format(sql.Identifier(name), sql.Identifier(owner)))
 
 
 def load_migrations(component: str) -> Mapping[int, str]:

@@ -15,7 +15,7 @@ from mintmark.store.connection.session import Connection
 from mintmark.store.fsck import fsck_store, repairs
 from mintmark.store.log import log_store, writer
 from mintmark.store.mint import mint_store
-from mintmark.store.mirror import commit, progress
+from mintmark.store.mirror import commit, progress, withheld
 from mintmark.store.registers import bulk, entry_pages, links, record_pages, register_store
 from tests.support.used import fill
 
@@ -75,7 +75,9 @@ READS: dict[str, Statement] = {
         {**BASE, "keys": json.dumps([{"type": "user", "key": f"K{n:06}", "at": SIZE} for n in range(3)])},
     ),
     "mirror/erase_rows": (commit.SQL["erase_rows"], {**BASE, "indices": [3, 4, 5]}),
-    "mirror/put_missing": (commit.SQL["put_missing"], {**BASE, "indices": [SIZE + 3], "by": [None]}),
+    "mirror/put_missing": (commit.SQL["put_missing"], {**BASE, "indices": [SIZE + 3], "by": [None], "source": "s"}),
+    "mirror/page": (withheld.SQL["page"], {**BASE, "after": -1, "most": 10}),
+    "mirror/take": (withheld.SQL["take"], {**BASE, "indices": [3, 4, 5]}),
     "mirror/show": (commit.SQL["show"], {**BASE, "root": ITEM, "note": b""}),
     "mirror/put_leaves": (commit.SQL["put_leaves"], {**BASE, "start": SIZE + 5, "hashes": ITEM}),
     "mirror/upsert_tiles": (

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from mintmark.errors import Malformed, Rejected
 from mintmark.register.datatypes import is_timestamp, shorten
 from mintmark.register.entry import (
-    KEY_RULES, TYPES, Entry, erased_index, is_log_key, is_published_key, v1_extend, valid_key,
+    KEY_RULES,
+    TYPES,
+    Entry,
+    erased_index,
+    is_log_key,
+    is_published_key,
+    v1_extend,
+    valid_key,
 )  # fmt: skip
 from mintmark.register.item import format_hash, item_hash, parse_hash, parse_item
 from mintmark.tlog.edge import Edge

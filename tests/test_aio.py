@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mintmark.aio import ByteBudget, prefetch, reload_on_change
+from mintmark.aio import Batcher, ByteBudget, prefetch, reload_on_change, supervise
 from mintmark.errors import Busy
 
 if TYPE_CHECKING:
@@ -193,3 +193,39 @@ async def test_the_newest_is_first_however_many_wait() -> None:
         ends[number].set()
     await asyncio.gather(*tasks)
     assert done == [0, 3, 2, 1]
+
+
+async def test_a_task_that_fails_is_told_and_run_again_until_it_ends() -> None:
+    told: list[BaseException] = []
+    runs: list[int] = []
+
+    async def work() -> None:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            raise ValueError("a defect")
+        if len(runs) == 2:
+            other = asyncio.get_running_loop().create_future()
+            other.cancel()
+            await other  # not ours
+
+    await asyncio.wait_for(supervise(work, told.append), 20)
+    assert runs == [0, 1, 2]
+    assert [type(error) for error in told] == [ValueError, asyncio.CancelledError]
+
+
+async def test_a_supervised_task_ends_when_it_is_cancelled() -> None:
+    told: list[BaseException] = []
+    task = asyncio.create_task(supervise(lambda: asyncio.sleep(60), told.append))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert not told
+
+
+async def test_whoever_waits_for_a_batch_that_was_cancelled_does_not_wait_for_ever() -> None:
+    async def fetch(_: object) -> dict[int, int]:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(Batcher(fetch).get("key"), 5)

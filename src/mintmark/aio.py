@@ -4,6 +4,7 @@ prefetch           makes the next item while the last is used
 Batcher            turns single questions into calls of many, without a timer
 ByteBudget         bytes that may be held at one time, with the slowest holder ended where others wait
 Backoff            seconds to wait after failures in a row
+supervise          runs a task again that failed, and tells why
 reload_on_change   calls a function when something has changed, and on SIGHUP
 """
 
@@ -29,6 +30,8 @@ V = TypeVar("V")
 MAX_BATCH_KEYS = 256  # in one call of a Batcher's `fetch`
 MAX_WAIT_SECONDS = 5.0  # for room in a ByteBudget
 LOOK_SECONDS = 0.1  # between looks for a slow holder, while somebody waits
+FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.2, 4.0  # of a task that failed
+STEADY_SECONDS = 10.0  # of a task's life, after which the back-off begins anew
 
 
 async def prefetch(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -92,6 +95,10 @@ class Batcher(Generic[K, V]):
     async def _answer(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
         try:
             found = await self._fetch([key for key, _ in batch])
+        except asyncio.CancelledError:  # no caller is left to wait for an answer that does not come
+            for _, answer in batch:
+                answer.cancel()
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the callers handle it
             for _, answer in batch:
                 if not answer.done():
@@ -205,6 +212,28 @@ class Backoff:
         """The seconds to wait after one more failure."""
         self._calls.attempt_number += 1
         return float(self._wait(self._calls)) * random.uniform(0.5, 1)  # noqa: S311  # jitter
+
+
+async def supervise(work: Callable[[], Awaitable[None]], tell: Callable[[BaseException], None]) -> None:
+    """Runs `work()` to its end. Each time that it fails, tells of it, waits, and runs it again; until cancelled.
+
+    A background task has nobody who waits for it: without this, it would die in silence, or end the whole process.
+    """
+    backoff = Backoff(FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS)
+    task = asyncio.current_task()
+    while True:
+        began = monotonic()
+        try:
+            return await work()
+        except asyncio.CancelledError as error:  # ours, or that of something that it waited for
+            if task is None or task.cancelling():
+                raise
+            tell(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+            tell(error)
+        if monotonic() - began > STEADY_SECONDS:
+            backoff.reset()
+        await asyncio.sleep(backoff.next())
 
 
 async def reload_on_change(

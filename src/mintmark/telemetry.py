@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Counter
+
+from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,3 +44,14 @@ def event_sink(server: str) -> EventSink:
         (log.error if event in _ERRORS else log.warning)(event, origin=origin, **{kind: detail})
 
     return on_event
+
+
+def restart_teller(on_event: EventSink, task: str) -> Callable[[BaseException], None]:
+    """A function that tells why a background task failed, for `aio.supervise`; a defect comes with its traceback."""
+
+    def tell(error: BaseException) -> None:
+        on_event("task restarted", "", f"{task}: {type(error).__name__}: {' '.join(str(error).split())}")
+        if not isinstance(error, MintmarkError):
+            on_event("defect", "", "".join(format_exception(error)))
+
+    return tell

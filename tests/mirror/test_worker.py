@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from mintmark.aio import supervise
 from mintmark.errors import Busy, Conflict, MintmarkError, Unavailable
 from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
@@ -487,3 +488,36 @@ async def test_a_source_that_calls_the_log_another_kind_is_not_asked(read_store:
         await until_shown(read_store, honest)
     (status,) = await read_store.status.of_logs()
     assert (status.kind, status.source) == ("register", honest.address)
+
+
+class Broken(LiveWorld):
+    """A source whose first answer meets a defect of ours."""
+
+    answers = 0
+
+    async def entries(self, origin: str, start: int, end: int, size: int) -> AsyncIterator[Chunk]:
+        self.answers += 1
+        if self.answers == 1:
+            raise RuntimeError("a defect")
+        async for chunk in super().entries(origin, start, end, size):
+            yield chunk
+
+
+async def test_a_worker_that_fails_is_told_and_goes_on_with_its_logs(read_store: ReadStore) -> None:
+    """Even the report of a defect may fail: then the whole worker begins anew."""
+    world, reported, told = Broken("world.example/thing", "register", generate_skey("world.example/thing")), [], []
+    add_records(world, 300)
+
+    def on_event(*event: str) -> None:
+        reported.append(event)
+        if len(reported) == 1:
+            raise RuntimeError("no place to write a log line")
+
+    worker = places.worker(read_store, [world], world, on_event=on_event)
+    running = asyncio.create_task(supervise(worker.run, told.append))
+    await until_shown(read_store, world)
+    add_records(world, 10)
+    await until_shown(read_store, world)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(told) == 1

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
-from mintmark.postgres.server import ADMIN, USER, EmbeddedServer
+from mintmark.postgres import privileges
+from mintmark.postgres.binaries import find_binaries
+from mintmark.postgres.server import ADMIN, SETTINGS, USER, EmbeddedServer
 from mintmark.store.connection.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping
     from pathlib import Path
     from typing import Any, Self
 
 T = TypeVar("T")
 KINDS = ("mint", "read")
+REPLICATED = {**SETTINGS, "wal_level": "replica", "max_wal_senders": "4"}  # of a server that has a standby
 
 
 class TestPostgres:
@@ -73,10 +78,31 @@ class TestPostgres:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[EmbeddedServer]:
-    """A server of its own, with the database `mint`."""
-    server = EmbeddedServer(directory)
-    await server.start(["mint"])
+async def running(
+    directory: Path, database: str = "mint", settings: Mapping[str, str] = SETTINGS
+) -> AsyncIterator[EmbeddedServer]:
+    """A server of its own, with one database."""
+    server = EmbeddedServer(directory, settings=settings)
+    await server.start([database])
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def standby(primary: EmbeddedServer, directory: Path) -> AsyncIterator[EmbeddedServer]:
+    """A streaming standby of a server that was started with REPLICATED."""
+    server, programs = EmbeddedServer(directory, settings=REPLICATED), find_binaries(None).directory
+    server._make_directory()
+    user = await privileges.choose_user(server.directory, programs / "postgres")
+    of = conninfo_to_dict(primary.conninfo("postgres", ADMIN))
+    copy = (str(programs / "pg_basebackup"), "-D", str(directory / "data"), "-R", "--checkpoint=fast", "--no-sync")
+    lock = os.open(directory / "lock", os.O_RDWR)
+    process = await server._spawn(user, (*copy, "-h", str(of["host"]), "-p", str(of["port"]), "-U", ADMIN), lock)
+    assert await process.wait() == 0, server._last_words()
+    os.close(lock)
+    await server.start()
     try:
         yield server
     finally:

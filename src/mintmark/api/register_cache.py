@@ -6,6 +6,7 @@ of a past size never changes; it is read once and cached.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from bisect import bisect_left
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from mintmark.aio import Batcher, ByteBudget
+from mintmark.aio import Backoff, Batcher, ByteBudget
 from mintmark.api.formats import segment
 from mintmark.api.models import View
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
@@ -37,6 +38,7 @@ MAX_READ_BYTES = 256 * 2**20  # that answers hold while they are made
 SLOW_SECONDS = 3.0  # without progress, after which a download is cut off where others wait
 MAX_PAST_VIEWS = 4_096
 MAX_KNOWN_RECORDS = 50_000  # records of which it is cached whether they stand
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.2, 4.0  # after heads that could not be read
 YEAR_LIKE_SIZES = range(1900, 2100)  # a client that asks for such a size may mean a year
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -107,17 +109,22 @@ class RegisterCache:
         self._past: OrderedDict[tuple[int, int], View] = OrderedDict()
 
     async def follow(self, heads: HeadListener) -> None:
-        """Refreshes the registers whose heads move, until cancelled."""
+        """Refreshes the registers whose heads move, until cancelled. Heads that could not be read are read again."""
+        backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
         async with heads.subscribe() as subscription:
             while True:
                 moved = await subscription.moved()
                 try:
                     await self.refresh(moved)
-                except Unavailable as error:
-                    _log.warning("heads not read", detail=str(error))
-                    subscription.add(())
-                except Exception:  # noqa: BLE001  # logged; later heads are read all the same
-                    _log.exception("heads not read")
+                except Exception as error:  # noqa: BLE001  # logged, and tried again
+                    if isinstance(error, Unavailable):
+                        _log.warning("heads not read", detail=str(error))
+                    else:
+                        _log.exception("heads not read")
+                    await asyncio.sleep(backoff.next())
+                    subscription.add(moved)
+                else:
+                    backoff.reset()
 
     async def refresh(self, moved: Collection[int] | None = None) -> None:
         """Reads the heads of these logs (by id) again, or of all logs."""

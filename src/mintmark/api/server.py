@@ -6,10 +6,12 @@ import asyncio
 import resource
 import socket
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from mintmark.aio import supervise
 from mintmark.api.app import App
 from mintmark.api.connections import MAX_CONNECTIONS, Connections
 from mintmark.errors import Misconfigured
@@ -17,6 +19,7 @@ from mintmark.store.connection.migrate import migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.registers.register_store import RegisterStore
+from mintmark.telemetry import event_sink, restart_teller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -25,6 +28,8 @@ DATABASE_CONNECTIONS = 8
 OTHER_FILES = 64  # that the server may have open beside its clients' connections
 LISTEN_BACKLOG = 2_048  # connections
 KEEP_ALIVE_SECONDS = 75
+
+_on_event = event_sink("api")
 
 
 async def serve(database: str, listen: str, links: Mapping[str, str]) -> None:
@@ -56,7 +61,11 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
         app = App(RegisterStore(pool), links)
         await app.registers.refresh()
         heads = HeadListener(pool, database)
-        tasks = [asyncio.create_task(app.registers.follow(heads)), asyncio.create_task(heads.run())]
+        follow = supervise(partial(app.registers.follow, heads), restart_teller(_on_event, "registers"))
+        tasks = [
+            asyncio.create_task(follow),
+            asyncio.create_task(heads.run(restart_teller(_on_event, "heads"))),
+        ]
         try:
             yield app
         finally:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WARNINGS_SHOWN = 10  # of an import, in full
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def emit(value: Mapping[str, Any]) -> None:
@@ -69,24 +70,26 @@ def run(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLo
 
 
 def run_until_stopped(
-    server: Coroutine[Any, Any, None], loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    server: Coroutine[Any, Any, None],
+    loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    stops: Sequence[signal.Signals] = STOP_SIGNALS,
 ) -> None:
     """Runs a server until SIGINT or SIGTERM, which are no failures, and lets it clean up."""
 
     async def main() -> None:
         task = asyncio.ensure_future(server)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _stop_once, task)
+        for number in stops:
+            asyncio.get_running_loop().add_signal_handler(number, _stop_once, task, stops)
         with suppress(asyncio.CancelledError):
             await task
 
     run(main(), loop)
 
 
-def _stop_once(task: asyncio.Future[None]) -> None:
+def _stop_once(task: asyncio.Future[None], stops: Sequence[signal.Signals]) -> None:
     """A second Ctrl-C must not cut the cleanup short."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stops:
         loop.add_signal_handler(number, lambda: None)
     task.cancel()
 

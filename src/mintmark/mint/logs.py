@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
+from mintmark.aio import supervise
 from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
 from mintmark.formats import name_fault
 from mintmark.mint.high_water_mark import read_high_water_mark
@@ -118,7 +121,10 @@ class Logs:
 
     def _start(self, log: Log) -> None:
         sequencer = self._sequencers[log.id] = self._sequencer(log)
-        self._tasks.add(asyncio.create_task(sequencer.run()))
+        self._tasks.add(asyncio.create_task(supervise(sequencer.run, partial(self._tell_defect, log.origin))))
+
+    def _tell_defect(self, origin: str, error: BaseException) -> None:
+        self._on_event("defect", origin, "".join(format_exception(error)))
 
     def _sequencer(self, log: Log) -> Sequencer:
         return Sequencer(

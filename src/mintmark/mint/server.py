@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import structlog
 
-from mintmark.aio import reload_on_change
+from mintmark.aio import reload_on_change, supervise
 from mintmark.auth.interceptor import AuthInterceptor
 from mintmark.auth.tokens import Tokens
 from mintmark.errors import Misconfigured
@@ -31,7 +32,7 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mint.mint_store import MintStore
-from mintmark.telemetry import event_sink
+from mintmark.telemetry import event_sink, restart_teller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,10 +53,10 @@ async def serve_mint(database: str, listen: str, keys: Path, tokens: Path) -> No
 
 
 class RunningMint(NamedTuple):
-    """A mint that serves: its HOST:PORT, and its work beside the calls, which ends only by a defect."""
+    """A mint that serves: its HOST:PORT, and its work beside the calls, which does not end."""
 
     address: str
-    background: asyncio.Future[tuple[None, None, None, None]]
+    background: asyncio.Future[Any]
 
 
 @asynccontextmanager
@@ -81,10 +82,20 @@ async def running_mint(
         server = _server(MintService(logs, known_tokens), reader, known_tokens)
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
-        background = asyncio.gather(listener.run(), logs.maintain(), logs.open_all(), _reload_tokens(known_tokens))
+        background = _background(listener, logs, known_tokens)
         async with _serving(server, background, logs):
             _log.info("serving", address=address)
             yield RunningMint(address, background)
+
+
+def _background(listener: HeadListener, logs: Logs, tokens: Tokens) -> asyncio.Future[Any]:
+    """The tasks beside the calls. One that fails is told and begins anew; it ends neither the mint nor another."""
+    return asyncio.gather(
+        listener.run(restart_teller(_on_event, "heads")),
+        supervise(logs.maintain, restart_teller(_on_event, "marks")),
+        supervise(logs.open_all, restart_teller(_on_event, "check of the logs")),
+        supervise(partial(_reload_tokens, tokens), restart_teller(_on_event, "tokens")),
+    )
 
 
 @asynccontextmanager

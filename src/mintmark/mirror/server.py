@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import grpc
 import structlog
 
-from mintmark.aio import reload_on_change
+from mintmark.aio import reload_on_change, supervise
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.formats import name_fault
 from mintmark.mirror.run_once import NO_LOGS, LogResult, once
@@ -29,7 +29,7 @@ from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
-from mintmark.telemetry import event_sink
+from mintmark.telemetry import event_sink, restart_teller
 from mintmark.tlog.cosignature import COSIGNATURE_KINDS
 from mintmark.tlog.keys import public_key
 
@@ -84,11 +84,12 @@ async def serve_mirror(
         asyncio.TaskGroup() as tasks,
     ):
         _log_followed(worker.trust)
-        tasks.create_task(worker.run())
+        tasks.create_task(supervise(worker.run, restart_teller(_on_event, "worker")))
         reload = partial(_reload, worker, clients, keys, cosigners)
-        tasks.create_task(reload_on_change(keys.stamp, reload, RELOAD_INTERVAL_SECONDS))
+        watch = partial(reload_on_change, keys.stamp, reload, RELOAD_INTERVAL_SECONDS, keys.stamp())
+        tasks.create_task(supervise(watch, restart_teller(_on_event, "configuration")))
         if heads is not None:
-            tasks.create_task(heads.run())
+            tasks.create_task(heads.run(restart_teller(_on_event, "heads")))
 
 
 async def mirror_once(

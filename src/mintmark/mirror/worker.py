@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.note import Signer, Verifier
 
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 10.0
+MAX_LOG_BACKOFF_SECONDS = 5.0  # of one log: its database is back sooner than a source
 STEADY_SECONDS = 10.0  # of a stream, after which its end is a failure like the first
 POLL_INTERVAL_SECONDS = 2.0  # between looks at a source that answers and gives no stream
 HEARTBEAT_SECONDS = 2.0  # between heartbeats
@@ -109,6 +110,9 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._beat())
+                for log in self._logs.values():  # of a run before this one, which failed
+                    log.moved.set()
+                    self._tasks.create_task(self._follow(log))
                 self._watch_all()
         finally:
             self._tasks = None
@@ -204,7 +208,7 @@ class Worker:
 
     async def _follow(self, log: LogTask) -> None:
         """Waits for moves, steps, backs off; for ever."""
-        backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
+        backoff = Backoff(MIN_BACKOFF_SECONDS, MAX_LOG_BACKOFF_SECONDS)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOPPED_SECONDS if log.distrusted else None):

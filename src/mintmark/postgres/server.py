@@ -268,9 +268,12 @@ class EmbeddedServer:
 
     def _last_words(self) -> str:
         """The last complaint in the log, or its last line, without time and process id."""
-        with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        except OSError as error:
+            return f"its log cannot be read: {error.strerror}"
         complaints = [line for line in lines if COMPLAINT.search(line)]
         line = (complaints or lines or ["it said nothing"])[-1]
         return line.partition("] ")[2] or line

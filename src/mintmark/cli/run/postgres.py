@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from mintmark.aio import Backoff
+from mintmark.aio import Backoff, supervise
 from mintmark.cli.output import echo
 from mintmark.cli.run.up_files import Databases
-from mintmark.errors import MintmarkError
 from mintmark.postgres.server import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
     """
     server = EmbeddedServer(directory)
     await server.start()
-    keeper = asyncio.create_task(_keep(server))
+    keeper = asyncio.create_task(supervise(partial(_keep, server), partial(_tell, server)))
     try:
         await server.own(OWNERS)
         await server.create_roles(READER)
@@ -45,6 +45,10 @@ async def running_postgres(directory: Path) -> AsyncIterator[Databases]:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         await asyncio.shield(server.stop())
+
+
+def _tell(server: EmbeddedServer, error: BaseException) -> None:
+    echo(f"Postgres could not be looked after ({error}); its log is {server.log}")
 
 
 async def _keep(server: EmbeddedServer) -> None:
@@ -64,7 +68,7 @@ async def _restart(server: EmbeddedServer, delay: float) -> None:
         await asyncio.sleep(delay)
         try:
             await server.start()
-        except MintmarkError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told and tried again
             echo(f"Postgres does not start yet: {error}")
             delay = MAX_RESTART_SECONDS
         else:

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import resource
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,12 @@ GC_THRESHOLD_OBJECTS = 10_000  # made between two runs of the garbage collector
 def _begin() -> None:
     """Has this server end with the `up` that started it, open as many files as it may, and log to stderr.
 
-    stdout is for results.
+    stdout is for results. SIGHUP asks servers to read their files again. It ends none, whether it has files to read or
+    not, or not yet.
     """
     from mintmark.telemetry import log_to_stderr
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end_with_parent()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MAX_OPEN_FILES) if soft < MAX_OPEN_FILES else soft, hard))

@@ -68,6 +68,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.settled = False  # while false, a child that ends by itself is an error, and is not started again
         self._keepers: list[asyncio.Task[None]] = []
+        self._processes: dict[str, asyncio.subprocess.Process] = {}  # those that run, by the child's name
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
@@ -80,6 +81,12 @@ class Supervisor:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._failure.cancel()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal to every child that runs."""
+        for process in self._processes.values():
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
 
     def start(self, child: Child) -> None:
         """Starts a child and keeps it running."""
@@ -108,22 +115,29 @@ class Supervisor:
         backoff = Backoff(FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS)
         while True:
             began = monotonic()
-            code = await _run(child)
-            if code >= 0 and not self.settled:
-                raise MintmarkError(f"{child.name} did not start: {child.last_line()}")
+            try:
+                code = await self._run(child)
+            except OSError as error:  # no memory, no file to be had, no log: it may pass
+                if not self.settled:
+                    raise MintmarkError(f"{child.name} cannot be started: {error}") from error
+                reason = str(error)
+            else:
+                if code >= 0 and not self.settled:
+                    raise MintmarkError(f"{child.name} did not start: {child.last_line()}")
+                reason = _reason(code)
             if monotonic() - began > STEADY_SECONDS:
                 backoff.reset()
             delay = backoff.next()
-            echo(f"{child.name} ended ({_reason(code)}) and starts again in {delay:.1f} s; its log is {child.log}")
+            echo(f"{child.name} ended ({reason}) and starts again in {delay:.1f} s; its log is {child.log}")
             await asyncio.sleep(delay)
 
-
-async def _run(child: Child) -> int:
-    process = await child.start()
-    try:
-        return await process.wait()
-    finally:
-        await asyncio.shield(_stop(process))
+    async def _run(self, child: Child) -> int:
+        process = self._processes[child.name] = await child.start()
+        try:
+            return await process.wait()
+        finally:
+            del self._processes[child.name]
+            await asyncio.shield(_stop(process))
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -8,6 +8,8 @@ Stopping goes the other way: servers first, all together, then Postgres.
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mintmark.cli.options import dir_option, json_option
-from mintmark.cli.output import answer, echo, echo_admitted, run_until_stopped
+from mintmark.cli.output import STOP_SIGNALS, answer, echo, echo_admitted, run_until_stopped
 from mintmark.client.keys import TrustedLog, read_vkeys
 from mintmark.client.up_directory import Addresses
 from mintmark.config.deployment import DeploymentDir, forget_postgres_variables
@@ -78,7 +80,10 @@ def up(
     deployment = DeploymentDir(dir_.absolute())
     with sole_use(deployment):
         addresses = claim_address(grpc, "--grpc"), claim_address(http, "--http")
-        run_until_stopped(_up(UpOptions(deployment, files, refused, *addresses, mirrors, domain, as_json)))
+        options = UpOptions(deployment, files, refused, *addresses, mirrors, domain, as_json)
+        if not (in_terminal := _in_terminal()):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there are servers to pass it on to
+        run_until_stopped(_up(options), stops=(*STOP_SIGNALS, signal.SIGHUP) if in_terminal else STOP_SIGNALS)
 
 
 def _check_domain(domain: str) -> None:
@@ -142,12 +147,26 @@ async def _up(options: UpOptions) -> None:
         write_files(options.deployment, databases, options.grpc, options.http)
         try:
             async with Supervisor() as supervisor:
+                _pass_on_hangups(supervisor)
                 await supervisor.during(_bring_up(options, supervisor, databases))
                 supervisor.settled = True
                 await supervisor.during(asyncio.Event().wait())
         finally:
             options.deployment.withdraw()
             echo("stopping")
+
+
+def _pass_on_hangups(supervisor: Supervisor) -> None:
+    """Has the servers read their files again on SIGHUP; but not where that is the end of our terminal."""
+    if not _in_terminal():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.send_signal, signal.SIGHUP)
+
+
+def _in_terminal() -> bool:
+    """True where SIGHUP means that the terminal is closed; not under nohup, say, which has it ignored."""
+    return signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and any(
+        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
+    )
 
 
 async def _bring_up(options: UpOptions, supervisor: Supervisor, databases: Databases) -> None:

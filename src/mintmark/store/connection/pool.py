@@ -27,6 +27,9 @@ Cursor = psycopg.AsyncCursor[TupleRow]
 STREAMED_ROWS = 100 if psycopg.pq.version() >= 170_000 else 1  # that libpq receives at once, where not all are wanted
 POOL_TIMEOUT_SECONDS = 10.0  # for a connection
 GIVEN_UP = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)  # by the server, on a statement
+# A pool that cannot connect tries again after 1 and 2 seconds; then it gives that attempt up and begins the next. Its
+# own waits would double for five minutes, and so would the time without service after an outage.
+RECONNECT_SECONDS = 4.0
 REPEATED_LINE_SECONDS = 60.0  # until a pool logs the same line again
 
 
@@ -139,6 +142,8 @@ def open_pool(conninfo: str, size: int, timeout: float = POOL_TIMEOUT_SECONDS) -
         open=False,
         timeout=timeout,
         connection_class=Connection,
+        reconnect_timeout=RECONNECT_SECONDS,
+        reconnect_failed=_begin_anew,
         kwargs={"autocommit": True},
         check=_check,
     )
@@ -159,6 +164,11 @@ class _RepeatFilter(logging.Filter):
 
 
 logging.getLogger("psycopg.pool").addFilter(_RepeatFilter())
+
+
+async def _begin_anew(pool: AsyncConnectionPool[Any]) -> None:
+    """Has a pool without a connection try again at once: those who wait for one do not make it try."""
+    await pool.check()
 
 
 async def _check(conn: Connection) -> None:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from mintmark.aio import supervise
 from mintmark.errors import Unavailable
 from mintmark.store.connection.pool import Connection, pending_cancellations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from mintmark.store.connection.pool import Pool
 
@@ -28,6 +29,7 @@ CHANNEL = "mintmark_head"
 POLL_INTERVAL_SECONDS = 5.0  # beside notices
 POLL_INTERVAL_ALONE_SECONDS = 0.5  # without them
 RECONNECT_SECONDS = 1.0
+STANDBY_SECONDS = 30.0  # between looks at a standby, which refuses LISTEN: it may be promoted
 
 
 class HeadNotifier:
@@ -107,30 +109,37 @@ class HeadListener:
         for subscription in self._subscriptions:
             subscription.add(logs)
 
-    async def run(self) -> None:
-        """Listens and polls until cancelled."""
+    async def run(self, tell: Callable[[BaseException], None] = lambda _: None) -> None:
+        """Listens and polls until cancelled. Neither ends the other; `tell` hears why one had to begin anew."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._poll())
+            tasks.create_task(supervise(self._listen, tell))
+            tasks.create_task(supervise(self._poll, tell))
 
     async def _listen(self) -> None:
         while not pending_cancellations():
-            with suppress(psycopg.OperationalError):
+            pause = RECONNECT_SECONDS
+            try:
                 async with await Connection.connect(self._conninfo, autocommit=True) as conn:
                     if not conn.direct:
                         return  # behind a pooler a notice would reach whoever has the session next
                     await self._hear(conn)
-            self._listening = False
-            await asyncio.sleep(RECONNECT_SECONDS)
+            except psycopg.errors.ReadOnlySqlTransaction:
+                pause = STANDBY_SECONDS
+            except psycopg.OperationalError:
+                pass  # the server is away; polling tells whoever reads
+            await asyncio.sleep(pause)
 
     async def _hear(self, conn: Connection) -> None:
         await conn.execute(f"listen {CHANNEL}")
         self._listening = True
-        await self._compare_sizes()  # the moves before we listened
-        while not pending_cancellations():  # a cancellation may be lost in the driver
-            async for notice in conn.notifies(timeout=self._poll_interval):
-                if notice.payload.isdecimal():
-                    self.poke(int(notice.payload))
+        try:
+            await self._compare_sizes()  # the moves before we listened
+            while not pending_cancellations():  # a cancellation may be lost in the driver
+                async for notice in conn.notifies(timeout=self._poll_interval):
+                    if notice.payload.isdecimal():
+                        self.poke(int(notice.payload))
+        finally:
+            self._listening = False
 
     async def _poll(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -14,7 +15,7 @@ from mintmark.auth.tokens import RIGHTS, format_token
 from mintmark.client.mint_client import MintClient
 from mintmark.mint.server import running_mint
 from mintmark.tlog import bundle
-from mintmark.tlog.note import Signer, generate_skey, parse_vkey
+from mintmark.tlog.note import SecretKey, generate_skey, parse_vkey
 from tests.support.oracle import check_log
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Site:
     database: str
     keys: Path
     tokens: Path
-    signers: dict[str, Signer] = field(default_factory=dict)
+    signers: dict[str, SecretKey] = field(default_factory=dict)
 
-    def make_key(self, origin: str) -> Signer:
+    def make_key(self, origin: str) -> SecretKey:
         signer = generate_skey(origin)
         (self.keys / f"{origin.rsplit('/', 1)[-1]}.key").write_text(signer.skey + "\n")
         self.signers[origin] = signer
@@ -114,3 +115,21 @@ def copied(postgres: TestPostgres, database: str) -> str:
     name = str(conninfo_to_dict(database)["dbname"])
     postgres.execute(f"create database {name}_copy template {name}")
     return make_conninfo(database, dbname=f"{name}_copy")
+
+
+TABLES = ("head", "tile", "bundle", "request", "definition", "clock")  # of what a commit writes
+
+
+def save(database: str, name: str) -> None:
+    """Keeps what a mint's database holds now, for `go_to`."""
+    with psycopg.connect(database) as conn:
+        for table in TABLES:
+            conn.execute(f"create table {name}_{table} as table {table}".encode())
+
+
+def go_to(database: str, name: str) -> None:
+    """Brings the database to what was saved, as a replica does that was behind and is promoted."""
+    with psycopg.connect(database) as conn:
+        for table in TABLES:
+            conn.execute(f"delete from {table}".encode())
+            conn.execute(f"insert into {table} table {name}_{table}".encode())

@@ -1,6 +1,6 @@
 """Catching up: a mint's database that holds less than its log has signed is brought up to it from a mirror.
 
-    checkpoint ── signed by the log's own key, grown from the database's head and from the high-water mark
+    checkpoint ── signed by the log's own key, grown from the database's head and from all that was signed
     chunks ────── LogVerifier.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
 
 Nothing is signed here. Where it fails, the database is as it was. The request ids of the lost part do not come back: a
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
 from mintmark.formats import FORMATS
 from mintmark.mint.commit import MintState, check_stored, erase_items
-from mintmark.mint.high_water_mark import read_high_water_mark, write_high_water_mark
+from mintmark.mint.high_water_mark import raise_high_water_mark
+from mintmark.mint.known_heads import newest_signed
 from mintmark.register.reduce import ItemGaps, fold_clocks, fold_definitions, fold_erasures
 from mintmark.store.log.model import Head
 from mintmark.store.mint.mint_store import MintCommit
@@ -69,8 +70,7 @@ async def catch_up(
     """
     verifiers = [parse_vkey(signer.vkey) for signer in keys.signers(origin)]
     head = open_checkpoint(await source.checkpoint(origin), origin, verifiers)
-    mark_file = keys.file(origin, "mark")
-    await _check_grown(source, read_high_water_mark(mark_file, origin, verifiers), head)
+    await _check_grown(source, newest_signed(keys, origin, verifiers), head)
     async with store.transaction() as writer:
         progress = await _begin(store, writer, head, source, salted)
         if progress.state.head.size > head.size:
@@ -79,7 +79,7 @@ async def catch_up(
         await _write_all(writer, progress, head, source, verifiers, on_entries)
     store.notifier.notify(progress.log.id)
     await store.notifier.flush()
-    write_high_water_mark(mark_file, head.note)
+    raise_high_water_mark(keys.file(origin, "mark"), head.note)
     return head
 
 

@@ -5,11 +5,12 @@ the log has signed more since, and a mint that went on from there would sign a s
 only where its database has the tree of its high-water mark, or one grown from it (docs/adr/007-high-water-mark).
 
 The mark is written behind the commits, at most once a second a log: it may be a second old, and is never ahead of the
-database. It only rises.
+database. It only rises. `claim` keeps what came in that second.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mintmark.store.log.log_store import LogStore
     from mintmark.tlog.note import Verifier
+    from mintmark.tlog.text import TreeHead
 
 
 def read_high_water_mark(file: Path, origin: str, verifiers: Sequence[Verifier]) -> Checkpoint:
@@ -48,18 +50,31 @@ def raise_high_water_mark(file: Path, note: bytes) -> bool:
     """Brings the mark up to a note of ours, if it is not that far; True if it was.
 
     Several mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile.
+    Raises Fork where the mark is of another tree of the same size; of two sizes, `check_high_water_mark` tells.
     """
-    if _size(file) >= parse_tree_head(parse_note(note)[0]).size:
+    ours, held = parse_tree_head(parse_note(note)[0]), _tree_head(file)
+    if held is not None and held.size == ours.size and held.root != ours.root:
+        raise Fork(f"{ours.origin} has signed two trees of {ours.size} entries: {file} holds the other")
+    if held is not None and held.size >= ours.size:
         return True
     write_high_water_mark(file, note)
     return False
 
 
-def _size(file: Path) -> int:
+def _tree_head(file: Path) -> TreeHead | None:
     try:
-        return parse_tree_head(parse_note(file.read_bytes())[0]).size
+        return parse_tree_head(parse_note(file.read_bytes())[0])
     except (FileNotFoundError, Malformed):
-        return 0
+        return None
+
+
+def stamp(file: Path) -> object:
+    """A value that changes whenever a mark is replaced. Costs a microsecond."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 def write_high_water_mark(file: Path, note: bytes) -> None:
@@ -70,7 +85,7 @@ def write_high_water_mark(file: Path, note: bytes) -> None:
 
 
 async def check_high_water_mark(store: LogStore, log: int, head: Checkpoint, mark: Checkpoint) -> None:
-    """Checks that a log's tree has grown from the mark.
+    """Checks that a log's tree has grown from the mark, or from another head that it has signed.
 
     Raises:
         Rollback: it is smaller. Carries both notes.
@@ -81,7 +96,7 @@ async def check_high_water_mark(store: LogStore, log: int, head: Checkpoint, mar
         reason = f"{head.origin} has signed {mark.size} entries, and its database holds {head.size}: an older copy"
         advice = "nothing is signed until it has caught up from a mirror (mintmark catch-up)"
         raise Rollback(f"{reason}; {advice}", mark.note, head.note)
-    if mark.size == 0:
+    if mark.size == 0 or (mark.size, mark.root) == (head.size, head.root):
         return
     tiles = await store.tiles(log, prove.needed([(0, mark.size)]))
     if prove.subtree_root(0, mark.size, tiles) != mark.root:

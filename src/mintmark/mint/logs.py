@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mintmark.aio import supervise
 from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
 from mintmark.formats import name_fault
-from mintmark.mint.high_water_mark import read_high_water_mark
+from mintmark.mint.known_heads import newest_signed
 from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS, Sequencer
 from mintmark.store.log.model import Head
 from mintmark.tlog.checkpoint import sign_checkpoint
@@ -19,7 +19,7 @@ from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mintmark.mint.keys import KeyDirectory
     from mintmark.mint.pool import AppendPool, AppendResult
@@ -47,6 +47,7 @@ class Logs:
     ) -> None:
         self.store, self._pool, self._keys = store, pool, keys
         self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
+        self._shown: dict[int, Head] = {}
         self._sequencers: dict[int, Sequencer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -65,7 +66,7 @@ class Logs:
             raise Rejected(str(error), rule="key") from error
         empty = sign_checkpoint(origin, 0, EMPTY_ROOT, signers)
         verifiers = [parse_vkey(signer.vkey) for signer in signers]
-        mark = read_high_water_mark(self._keys.file(origin, "mark"), origin, verifiers)
+        mark = newest_signed(self._keys, origin, verifiers)
         if mark.size and not await self._is_here(origin):
             reason = f"{origin} has signed {mark.size} entries; restore its database instead"
             raise Rollback(reason, mark.note, empty.note)
@@ -96,10 +97,20 @@ class Logs:
     async def open_all(self) -> None:
         """Opens every log: reports those that cannot be signed for, whose appends will be refused."""
         for log in await self.store.logs():
+            sequencer = self._sequencer(log)
             try:
-                await self._sequencer(log).open()
+                await sequencer.known.claim()
+                await sequencer.open()
             except MintmarkError as error:
                 self._on_event("not signed for", log.origin, f"{type(error).__name__}: {error}")
+            finally:
+                sequencer.known.release()
+
+    def note_shown(self, heads: Mapping[int, Head]) -> None:
+        """Takes heads that are about to be shown to readers, by log id: no older one is signed upon from now on."""
+        for log, head in heads.items():
+            if (shown := self._shown.get(log)) is None or head.size > shown.size:
+                self._shown[log] = head
 
     async def maintain(self) -> None:
         """Raises high-water marks, and forgets old requests, until cancelled."""
@@ -118,6 +129,8 @@ class Logs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.notifier.flush()
         await self._raise_marks()
+        for sequencer in self._sequencers.values():
+            sequencer.known.release()
 
     def _start(self, log: Log) -> None:
         sequencer = self._sequencers[log.id] = self._sequencer(log)
@@ -132,6 +145,7 @@ class Logs:
             self.store,
             self._pool,
             self._keys,
+            shown=self._shown,
             clock=self._clock,
             on_event=self._on_event,
             database_timeout=self._database_timeout,
@@ -139,10 +153,7 @@ class Logs:
 
     async def _raise_marks(self) -> None:
         for sequencer in list(self._sequencers.values()):
-            try:
-                await sequencer.raise_mark()
-            except (OSError, Misconfigured) as error:
-                self._on_event("mark not written", sequencer.log.origin, str(error))
+            await sequencer.raise_mark()
 
     async def _prune(self) -> None:
         try:

@@ -14,12 +14,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mintmark.errors import Busy, Rejected
+from mintmark.errors import Busy, Conflict, MintmarkError, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mintmark.mint.validation import AppendRequest
+    from mintmark.store.log.model import Head
+    from mintmark.store.mint.mint_store import AppendReceipt
 
 MAX_WAITING_ENTRIES, MAX_WAITING_BYTES = 131_072, 128 * 2**20  # of all logs together
 IDLE_PASSES = 12  # of the event loop that bring no new request, before what waits is taken
@@ -134,6 +136,24 @@ def _busy(queue: _Queue) -> Busy:
     seconds = queue.entries / queue.rate if queue.rate else 1.0
     wait = min(max(seconds, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS)
     return Busy(f"{queue.entries} entries wait for this log; send this again in {wait:.2f} s", wait)
+
+
+def settle_known(append: PendingAppend, receipt: AppendReceipt, head: Head) -> None:
+    """Answers a request that is in the log already. Raises Conflict where it is in a head that was not read here."""
+    if receipt.first + receipt.count > head.size:
+        raise Conflict("another mint moved this log")
+    try:
+        check_same(receipt.digest, append.request.digest)
+    except MintmarkError as error:
+        append.refuse(error)
+    else:
+        append.settle(AppendResult(receipt.first, receipt.count, head.note))
+
+
+def refuse_all(appends: Iterable[PendingAppend], error: Exception) -> None:
+    """Answers each with an error."""
+    for append in appends:
+        append.refuse(error)
 
 
 def check_same(held: bytes, digest: bytes) -> None:

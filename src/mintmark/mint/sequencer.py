@@ -6,7 +6,8 @@
 
 Nothing waits for a timer: what comes while a commit is under way is the next commit. There is one recovery, whatever
 went wrong (docs/adr/002-optimistic-commit.md): the state is thrown away and read again, requests that are in the log
-already are answered, the others sequenced anew.
+already are answered, the others sequenced anew. What is kept is the knowledge of the heads that were signed before
+(`known_heads`): a database that has gone back is not signed for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import time
 from time import monotonic
 from traceback import format_exception
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.aio import Backoff
@@ -29,8 +31,9 @@ from mintmark.mint.commit import (
     repeated_erasures,
     uses_field,
 )
-from mintmark.mint.high_water_mark import check_high_water_mark, raise_high_water_mark, read_high_water_mark
-from mintmark.mint.pool import AppendResult, check_same
+from mintmark.mint.known_heads import KnownHeads
+from mintmark.mint.pool import AppendResult, refuse_all, settle_known
+from mintmark.tlog.checkpoint import Checkpoint
 from mintmark.tlog.kernel import TILE_WIDTH
 from mintmark.tlog.note import parse_vkey
 
@@ -41,8 +44,8 @@ if TYPE_CHECKING:
     from mintmark.mint.keys import KeyDirectory
     from mintmark.mint.pool import AppendPool, PendingAppend
     from mintmark.mint.validation import AdmittedBatch, AppendRequest
-    from mintmark.store.log.model import Log
-    from mintmark.store.mint.mint_store import AppendReceipt, MintStore
+    from mintmark.store.log.model import Head, Log
+    from mintmark.store.mint.mint_store import MintStore
     from mintmark.telemetry import EventSink
     from mintmark.tlog.note import Signer
 
@@ -58,7 +61,8 @@ MAX_INLINE_BYTES = 65_536  # of requests that are worked on without leaving the 
 class Sequencer:
     """One log's. `on_event(event, origin, detail)` hears of troubles: the shell logs and counts them.
 
-    `database_timeout` is the time in seconds that a request waits for a database that does not answer.
+    `database_timeout` is the time in seconds that a request waits for a database that does not answer. `shown`: see
+    `KnownHeads`.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Sequencer:
         pool: AppendPool,
         keys: KeyDirectory,
         *,
+        shown: Mapping[int, Head] = MappingProxyType({}),
         clock: Callable[[], float] = time.time,
         on_event: EventSink = lambda *_: None,
         database_timeout: float = DATABASE_TIMEOUT_SECONDS,
@@ -76,7 +81,7 @@ class Sequencer:
         self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
         self._signers: Sequence[Signer] = ()
         self._state: MintState | None = None
-        self._marked_note = b""  # of the high-water mark
+        self.known = KnownHeads(log, store, keys, shown)
 
     async def run(self) -> None:
         """Sequences until cancelled."""
@@ -93,24 +98,21 @@ class Sequencer:
         """
         self._signers = self._keys.signers(self.log.origin)
         verifiers = [parse_vkey(signer.vkey) for signer in self._signers]
-        mark = read_high_water_mark(self._keys.file(self.log.origin, "mark"), self.log.origin, verifiers)
         try:
+            known = self.known.read(verifiers)
             state = MintState.load(self.log, await self._store.load(self.log))
             head = check_stored(self.log, state, verifiers)
-            await check_high_water_mark(self._store, self.log.id, head, mark)
+            await self.known.check(head, known)
         except (Malformed, Rejected) as error:
             raise MintmarkError(f"a row of {self.log.origin} is damaged: {error}; run mintmark fsck") from error
-        self._marked_note = mark.note
         return state
 
     async def raise_mark(self) -> None:
-        """Brings the high-water mark up to the last commit."""
-        state = self._state
-        if state is None or state.head.size == 0 or state.head.note == self._marked_note:
-            return
-        file = self._keys.file(self.log.origin, "mark")
-        if await asyncio.to_thread(raise_high_water_mark, file, state.head.note):
-            self._marked_note = state.head.note
+        """Brings the high-water mark up to the last commit, and reports where it cannot."""
+        try:
+            await self.known.raise_mark()
+        except (OSError, MintmarkError) as error:
+            self._on_event("mark not written", self.log.origin, str(error))
 
     async def _sequence(self, appends: Sequence[PendingAppend]) -> None:
         """Answers every one of these appends."""
@@ -126,12 +128,12 @@ class Sequencer:
                 self._on_event("unavailable", self.log.origin, f"{type(error).__name__}: {error}")
                 pause = backoff.next()
                 if monotonic() + pause > deadline:
-                    _refuse_all(appends, error)
+                    refuse_all(appends, error)
                     return
                 await asyncio.sleep(pause)
             except Exception as error:  # noqa: BLE001  # whatever it is, callers are told, and the log goes on
                 self._state = None
-                _refuse_all(appends, self._report(error))
+                refuse_all(appends, self._report(error))
 
     def _report(self, error: Exception) -> MintmarkError:
         """Logs why nothing was committed; the error that callers get."""
@@ -157,6 +159,7 @@ class Sequencer:
 
     async def _reload(self, appends: Sequence[PendingAppend]) -> MintState:
         """Reads the log again, and answers the appends that are in it already."""
+        await self.known.claim()
         self._state = state = await self.open()
         await self._settle_known(state, appends)
         return state
@@ -200,19 +203,29 @@ class Sequencer:
     ) -> None:
         """Signs and stores the batches, and answers their appends."""
         size = _size(batch.request for batch in batches)
+        if self.known.is_moved():
+            raise Conflict("another mint moved this log, or its mark was replaced")
         after, commit = await _run(size, build_commit, self.log, state, batches, items, self._signers)
         await self._store.commit(commit)
         self._state = after
+        self._note_commit(after.head)
         for batch in batches:
             result = AppendResult(batch.first, batch.request.count, after.head.note, batch.warnings)
             waiting[batch.request.id].settle(result)
+
+    def _note_commit(self, head: Head) -> None:
+        """Makes a committed head known, before it is told; what is committed is answered, even if it cannot be."""
+        try:
+            self.known.commit(Checkpoint(self.log.origin, head.size, head.root, head.note))
+        except OSError as error:
+            self._on_event("mark not written", self.log.origin, str(error))
 
     async def _settle_known(self, state: MintState, appends: Sequence[PendingAppend]) -> None:
         """Answers the appends whose requests are in the log already."""
         known = await self._store.answered(self.log.id, [append.request.id for append in appends])
         for append in appends:
             if (receipt := known.get(append.request.id)) is not None:
-                _settle(state, append, receipt)
+                settle_known(append, receipt, state.head)
 
     async def _refuse(
         self, state: MintState, refused: Sequence[Refusal], waiting: Mapping[bytes, PendingAppend]
@@ -226,22 +239,6 @@ class Sequencer:
         await self._settle_known(state, [waiting[request.id] for request, _ in refused])
         for request, error in refused:
             waiting[request.id].refuse(error if isinstance(error, MintmarkError) else self._report(error))
-
-
-def _settle(state: MintState, append: PendingAppend, receipt: AppendReceipt) -> None:
-    if receipt.first + receipt.count > state.head.size:
-        raise Conflict("another mint moved this log")  # the receipt is in a head that was not read here
-    try:
-        check_same(receipt.digest, append.request.digest)
-    except MintmarkError as error:
-        append.refuse(error)
-    else:
-        append.settle(AppendResult(receipt.first, receipt.count, state.head.note))
-
-
-def _refuse_all(appends: Sequence[PendingAppend], error: Exception) -> None:
-    for append in appends:
-        append.refuse(error)
 
 
 def _size(requests: Iterable[AppendRequest]) -> int:

@@ -78,7 +78,7 @@ async def running_mint(
         pool = AppendPool(max_waiting_entries)
         logs = Logs(store, pool, directory, on_event=_on_event, database_timeout=database_timeout)
         listener = HeadListener(reads, database)
-        reader = LogService(CachedLogReader(LogStore(reads)), listener)
+        reader = LogService(CachedLogReader(LogStore(reads), on_heads=logs.note_shown), listener)
         server = _server(MintService(logs, known_tokens), reader, known_tokens)
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")

@@ -70,11 +70,16 @@ class TileCache:
 
 
 class CachedLogReader:
-    """The reads of the gRPC service `Log`."""
+    """The reads of the gRPC service `Log`. `on_heads` hears of heads, by log id, before the caller gets them."""
 
-    def __init__(self, store: LogStore, max_tile_age: float = MAX_TILE_AGE_SECONDS) -> None:
+    def __init__(
+        self,
+        store: LogStore,
+        max_tile_age: float = MAX_TILE_AGE_SECONDS,
+        on_heads: Callable[[dict[int, Head]], None] = lambda _: None,
+    ) -> None:
         self.logs, self.log, self.bundles, self.leaf_index = store.logs, store.log, store.bundles, store.leaf_index
-        self._store = store
+        self._store, self._on_heads = store, on_heads
         self._heads: Batcher[int, Head] = Batcher(self._fetch_heads)
         self._last: dict[int, Head] = {}  # by log: the head that was read last
         self._tiles = TileCache(store.tiles_at, max_age=max_tile_age)
@@ -93,7 +98,9 @@ class CachedLogReader:
     async def heads(self, logs: Collection[int]) -> dict[int, Head]:
         """The heads by log id; a log without a head is left out."""
         if len(logs) > MAX_BATCHED_HEADS:  # a query of its own delays no other caller
-            return await self._store.heads(logs)
+            found = await self._store.heads(logs)
+            self._on_heads(found)
+            return found
         heads = await asyncio.gather(*map(self._heads.get, logs))
         return {log: head for log, head in zip(logs, heads, strict=True) if head is not None}
 
@@ -124,5 +131,6 @@ class CachedLogReader:
 
     async def _fetch_heads(self, logs: Sequence[int]) -> dict[int, Head]:
         heads = await self._store.heads(set(logs))
+        self._on_heads(heads)
         self._last.update(heads)
         return {at: heads[log] for at, log in enumerate(logs) if log in heads}

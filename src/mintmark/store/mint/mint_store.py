@@ -8,7 +8,7 @@ and an answer that never came end alike: the caller reads the log again and asks
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -127,6 +127,19 @@ class MintStore(LogStore):
             raise Misconfigured(
                 f"the mint's database has {' and '.join(risky)} off, and could lose what was acknowledged; set it on"
             )
+
+    async def identity(self) -> str:
+        """The name of this database: its random id, its number, and its server's where that may be asked.
+
+        A restored copy keeps the first part, and differs in the others.
+        """
+        query = (
+            "select concat_ws(' ', (select id from identity), oid) from pg_database where datname = current_database()"
+        )
+        parts = [(await self.pool.fetch(query))[0][0]]
+        with suppress(pg.InsufficientPrivilege):
+            parts += (await self.pool.fetch("select system_identifier from pg_control_system()"))[0]
+        return " ".join(map(str, parts))
 
     async def load(self, log: Log) -> StoredLog:
         """The state that the next append starts from.

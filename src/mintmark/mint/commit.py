@@ -181,6 +181,13 @@ def build_commit(
     return after, MintCommit(log.id, before.head, head, tiles, bundles, requests, items, *changes)
 
 
+def sign_again(log: Log, before: MintState, signers: Sequence[Signer]) -> tuple[MintState, MintCommit]:
+    """The commit that changes nothing but the signatures of the head, and the state after it."""
+    size, root = before.head.size, before.head.root
+    head = Head(size, root, sign_checkpoint(log.origin, size, root, signers).note)
+    return replace(before, head=head), MintCommit(log.id, before.head, head, {}, (), ())
+
+
 def _rows(before: MintState, batches: Sequence[AdmittedBatch], end: int) -> list[Bundle]:
     """The bundles to be written, whole: the first begins with what the unfinished one holds.
 

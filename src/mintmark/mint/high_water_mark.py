@@ -49,13 +49,14 @@ def read_high_water_mark(file: Path, origin: str, verifiers: Sequence[Verifier])
 def raise_high_water_mark(file: Path, note: bytes) -> bool:
     """Brings the mark up to a note of ours, if it is not that far; True if it was.
 
-    Several mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile.
-    Raises Fork where the mark is of another tree of the same size; of two sizes, `check_high_water_mark` tells.
+    A note of the same tree with other signatures takes the old one's place: the key may have been changed. Several
+    mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile. Raises
+    Fork where the mark is of another tree of the same size; of two sizes, `check_high_water_mark` tells.
     """
     ours, held = parse_tree_head(parse_note(note)[0]), _tree_head(file)
     if held is not None and held.size == ours.size and held.root != ours.root:
         raise Fork(f"{ours.origin} has signed two trees of {ours.size} entries: {file} holds the other")
-    if held is not None and held.size >= ours.size:
+    if held is not None and (held.size > ours.size or (held.size == ours.size and file.read_bytes() == note)):
         return True
     write_high_water_mark(file, note)
     return False

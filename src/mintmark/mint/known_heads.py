@@ -83,6 +83,12 @@ class KnownHeads:
             await check_high_water_mark(self._store, self._log.id, head, each)
         self._committed = head
 
+    def check_keys(self, verifiers: Sequence[Verifier]) -> None:
+        """Checks that the mark and the newest head are signed by one of these keys. Raises BadSignature."""
+        for note in (self._mark_bytes(), self._newest()):
+            if note:
+                open_checkpoint(note, self._log.origin, verifiers)
+
     def is_moved(self) -> bool:
         """True where `read` could give another head than last time. Costs microseconds."""
         claim = self._claim

@@ -9,7 +9,7 @@ from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from mintmark.aio import supervise
-from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback
+from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback, Unavailable
 from mintmark.formats import name_fault
 from mintmark.mint.known_heads import newest_signed
 from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS, Sequencer
@@ -19,7 +19,7 @@ from mintmark.tlog.kernel import EMPTY_ROOT
 from mintmark.tlog.note import parse_vkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mintmark.mint.keys import KeyDirectory
     from mintmark.mint.pool import AppendPool, AppendResult
@@ -95,16 +95,44 @@ class Logs:
         return await asyncio.shield(self._pool.add(log.id, request))
 
     async def open_all(self) -> None:
-        """Opens every log: reports those that cannot be signed for, whose appends will be refused."""
+        """Opens every log, and signs its head with keys that are new.
+
+        Reports those that cannot be signed for, whose appends will be refused.
+        """
         for log in await self.store.logs():
-            sequencer = self._sequencer(log)
             try:
-                await sequencer.known.claim()
-                await sequencer.open()
+                await self._with_sequencer(log, Sequencer.sign_afresh)
             except MintmarkError as error:
                 self._on_event("not signed for", log.origin, f"{type(error).__name__}: {error}")
-            finally:
-                sequencer.known.release()
+
+    async def reload_keys(self) -> bool:
+        """Puts the keys in force that have changed in their files; False where some could not be, which is told."""
+        done = True
+        try:
+            changed = [log for log in await self.store.logs() if self._keys.is_changed(log.origin)]
+        except Unavailable:
+            return False
+        for log in changed:
+            try:
+                await self._with_sequencer(log, Sequencer.take_keys)
+            except MintmarkError as error:
+                done = False
+                self._on_event("keys not reloaded", log.origin, str(error))
+            else:
+                signs = ", ".join(signer.vkey for signer in self._keys.signers(log.origin))
+                reason = "mirrors that trust none of them stop at the next head; give them all before one is taken away"
+                self._on_event("keys reloaded", log.origin, f"it signs with {signs}: {reason}")
+        return done
+
+    async def _with_sequencer(self, log: Log, work: Callable[[Sequencer], Awaitable[None]]) -> None:
+        """Does some work with the sequencer of a log; with one for this alone where nothing is appended."""
+        if (running := self._sequencers.get(log.id)) is not None:
+            return await work(running)
+        sequencer = self._sequencer(log)
+        try:
+            return await work(sequencer)
+        finally:
+            sequencer.known.release()
 
     def note_shown(self, heads: Mapping[int, Head]) -> None:
         """Takes heads that are about to be shown to readers, by log id: no older one is signed upon from now on."""

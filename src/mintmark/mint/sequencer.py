@@ -20,7 +20,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mintmark.aio import Backoff
-from mintmark.errors import Conflict, Malformed, MintmarkError, Rejected, Unavailable, WriteMismatch
+from mintmark.errors import (
+    BadSignature,
+    Conflict,
+    Malformed,
+    MintmarkError,
+    Misconfigured,
+    Rejected,
+    Unavailable,
+    WriteMismatch,
+)
 from mintmark.mint.commit import (
     MintState,
     admit_all,
@@ -29,13 +38,14 @@ from mintmark.mint.commit import (
     erased_bundles,
     redefinitions_in_use,
     repeated_erasures,
+    sign_again,
     uses_field,
 )
 from mintmark.mint.known_heads import KnownHeads
 from mintmark.mint.pool import AppendResult, refuse_all, settle_known
-from mintmark.tlog.checkpoint import Checkpoint
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.kernel import TILE_WIDTH
-from mintmark.tlog.note import parse_vkey
+from mintmark.tlog.note import parse_note, parse_vkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,13 +90,16 @@ class Sequencer:
         self.log, self._store, self._pool, self._keys = log, store, pool, keys
         self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
         self._signers: Sequence[Signer] = ()
+        self._busy = asyncio.Lock()  # held while a commit is made
         self._state: MintState | None = None
         self.known = KnownHeads(log, store, keys, shown)
 
     async def run(self) -> None:
         """Sequences until cancelled."""
         while True:
-            await self._sequence(await self._pool.take(self.log.id))
+            appends = await self._pool.take(self.log.id)
+            async with self._busy:
+                await self._sequence(appends)
 
     async def open(self) -> MintState:
         """The log as its database holds it, checked against what the log has signed.
@@ -103,9 +116,29 @@ class Sequencer:
             state = MintState.load(self.log, await self._store.load(self.log))
             head = check_stored(self.log, state, verifiers)
             await self.known.check(head, known)
+        except BadSignature as error:
+            file = self._keys.file(self.log.origin, "key").name
+            raise BadSignature(
+                f"{self.log.origin}: {error}; if its key was changed, put the old one back into {file}", *error.notes
+            ) from error
         except (Malformed, Rejected) as error:
             raise MintmarkError(f"a row of {self.log.origin} is damaged: {error}; run mintmark fsck") from error
         return state
+
+    async def sign_afresh(self) -> None:
+        """Signs the present head with the keys in force, where it is not signed with each of them. Raises as `open`."""
+        async with self._busy:
+            await self.known.claim()
+            state = self._state = await self.open()
+            missing = {(s.name, s.key_id) for s in self._signers} - {
+                line[:2] for line in parse_note(state.head.note)[1]
+            }
+            if missing:
+                after, commit = sign_again(self.log, state, self._signers)
+                await self._store.commit(commit)
+                self._state = after
+                self._note_commit(after.head)
+                await self.raise_mark()  # the old key may go now, and the mark must not need it
 
     async def raise_mark(self) -> None:
         """Brings the high-water mark up to the last commit, and reports where it cannot."""
@@ -113,6 +146,26 @@ class Sequencer:
             await self.known.raise_mark()
         except (OSError, MintmarkError) as error:
             self._on_event("mark not written", self.log.origin, str(error))
+
+    async def take_keys(self) -> None:
+        """Puts the keys in the log's file in force, and signs the present head with them.
+
+        Raises Misconfigured where the file cannot be read, or where its keys have signed no head: nobody who follows
+        the log, nor this mint, could tell then that the log is still the same. The old keys stay in force.
+        """
+        keys = self._keys.read(self.log.origin)
+        verifiers = [parse_vkey(signer.vkey) for signer in keys.signers]
+        try:
+            open_checkpoint((await self._store.head(self.log.id)).note, self.log.origin, verifiers)
+            self.known.check_keys(verifiers)
+        except BadSignature as error:
+            file = self._keys.file(self.log.origin, "key")
+            raise Misconfigured(
+                f"none of the keys in {file} has signed the head of {self.log.origin}: put the old key beside the new "
+                "one, and take it away when a head was signed with both; until then the old one signs"
+            ) from error
+        self._keys.put_in_force(self.log.origin, keys)
+        await self.sign_afresh()
 
     async def _sequence(self, appends: Sequence[PendingAppend]) -> None:
         """Answers every one of these appends."""

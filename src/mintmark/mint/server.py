@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMMIT_CONNECTIONS, READ_CONNECTIONS = 8, 8
 GRACE_SECONDS = 2.0  # for the calls that are under way when it stops
-RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the tokens
+RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the tokens and the keys
 
 _log = structlog.get_logger("mintmark.mint")
 _on_event = event_sink("mint")
@@ -82,19 +82,21 @@ async def running_mint(
         server = _server(MintService(logs, known_tokens), reader, known_tokens)
         await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
-        background = _background(listener, logs, known_tokens)
+        background = _background(listener, logs, directory, known_tokens)
         async with _serving(server, background, logs):
             _log.info("serving", address=address)
             yield RunningMint(address, background)
 
 
-def _background(listener: HeadListener, logs: Logs, tokens: Tokens) -> asyncio.Future[Any]:
+def _background(listener: HeadListener, logs: Logs, keys: KeyDirectory, tokens: Tokens) -> asyncio.Future[Any]:
     """The tasks beside the calls. One that fails is told and begins anew; it ends neither the mint nor another."""
     return asyncio.gather(
         listener.run(restart_teller(_on_event, "heads")),
         supervise(logs.maintain, restart_teller(_on_event, "marks")),
         supervise(logs.open_all, restart_teller(_on_event, "check of the logs")),
-        supervise(partial(_reload_tokens, tokens), restart_teller(_on_event, "tokens")),
+        supervise(
+            partial(_reload, tokens, keys, logs, (tokens.loaded, keys.stamp())), restart_teller(_on_event, "files")
+        ),
     )
 
 
@@ -121,16 +123,21 @@ def _server(mint: MintService, log: LogService, tokens: Tokens) -> grpc.aio.Serv
     return server
 
 
-async def _reload_tokens(tokens: Tokens) -> None:
-    """Reads the tokens again when they change. A file that cannot be read leaves the old ones in force."""
+async def _reload(tokens: Tokens, keys: KeyDirectory, logs: Logs, since: object) -> None:
+    """Reads tokens and keys again when they change. A file that cannot be read leaves the old ones in force."""
 
     async def reload() -> bool:
-        try:
-            if tokens.reload():
-                _log.info("tokens reloaded")
-        except Misconfigured as error:
-            _log.error("tokens not reloaded", detail=str(error))
-            return False  # a token that was revoked must not stay in force because a read failed once
-        return True
+        known = _reload_tokens(tokens)  # first: keys wait for the database
+        return await logs.reload_keys() and known
 
-    await reload_on_change(tokens.stamp, reload, RELOAD_INTERVAL_SECONDS, tokens.loaded)
+    await reload_on_change(lambda: (tokens.stamp(), keys.stamp()), reload, RELOAD_INTERVAL_SECONDS, since)
+
+
+def _reload_tokens(tokens: Tokens) -> bool:
+    try:
+        if tokens.reload():
+            _log.info("tokens reloaded")
+    except Misconfigured as error:
+        _log.error("tokens not reloaded", detail=str(error))
+        return False  # a token that was revoked must not stay in force because a read failed once
+    return True

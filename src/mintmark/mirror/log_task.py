@@ -87,6 +87,7 @@ class LogTask:
         self._shown = ShownHeads()
         self._progress: Progress | None = None
         self._leased_until = 0.0
+        self._warned_of_keys = False  # by which the log signs, and which are not trusted
 
     def offer(self, address: str, note: bytes, kind: LogKind) -> None:
         """Takes a head that a source announced. One that was opened before is nothing new, however often it is sent."""
@@ -178,6 +179,10 @@ class LogTask:
     async def _open_offers(self) -> None:
         for address, lie in await self._shown.open_offers(self.origin, self.verifiers, self._sources):
             await self._contradicted(address, lie, stop=False)
+        if not self._warned_of_keys and (others := self._shown.other_keys(self.verifiers)):
+            self._warned_of_keys = True
+            reason = f"it is signed with the key {', '.join(sorted(others))} too, which is not trusted here"
+            self._on_event("other key", self.origin, f"{reason}; add it, if it is the log's, before the old one goes")
 
     async def _compare(self) -> None:
         """Compares the heads with our copy, as far as it goes."""

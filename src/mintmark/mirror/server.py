@@ -16,7 +16,7 @@ import grpc
 import structlog
 
 from mintmark.aio import reload_on_change, supervise
-from mintmark.errors import MintmarkError, Misconfigured
+from mintmark.errors import BadSignature, MintmarkError, Misconfigured
 from mintmark.formats import name_fault
 from mintmark.mirror.run_once import NO_LOGS, LogResult, once
 from mintmark.mirror.worker import Worker
@@ -30,6 +30,7 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
 from mintmark.telemetry import event_sink, restart_teller
+from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import COSIGNATURE_KINDS
 from mintmark.tlog.keys import public_key
 
@@ -165,9 +166,32 @@ async def _reload(worker: Worker, clients: _Clients, keys: KeySource, cosigners:
         _log.error("configuration not reloaded", detail=str(error))
     else:
         _log_followed(config.trust)
-        worker.follow(config.trust, clients.open(config.sources), config.kinds)
+        trust = {origin: await _with_needed(worker, origin, new) for origin, new in config.trust.items()}
+        worker.follow(trust, clients.open(config.sources), config.kinds)
         await clients.close_others(config.sources)
     return True
+
+
+async def _with_needed(worker: Worker, origin: str, keys: Sequence[Verifier]) -> Sequence[Verifier]:
+    """The new keys of a log, and the old ones too where no new one has signed the head that is stored: without them
+    nobody could tell that the log is still the same.
+    """
+    old = worker.trust.get(origin, ())
+    if not set(old) - set(keys):
+        return keys
+    try:
+        note = (await worker.store.progress(origin)).note
+        if note is not None:
+            open_checkpoint(note, origin, keys)
+    except BadSignature:
+        reason = (
+            "its stored head is signed by none of its new keys, so the old ones stay in force until the next reload"
+        )
+        _on_event("key needed", origin, f"{reason}; put the old key back beside the new one until the log has grown")
+        return tuple(dict.fromkeys([*keys, *old]))
+    except MintmarkError as error:
+        _on_event("trouble", origin, f"the stored head was not compared with the new keys: {error}")
+    return keys
 
 
 @asynccontextmanager

@@ -104,6 +104,12 @@ class ShownHeads:
                 continue
         return lies
 
+    def other_keys(self, verifiers: Sequence[Verifier]) -> set[str]:
+        """The IDs of keys of the log, by their name, beside these: it may soon sign with those alone."""
+        names, ours = {verifier.name for verifier in verifiers}, {verifier.key_id for verifier in verifiers}
+        lines = [line for shown in self if shown.opened is not None for line in parse_note(shown.opened)[1]]
+        return {line.key_id.hex() for line in lines if line.name in names and line.key_id not in ours}
+
     @property
     def largest(self) -> Checkpoint | None:
         """The largest head that the log signed."""

@@ -4,12 +4,14 @@
     chunks ────── LogVerifier.chunk, items by their hashes ──> commits of one transaction, the last with the signed head
 
 Nothing is signed here. Where it fails, the database is as it was. The request ids of the lost part do not come back: a
-client that sends one of those requests again gets a second copy.
+client that sends one of those requests again gets a second copy. Each chunk is written as a request of its own, so that
+the requests lie end to end as in every mint's database.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Misconfigured, NotAvailableYet, ProofError
@@ -17,9 +19,10 @@ from mintmark.formats import FORMATS
 from mintmark.mint.commit import MintState, check_stored, erase_items
 from mintmark.mint.high_water_mark import raise_high_water_mark
 from mintmark.mint.known_heads import newest_signed
+from mintmark.mint.validation import REQUEST_ID_BYTES
 from mintmark.register.reduce import ItemGaps, fold_clocks, fold_definitions, fold_erasures
 from mintmark.store.log.model import Head
-from mintmark.store.mint.mint_store import MintCommit
+from mintmark.store.mint.mint_store import AppendReceipt, MintCommit
 from mintmark.tlog import bundle, second_path
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 from mintmark.tlog.edge import Edge
@@ -155,11 +158,20 @@ async def _write_chunk(writer: MintTransaction, progress: _Progress, chunk: Veri
     items = await writer.items(log.id, older) if older else {}
     bundles, items = erase_items(_grown(before.tail, chunk.bundles), items, list(erased))
     head = Head(chunk.end, chunk.edge.root(), note)
+    requests = [_receipt(chunk, note)]
     second_path.check_write(before.edge, before.head.root, bundles, chunk.tiles, head.size, head.root)
     await writer.commit(
-        MintCommit(log.id, before.head, head, chunk.tiles, bundles, (), items, definitions, progress.clocks)
+        MintCommit(log.id, before.head, head, chunk.tiles, bundles, requests, items, definitions, progress.clocks)
     )
     progress.state = MintState(head, chunk.edge, bundles[-1] if head.size % TILE_WIDTH else None, None)
+
+
+def _receipt(chunk: VerifiedChunk, note: bytes) -> AppendReceipt:
+    """The request that stands for the entries of a chunk; no client has its id."""
+    held, joined = chunk.start % TILE_WIDTH, b"".join(row.entries for row in chunk.bundles)
+    entries = joined[len(bundle.take(chunk.bundles[0].entries, held)) :]
+    id_ = sha256(b"caught up\n%d\n%s" % (chunk.start, note)).digest()[:REQUEST_ID_BYTES]
+    return AppendReceipt(id_, bundle.digest(entries, b""), chunk.start, chunk.end - chunk.start)
 
 
 def _check_kind(log: Log, first: VerifiedChunk, note: bytes) -> None:

@@ -1,18 +1,24 @@
-"""Log lines and counters of the servers. Only shells call this: mint, mirror and the command line's `run` commands."""
+"""Log lines, counters and gauges of servers. Only shells call this: mint, mirror, the command line's `run` commands.
+
+Gauges are read when somebody collects them, and cost nothing otherwise.
+"""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from traceback import format_exception
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     EventSink = Callable[[str, str, str], None]  # event, origin, detail
 
@@ -55,3 +61,37 @@ def restart_teller(on_event: EventSink, task: str) -> Callable[[BaseException], 
             on_event("defect", "", "".join(format_exception(error)))
 
     return tell
+
+
+class Reading(NamedTuple):
+    """The value of a gauge now, of one log or ("") of the server."""
+
+    gauge: str
+    value: float
+    origin: str = ""
+
+
+class Gauges(Collector):
+    """Gauges of one kind of server, by name, each with what it counts. Make them once a process."""
+
+    def __init__(self, about: Mapping[str, str]) -> None:
+        self._about = about
+        self._readers: list[Callable[[], Iterable[Reading]]] = []
+        REGISTRY.register(self)
+
+    @contextmanager
+    def read_by(self, read: Callable[[], Iterable[Reading]]) -> Iterator[None]:
+        """Has a function read them, for the time of the block."""
+        self._readers.append(read)
+        try:
+            yield
+        finally:
+            self._readers.remove(read)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Reads them, for the library."""
+        families = {name: GaugeMetricFamily(name, text, labels=["origin"]) for name, text in self._about.items()}
+        for read in self._readers:
+            for reading in read():
+                families[reading.gauge].add_metric([reading.origin], reading.value)
+        return families.values()

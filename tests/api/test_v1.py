@@ -51,7 +51,7 @@ SHAPES: dict[str, Any] = {
     },
 }  # fmt: skip
 FULL = "application/vnd.mintmark+json"
-OURS = {"index", "links", "size", "root", "name", "origin", "register-name", "fields"}
+OURS = {"index", "links", "size", "root", "name", "origin", "register-name", "fields", "freshness"}
 HEADER = ["index-entry-number", "entry-number", "entry-timestamp", "key"]
 CELLS = {
     "records": [

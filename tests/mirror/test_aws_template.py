@@ -24,5 +24,5 @@ def test_the_handler_is_there_and_has_every_setting() -> None:
     assert handler is not None
     module = importlib.import_module(handler[1])
     assert callable(getattr(module, handler[2]))
-    asked = set(re.findall(r'_setting\("(\w+)"\)', Path(module.__file__ or "").read_text()))
+    asked = set(re.findall(r'_setting\("(\w+)"', Path(module.__file__ or "").read_text()))
     assert asked == set(re.findall(r"MINTMARK_MIRROR__(\w+):", text))

@@ -10,8 +10,8 @@ import pytest
 from mintmark.errors import ProofError, Unavailable
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
-from mintmark.sources.grpc import GrpcSource
-from mintmark.sources.source import Announcement, ListedLog, edge_at
+from mintmark.sources.grpc import MAX_AGE_SECONDS, GrpcSource
+from mintmark.sources.source import Announcement, Confirmation, ListedLog, edge_at
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.kernel import leaf_hashes
@@ -43,6 +43,32 @@ async def test_a_log_of_an_unknown_kind_is_left_out() -> None:
     async with started(server) as address, GrpcSource(address) as source:
         assert await source.logs() == [ListedLog("a/known", "register")]
         assert [each async for each in source.watch()] == [Announcement("a/known", b"note", "opaque")]
+
+
+class Confirming(log_pb2_grpc.LogServicer):
+    """A server that confirms what it shows, with an age of its choice."""
+
+    age_ms = 1_500
+
+    async def ListLogs(self, request: object, context: object) -> pb.ListLogsResponse:
+        logs = [pb.LogInfo(origin=origin, kind=pb.KIND_OPAQUE, size=7) for origin in ("a/known", "a/lost")]
+        return pb.ListLogsResponse(logs=logs, age_ms=self.age_ms, unconfirmed=["a/lost"])
+
+    async def WatchCheckpoints(self, request: object, context: object) -> AsyncIterator[pb.WatchCheckpointsResponse]:
+        yield pb.WatchCheckpointsResponse(age_ms=0)
+        yield pb.WatchCheckpointsResponse(age_ms=self.age_ms, unconfirmed=["a/lost"])
+
+
+@pytest.mark.parametrize(("age_ms", "age"), [(0, 0.0), (1_500, 1.5), (2**64 - 1, MAX_AGE_SECONDS)])
+async def test_confirmations_come_with_their_age_and_exceptions(age_ms: int, age: float) -> None:
+    """However old a server says that it is: it is a time that a database can hold."""
+    server, servicer = grpc.aio.server(), Confirming()
+    servicer.age_ms = age_ms
+    log_pb2_grpc.add_LogServicer_to_server(servicer, server)
+    async with started(server) as address, GrpcSource(address) as source:
+        said = [each async for each in source.watch()]
+        assert said == [Confirmation(0.0), Confirmation(age, frozenset({"a/lost"}))]
+        assert [(log.origin, log.age) for log in await source.logs()] == [("a/known", age), ("a/lost", None)]
 
 
 async def test_values_come_as_they_were_sent() -> None:

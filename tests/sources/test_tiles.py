@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from mintmark.publish.publisher import PARTIAL_SECONDS
 from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.http_files import HttpFiles
 from mintmark.sources.open import open_source
-from mintmark.sources.source import ListedLog
+from mintmark.sources.source import Confirmation, ListedLog
 from mintmark.sources.tiles import POLL_INTERVAL_SECONDS, TilesSource
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.mirror.read_store import ReadStore
@@ -43,7 +43,7 @@ from tests.support.static import Answer, StaticServer, files, publish, published
 from tests.support.world import flip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
     from mintmark.formats import LogKind
@@ -499,3 +499,32 @@ async def test_clients_name_a_grpc_source(tmp_path: Path) -> None:
     config = mirror_config(tmp_path, "x", ["http://127.0.0.1:1/thing/log/"], register(count=1))
     ended = await spawn("checkpoint", "thing", "--config", config)
     assert (ended.code, "name a server with --grpc HOST:PORT" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "confirmed"),
+    [(None, True), ("current", True), ("behind; lag=3", False), ("unknown; since=2026-03-01T08:00:00Z", False)],
+)
+async def test_a_read_api_that_says_that_its_copy_is_not_fresh_confirms_nothing(
+    tmp_path: Path, said: str | None, confirmed: bool
+) -> None:
+    world = register(count=300)
+    write(tmp_path, world)
+    note = (tmp_path / "thing/log/checkpoint").read_bytes()
+    headers = {"Mintmark-Freshness": said} if said else {}
+    with serving(tmp_path) as server:
+        server.behave = lambda path: Answer(200, note, headers) if path.endswith("/checkpoint") else None
+        async with source(server) as static:
+            (log,) = await static.logs()
+            assert (log.size, log.age) == (300, 0.0 if confirmed else None)
+            words = [said async for said in first(static.watch(), 2)]
+            assert words[1] == Confirmation(0.0, frozenset() if confirmed else frozenset({world.origin}))
+
+
+async def first(stream: AsyncGenerator[Any, None], count: int) -> AsyncIterator[Any]:
+    """So many of a stream, which is closed then."""
+    async with aclosing(stream):
+        async for each in stream:
+            yield each
+            if (count := count - 1) == 0:
+                return

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shlex
+import socket
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,3 +86,10 @@ def configured(directory: Path, section: str, **values: object) -> Path:
     file = directory / "mintmark.toml"
     file.write_text(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
     return file
+
+
+def free_address() -> str:
+    """A HOST:PORT of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"

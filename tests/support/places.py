@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
+from mintmark.errors import NotAvailableYet
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.mirror.log_task import STEP_SECONDS
 from mintmark.mirror.run_once import once
 from mintmark.mirror.worker import Worker
 from mintmark.register.entry import Entry, format_entry
 from mintmark.register.item import item_hash
+from mintmark.rpc.confirmations import Confirmations
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS
 from mintmark.rpc.service import LogService
 from mintmark.sources.grpc import GrpcSource
 from mintmark.sources.guarded import ANSWER_SECONDS
-from mintmark.sources.source import Announcement
+from mintmark.sources.source import Announcement, Confirmation
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.tlog.note import generate_skey
@@ -39,13 +41,14 @@ TABLES = ("log", "head", "tile", "bundle", "progress", "checkpoint", "entry", "m
 
 
 class LiveWorld(World):
-    """A world whose stream stays open, and shows each head as it is signed."""
+    """A world whose stream stays open, shows each head as it is signed, and confirms it."""
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement | Confirmation]:
         shown = b""
         while True:
             if shown != (shown := self.shown()[-1]):
                 yield Announcement(self.origin, shown, self.kind)
+            yield Confirmation(0.0)
             await asyncio.sleep(0.02)
 
 
@@ -97,12 +100,14 @@ def worker(
     on_event: Callable[[str, str, str], None] = lambda *_: None,
     answer_seconds: float = ANSWER_SECONDS,
     step_seconds: float = STEP_SECONDS,
+    fresh_for: float = 60.0,
 ) -> Worker:
-    """A worker that follows these worlds' logs."""
+    """A worker that follows these worlds' logs. A source's word holds long enough for a command of a busy machine."""
     trust = {world.origin: world.verifiers for world in worlds}
     return Worker(
-        name, store, sources, trust, on_event=on_event, answer_seconds=answer_seconds, step_seconds=step_seconds
-    )
+        name, store, sources, trust,
+        on_event=on_event, answer_seconds=answer_seconds, step_seconds=step_seconds, fresh_for=fresh_for,
+    )  # fmt: skip
 
 
 async def run_once(
@@ -130,11 +135,16 @@ async def rows(store: LogStore, *tables: str) -> dict[str, list[tuple[Any, ...]]
     return found
 
 
+async def _nothing() -> NoReturn:
+    raise NotAvailableYet("nobody looks")
+
+
 @asynccontextmanager
 async def served(store: LogStore) -> AsyncIterator[GrpcSource]:
-    """The logs in a database as a source, over real gRPC."""
+    """The logs in a database as a source, over real gRPC. It confirms nothing."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    service = LogService(CachedLogReader(store), HeadListener(store.pool, store.pool.conninfo))
+    heads = HeadListener(store.pool, store.pool.conninfo)
+    service = LogService(CachedLogReader(store), heads, Confirmations(_nothing))
     log_pb2_grpc.add_LogServicer_to_server(service, server)
     async with started(server) as address, GrpcSource(address) as source:
         yield source

@@ -203,16 +203,19 @@ class _Served(log_pb2_grpc.LogServicer):
 
     async def ListLogs(self, request, context):
         logs = await self._world.logs()
-        return pb.ListLogsResponse(logs=[pb.LogInfo(origin=log.origin, kind=WIRE_KINDS[log.kind]) for log in logs])
+        return pb.ListLogsResponse(
+            logs=[pb.LogInfo(origin=log.origin, kind=WIRE_KINDS[log.kind], size=log.size) for log in logs]
+        )
 
     async def GetCheckpoint(self, request, context):
         return pb.GetCheckpointResponse(note=await self._world.checkpoint(request.origin))
 
     async def WatchCheckpoints(self, request, context):
-        async for announced in self._world.watch():
-            yield pb.WatchCheckpointsResponse(
-                origin=announced.origin, note=announced.note, kind=WIRE_KINDS[announced.kind]
-            )
+        async for said in self._world.watch():
+            if isinstance(said, Announcement):
+                yield pb.WatchCheckpointsResponse(origin=said.origin, note=said.note, kind=WIRE_KINDS[said.kind])
+            else:
+                yield pb.WatchCheckpointsResponse(age_ms=int(said.age * 1000), unconfirmed=said.unconfirmed)
 
     async def GetConsistencyProof(self, request, context):
         proof = await self._world.consistency(request.origin, request.old_size, request.size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+from zlib import crc32
 
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -22,7 +23,7 @@ from mintmark.api.problems import problem_response
 from mintmark.api.register_cache import RegisterCache
 from mintmark.api.requests import ABORT, HELD, HttpRequest, RouteContext, choose_format
 from mintmark.api.responses import model_response
-from mintmark.api.routes import logs, site
+from mintmark.api.routes import logs, registers, site
 from mintmark.api.routes.table import HOME_FORMATS, PROOF_HANDLERS, RESOURCES, v1_target
 from mintmark.errors import NotFound
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from mintmark.api.models import View
     from mintmark.api.routes.table import Resource
@@ -64,17 +65,27 @@ class App(Router):
         super().__init__([RouteIndex(routes)], redirect_slashes=False, default=_not_found, middleware=middleware)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers an HTTP request; nothing else is served."""
+        """Answers an HTTP request; nothing else is served. An answer about a log says how fresh the log is."""
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.registers.has_log(name := _first_segment(scope)):
+                fresh = (b"mintmark-freshness", self.registers.freshness(name).header.encode())
+                message = {**message, "headers": [*message["headers"], fresh]}
+            await send(message)
+
         if scope["type"] == "http":
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_marked)
 
     async def _list_registers(self, request: Request) -> Response:
         request = HttpRequest(request.scope)
         format_ = choose_format(request.suffix, request.accept, HOME_FORMATS)
         views = [self.registers.cached[name].view for name in sorted(self.registers.cached)]
         shown = tuple(name for name in HOME_FORMATS if name != "full")
-        model = models.RegisterList(path="/", formats=shown, registers=views)
-        return model_response(model, format_, request, None, f"{sum(view.size for view in views)}-{len(views)}")
+        freshness = [self.registers.freshness(view.name) for view in views]
+        model = models.RegisterList(path="/", formats=shown, registers=views, freshness=freshness)
+        fresh = crc32(",".join(each.tag for each in freshness).encode())
+        tag = f"{sum(view.size for view in views)}-{len(views)}-{fresh:x}"
+        return model_response(model, format_, request, None, tag)
 
     async def _serve_log_file(self, request: Request) -> Response:
         request = HttpRequest(request.scope)
@@ -94,7 +105,7 @@ class App(Router):
         return redirect(status, view.base + below + request.dotted, request.scope)
 
     def _problem(self, request: HttpRequest, error: Exception) -> Response:
-        cached = self.registers.cached.get(unquote(request.scope["path"][1:].partition("/")[0]))
+        cached = self.registers.cached.get(_first_segment(request.scope))
         return problem_response(request, error, _on_its_host(self.registers, request, cached.view) if cached else None)
 
 
@@ -174,10 +185,20 @@ class ResourceEndpoint:
         return model_response(found, format_, request, view, self._tag(view, format_), max_age)
 
     def _tag(self, view: View, format_: str) -> str:
-        """The state that a response depends on: the view, and the heads of other registers where links lead there."""
-        if self._resource.max_age or not (format_ == "html" or view.linked):
-            return view.tag
-        return f"{view.tag}-{self._registers.total}"
+        """The state that a response depends on: the view, the heads of other registers where links lead there, and how
+        fresh the log is where that is shown.
+        """
+        tag = view.tag
+        if not self._resource.max_age and (format_ == "html" or view.linked):
+            tag += f"-{self._registers.total}"
+        if format_ == "html" or self._resource.handler is registers.register:
+            tag += f"-{self._registers.freshness(view.name).tag}"
+        return tag
+
+
+def _first_segment(scope: Scope) -> str:
+    """The first segment of a scope's path: the name of a log, if anything."""
+    return unquote(scope["path"][1:].partition("/")[0])
 
 
 def _on_its_host(registers: RegisterCache, request: HttpRequest, view: View) -> View:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mintmark.api.freshness import LogFreshness
     from mintmark.register.definitions import Field
     from mintmark.register.item import Item
     from mintmark.register.links import Linker
@@ -144,16 +145,18 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterList(Model):
-    """Every register here, by name."""
+    """Every register here, by name; `freshness` is parallel to them."""
 
     registers: Sequence[View]
+    freshness: Sequence[LogFreshness]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterModel(Model):
-    """A model of one register as of one size."""
+    """A model of one register as of one size; `freshness` is its log's now."""
 
     view: View
+    freshness: LogFreshness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

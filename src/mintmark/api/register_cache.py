@@ -17,6 +17,7 @@ import structlog
 
 from mintmark.aio import Backoff, Batcher, ByteBudget
 from mintmark.api.formats import segment
+from mintmark.api.freshness import FreshnessCache
 from mintmark.api.models import View
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.register.datatypes import is_timestamp, shorten
@@ -24,11 +25,13 @@ from mintmark.register.links import Linker
 from mintmark.register.reduce import define
 from mintmark.register.schema import Schema
 from mintmark.store.log.cached_reader import TileCache
+from mintmark.store.mirror.freshness import FreshnessStore
 from mintmark.tlog.text import MAX_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from mintmark.api.freshness import LogFreshness
     from mintmark.store.log.heads import HeadListener
     from mintmark.store.log.model import Head, Log
     from mintmark.store.registers.register_store import EntryRow, Lookup, RegisterStore
@@ -100,6 +103,7 @@ class RegisterCache:
         self.store = store
         self.reads = BatchedReads(store)
         self.memory = ByteBudget(MAX_READ_BYTES, SLOW_SECONDS)
+        self._freshness = FreshnessCache(FreshnessStore(store.pool))
         self.cached: dict[str, CachedRegister] = {}
         self.total = 0  # entries of all registers: it grows whenever one of them does
         self._opaque: dict[str, tuple[Log, Head]] = {}
@@ -107,6 +111,14 @@ class RegisterCache:
         self._nonempty: set[int] = set()  # log ids; only the kind of an empty log may still change
         self._linker = Linker(self.cached, elsewhere, segment)
         self._past: OrderedDict[tuple[int, int], View] = OrderedDict()
+
+    async def watch_freshness(self) -> None:
+        """Reads how fresh the logs are, until cancelled."""
+        await self._freshness.run()
+
+    def freshness(self, name: str) -> LogFreshness:
+        """How fresh a log is, with the head that is shown here. Raises NotFound."""
+        return self._freshness.of(name, self.log(name)[1].size)
 
     async def follow(self, heads: HeadListener) -> None:
         """Refreshes the registers whose heads move, until cancelled. Heads that could not be read are read again."""
@@ -127,7 +139,9 @@ class RegisterCache:
                     backoff.reset()
 
     async def refresh(self, moved: Collection[int] | None = None) -> None:
-        """Reads the heads of these logs (by id) again, or of all logs."""
+        """Reads the heads of these logs (by id) again, or of all logs and how fresh they are."""
+        if moved is None:
+            await self._freshness.read()
         if moved is None or not self._nonempty >= set(moved):
             self._logs = {log.id: log for log in await self.store.logs()}
         heads = await self.store.heads(self._logs if moved is None else moved)
@@ -140,6 +154,10 @@ class RegisterCache:
             else:
                 self._opaque[log.name] = (log, head)
         self.total = sum(cached.head.size for cached in self.cached.values())
+
+    def has_log(self, name: str) -> bool:
+        """True if a log of this name is here, of either kind."""
+        return name in self.cached or name in self._opaque
 
     def log(self, name: str) -> tuple[Log, Head]:
         """A log of either kind, with its head. Raises NotFound."""

@@ -173,7 +173,11 @@ class RouteContext:
         if "at" in params:
             params = {name: text for name, text in params.items() if name != "at"}
         full = self.format in ("full", "jsonl") or self.request.wants_all
-        return {"path": path, "params": params, "formats": self.formats, "view": self.view, "full": full}
+        freshness = self.registers.freshness(self.view.name)
+        return {
+            "path": path, "params": params, "formats": self.formats, "view": self.view, "full": full,
+            "freshness": freshness,
+        }  # fmt: skip
 
     async def dangling(self, rows: Iterable[EntryRow]) -> frozenset[tuple[str, str]]:
         """The (register, key) of the rows' links that lead to no record here."""

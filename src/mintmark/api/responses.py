@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from mintmark.api.models import Model, View
     from mintmark.api.requests import HttpRequest
 
-EXPOSED_HEADERS = "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Proof-Size"
+EXPOSED_HEADERS = (
+    "ETag, Link, Location, Mintmark-Origin, Mintmark-Size, Mintmark-Root, Mintmark-Freshness, Mintmark-Proof-Size"
+)
 # Every response may be read by pages of any site, and depends on these headers of the request.
 COMMON_HEADERS = (
     (b"access-control-allow-origin", b"*"),

@@ -62,8 +62,10 @@ async def opened(database: str, links: Mapping[str, str]) -> AsyncIterator[App]:
         await app.registers.refresh()
         heads = HeadListener(pool, database)
         follow = supervise(partial(app.registers.follow, heads), restart_teller(_on_event, "registers"))
+        watch = supervise(app.registers.watch_freshness, restart_teller(_on_event, "freshness"))
         tasks = [
             asyncio.create_task(follow),
+            asyncio.create_task(watch),
             asyncio.create_task(heads.run(restart_teller(_on_event, "heads"))),
         ]
         try:

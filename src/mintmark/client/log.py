@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from mintmark.aio import Backoff
 from mintmark.client import download
 from mintmark.errors import Unavailable
+from mintmark.sources.source import Announcement
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.edge import Edge
 from mintmark.tlog.trust import LogVerifier
@@ -215,7 +216,7 @@ async def _moved(client: MintClient, verifiers: dict[str, LogVerifier]) -> Async
     """Heads of one stream that moved, verified. One that begins with an older head is a server's that is behind."""
     streamed: dict[str, int] = {}  # the size that this stream showed last
     async for announced in client.watch(list(verifiers)):
-        if (verifier := verifiers.get(announced.origin)) is None:
+        if not isinstance(announced, Announcement) or (verifier := verifiers.get(announced.origin)) is None:
             continue
         before = verifier.head
         size = download.open_head(verifier, announced.note).size

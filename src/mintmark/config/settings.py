@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from mintmark.errors import Misconfigured
 from mintmark.files import refuse_pipe
 from mintmark.formats import LogKind  # noqa: TC001  # pydantic reads it
+from mintmark.mirror.source_words import FRESH_SECONDS
 from mintmark.store.connection.session import DEFAULT_SCHEMA, with_schema
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def _source(value: str) -> str:
         raise ValueError(f"{value!r} is not http(s)://HOST/PATH/, with {{name}} for a log's name if it is of many")
     return value.rstrip("/") + "/"
 
+
+MAX_FRESH_SECONDS = 366 * 86_400.0
 
 Address = Annotated[str, AfterValidator(_address)]
 SourceAddress = Annotated[str, AfterValidator(_source)]
@@ -83,6 +86,12 @@ class MirrorSettings(_Section):
     )
     listen: Address | None = Field(None, description="the HOST:PORT to serve the copies on over gRPC, if at all")
     key: Path | None = Field(None, description="the mirror's own secret key, to cosign what it holds with")
+    fresh_for: float = Field(
+        FRESH_SECONDS,
+        ge=5,
+        le=MAX_FRESH_SECONDS,
+        description="the seconds that a source's word holds: the period of a schedule, or more",
+    )
 
 
 class ApiSettings(_Section):

@@ -6,10 +6,10 @@ import asyncio
 import time
 from functools import partial
 from traceback import format_exception
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.aio import supervise
-from mintmark.errors import MintmarkError, Misconfigured, Rejected, Rollback, Unavailable
+from mintmark.errors import MintmarkError, Misconfigured, NotAvailableYet, Rejected, Rollback, Unavailable
 from mintmark.formats import name_fault
 from mintmark.mint.known_heads import newest_signed
 from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS, Sequencer
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 
 MARK_INTERVAL_SECONDS = 1.0  # between rounds of raising high-water marks
 MARK_ROUNDS_PER_PRUNE = 3600
+REOPEN_SECONDS = 5.0  # between looks at logs that could not be signed for
+
+
+class SigningState(NamedTuple):
+    """The mint's word for its heads (`rpc.confirmations.ConfirmedHeads`): they are what its database holds now, but for
+    the logs that it cannot append to. `silent`: it cannot append to any.
+    """
+
+    age: float
+    unconfirmed: frozenset[str]
+    silent: bool
 
 
 class Logs:
@@ -49,6 +60,7 @@ class Logs:
         self._clock, self._on_event, self._database_timeout = clock, on_event, database_timeout
         self._shown: dict[int, Head] = {}
         self._sequencers: dict[int, Sequencer] = {}
+        self._unopened: dict[str, str] | None = None  # why a log cannot be signed for; None: not all were looked at
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def create(self, origin: str, kind: LogKind, salted: bool) -> bytes:
@@ -95,15 +107,51 @@ class Logs:
         return await asyncio.shield(self._pool.add(log.id, request))
 
     async def open_all(self) -> None:
-        """Opens every log, and signs its head with keys that are new.
+        """Opens every log, and signs its head with keys that are new; and those again that cannot be signed for.
 
-        Reports those that cannot be signed for, whose appends will be refused.
+        Until cancelled: their appends are refused meanwhile.
         """
-        for log in await self.store.logs():
+        while True:
             try:
-                await self._with_sequencer(log, Sequencer.sign_afresh)
+                await self._open_refused()
             except MintmarkError as error:
-                self._on_event("not signed for", log.origin, f"{type(error).__name__}: {error}")
+                self._on_event("unavailable", "", str(error))
+            await asyncio.sleep(REOPEN_SECONDS)
+
+    async def signing_state(self) -> SigningState:
+        """Which logs can be appended to. Raises NotAvailableYet until each was looked at, Unavailable."""
+        await self.store.check_writable()
+        if self._unopened is None:
+            raise NotAvailableYet("not every log was opened yet")
+        refused = self._refused()
+        return SigningState(
+            0.0, refused, bool(refused) and all(log.origin in refused for log in await self.store.logs())
+        )
+
+    def _refused(self) -> frozenset[str]:
+        failing = {sequencer.log.origin for sequencer in self._sequencers.values() if sequencer.failing}
+        return frozenset(failing | (self._unopened or {}).keys())
+
+    async def _open_refused(self) -> None:
+        """Opens the logs that could not be signed for; all of them, the first time."""
+        first, refused = self._unopened is None, self._refused()
+        if not first and not refused:
+            return
+        logs = [log for log in await self.store.logs() if first or log.origin in refused]
+        failed = {log.origin: reason for log in logs if (reason := await self._try_open(log)) is not None}
+        for origin in failed.keys() - (self._unopened or {}).keys():
+            self._on_event("not signed for", origin, failed[origin])
+        self._unopened = failed
+
+    async def _try_open(self, log: Log) -> str | None:
+        """Why a log cannot be signed for; None: it can."""
+        try:
+            await self._with_sequencer(log, Sequencer.sign_afresh)
+        except MintmarkError as error:
+            return f"{type(error).__name__}: {error}"
+        if (running := self._sequencers.get(log.id)) is not None:
+            running.failing = False
+        return None
 
     async def reload_keys(self) -> bool:
         """Puts the keys in force that have changed in their files; False where some could not be, which is told."""

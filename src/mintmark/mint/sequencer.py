@@ -93,6 +93,7 @@ class Sequencer:
         self._busy = asyncio.Lock()  # held while a commit is made
         self._state: MintState | None = None
         self.known = KnownHeads(log, store, keys, shown)
+        self.failing = False  # True: the last append failed, and not by what it asked for
 
     async def run(self) -> None:
         """Sequences until cancelled."""
@@ -174,10 +175,11 @@ class Sequencer:
         while appends := [append for append in appends if not append.answer.done()]:
             try:
                 await self._attempt(appends)
+                self.failing = False
             except Conflict:
                 self._state = None
             except Unavailable as error:
-                self._state = None
+                self._state, self.failing = None, True
                 self._on_event("unavailable", self.log.origin, f"{type(error).__name__}: {error}")
                 pause = backoff.next()
                 if monotonic() + pause > deadline:
@@ -185,7 +187,7 @@ class Sequencer:
                     return
                 await asyncio.sleep(pause)
             except Exception as error:  # noqa: BLE001  # whatever it is, callers are told, and the log goes on
-                self._state = None
+                self._state, self.failing = None, True
                 refuse_all(appends, self._report(error))
 
     def _report(self, error: Exception) -> MintmarkError:

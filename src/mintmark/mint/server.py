@@ -19,10 +19,11 @@ from mintmark.auth.interceptor import AuthInterceptor
 from mintmark.auth.tokens import Tokens
 from mintmark.errors import Misconfigured
 from mintmark.mint.keys import KeyDirectory
-from mintmark.mint.logs import Logs
+from mintmark.mint.logs import Logs, SigningState
 from mintmark.mint.pool import MAX_WAITING_ENTRIES, AppendPool
 from mintmark.mint.sequencer import DATABASE_TIMEOUT_SECONDS
 from mintmark.mint.service import MintService
+from mintmark.rpc.confirmations import Confirmations
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import MINT_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
@@ -32,17 +33,24 @@ from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.log.log_store import LogStore
 from mintmark.store.mint.mint_store import MintStore
-from mintmark.telemetry import event_sink, restart_teller
+from mintmark.telemetry import Gauges, Reading, event_sink, restart_teller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
 COMMIT_CONNECTIONS, READ_CONNECTIONS = 8, 8
+UNCONFIRMED_GAUGE, SERVING_GAUGE = "mintmark_mint_unconfirmed_logs", "mintmark_mint_serving"
 GRACE_SECONDS = 2.0  # for the calls that are under way when it stops
 RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the tokens and the keys
 
 _log = structlog.get_logger("mintmark.mint")
+_gauges = Gauges(
+    {
+        UNCONFIRMED_GAUGE: "Logs that cannot be appended to",
+        SERVING_GAUGE: "1 where appends can be committed to a log at least, else 0",
+    }
+)
 _on_event = event_sink("mint")
 
 
@@ -78,22 +86,40 @@ async def running_mint(
         pool = AppendPool(max_waiting_entries)
         logs = Logs(store, pool, directory, on_event=_on_event, database_timeout=database_timeout)
         listener = HeadListener(reads, database)
-        reader = LogService(CachedLogReader(LogStore(reads), on_heads=logs.note_shown), listener)
+        confirmations = Confirmations(partial(_look, listener, logs))
+        reader = LogService(CachedLogReader(LogStore(reads), on_heads=logs.note_shown), listener, confirmations)
         server = _server(MintService(logs, known_tokens), reader, known_tokens)
-        await add_standard_services(server, "Log", "Mint")
+        health = await add_standard_services(server, "Log", "Mint")
         address = bind(server, listen, "[mint] listen")
-        background = _background(listener, logs, directory, known_tokens)
-        async with _serving(server, background, logs):
-            _log.info("serving", address=address)
-            yield RunningMint(address, background)
+        confirm = partial(confirmations.run, health)
+        background = _background(listener, logs, directory, known_tokens, confirm)
+        with _gauges.read_by(partial(_read_gauges, confirmations)):
+            async with _serving(server, background, logs):
+                _log.info("serving", address=address)
+                yield RunningMint(address, background)
 
 
-def _background(listener: HeadListener, logs: Logs, keys: KeyDirectory, tokens: Tokens) -> asyncio.Future[Any]:
+def _read_gauges(confirmations: Confirmations) -> list[Reading]:
+    last = confirmations.last
+    serving = Reading(SERVING_GAUGE, float(last is not None and not last.heads.silent))
+    return [serving] if last is None else [serving, Reading(UNCONFIRMED_GAUGE, len(last.heads.unconfirmed))]
+
+
+async def _look(listener: HeadListener, logs: Logs) -> SigningState:
+    """What the mint can say for its heads, once its streams were told of those that moved."""
+    await listener.compare_sizes()
+    return await logs.signing_state()
+
+
+def _background(
+    listener: HeadListener, logs: Logs, keys: KeyDirectory, tokens: Tokens, confirm: Callable[[], Awaitable[None]]
+) -> asyncio.Future[Any]:
     """The tasks beside the calls. One that fails is told and begins anew; it ends neither the mint nor another."""
     return asyncio.gather(
         listener.run(restart_teller(_on_event, "heads")),
         supervise(logs.maintain, restart_teller(_on_event, "marks")),
         supervise(logs.open_all, restart_teller(_on_event, "check of the logs")),
+        supervise(confirm, restart_teller(_on_event, "confirmations")),
         supervise(
             partial(_reload, tokens, keys, logs, (tokens.loaded, keys.stamp())), restart_teller(_on_event, "files")
         ),

@@ -3,6 +3,7 @@
     MINTMARK_MIRROR__DATABASE   the read database (through RDS Proxy or any transaction pooler)
     MINTMARK_MIRROR__SOURCES    JSON list of HOST:PORT, or of URLs that logs are published at, best first
     MINTMARK_MIRROR__VKEYS      the logs' public keys, separated by blanks or line ends
+    MINTMARK_MIRROR__FRESH_FOR  the seconds that a run's word holds: the schedule's period, and what a run takes
 
 There is no state but the read database, and one function follows any number of logs. The pool is kept between the
 invocations of one container; an invocation that died leaves leases of a few seconds and nothing else. An event may name
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mintmark.errors import MintmarkError, Misconfigured
 from mintmark.mirror.run_once import LogResult, once
+from mintmark.mirror.source_words import FRESH_SECONDS
 from mintmark.mirror.worker import Worker
 from mintmark.sources.open import expand_addresses, open_source
 from mintmark.store.connection.migrate import migrate
@@ -81,7 +83,8 @@ async def _run(container: _Container, event: Mapping[str, Any], context: LambdaC
     trust = _wanted(_trust(), event)
     pool = await container.pool()
     clients = [open_source(address) for address in expand_addresses(json.loads(_setting("SOURCES")), trust)]
-    worker = Worker(f"lambda-{context.aws_request_id}", ReadStore(pool), clients, trust)
+    name = f"lambda-{context.aws_request_id}"
+    worker = Worker(name, ReadStore(pool), clients, trust, fresh_for=_fresh_for())
     try:
         return await once(worker, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     finally:
@@ -104,8 +107,15 @@ def _trust() -> dict[str, Sequence[Verifier]]:
     return dict(trust)
 
 
-def _setting(name: str) -> str:
+def _fresh_for() -> float:
+    text = _setting("FRESH_FOR", f"{FRESH_SECONDS:.0f}")
+    if not text.isdecimal():
+        raise Misconfigured(f"MINTMARK_MIRROR__FRESH_FOR is {text!r}, and not a whole number of seconds")
+    return float(text)
+
+
+def _setting(name: str, default: str = "") -> str:
     key = f"MINTMARK_MIRROR__{name}"
-    if not (value := os.environ.get(key)):
+    if not (value := os.environ.get(key, default)):
         raise Misconfigured(f"{key} is not set; see mintmark.mirror.aws")
     return value

@@ -84,14 +84,15 @@ class LogTask:
         self.lie: str | None = None  # the last contradiction of a source
         self._sources, self._store, self._leases, self._catch_up = sources, store, leases, catch_up
         self._gate, self._on_event, self._step_seconds = gate, on_event, step_seconds
-        self._shown = ShownHeads()
+        self.shown = ShownHeads()
         self._progress: Progress | None = None
         self._leased_until = 0.0
         self._warned_of_keys = False  # by which the log signs, and which are not trusted
+        self._noted = 0  # the largest head that a long catch-up went to
 
     def offer(self, address: str, note: bytes, kind: LogKind) -> None:
         """Takes a head that a source announced. One that was opened before is nothing new, however often it is sent."""
-        shown = self._shown.begin(address, kind)
+        shown = self.shown.begin(address, kind)
         if note == shown.opened:
             shown.restarted = False
         elif address not in self.distrusted:
@@ -100,7 +101,7 @@ class LogTask:
 
     def lost(self, address: str) -> None:
         """A source's stream ended: nothing that it showed counts any more."""
-        if (shown := self._shown.get(address)) is not None:
+        if (shown := self.shown.get(address)) is not None:
             shown.forget()
 
     def follow(self, verifiers: Sequence[Verifier], sources: Mapping[str, GuardedSource]) -> None:
@@ -112,24 +113,24 @@ class LogTask:
         for address in self._sources.keys() - sources.keys():
             self.lost(address)
         if [v.vkey for v in verifiers] != [v.vkey for v in self.verifiers]:
-            for shown in self._shown:
+            for shown in self.shown:
                 shown.reopen()
             self._catch_up.trust(verifiers)
             self._leased_until = 0.0
             self.moved.set()
         self.verifiers, self._sources = verifiers, sources
-        for shown in self._shown:
+        for shown in self.shown:
             shown.restarted = True
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the log is verified, as it was read or written last; None where it was not looked at yet."""
+        return self._progress
 
     @property
     def largest(self) -> Checkpoint | None:
         """The largest head that a source shows, signed by the log."""
-        return self._shown.largest
-
-    @property
-    def offered(self) -> int:
-        """Its size; 0: none."""
-        return self.largest.size if self.largest is not None else 0
+        return self.shown.largest
 
     async def attempt(self, deadline: float = float("inf")) -> float | None:
         """A step, if there is one to do, until the (monotonic) deadline.
@@ -145,8 +146,9 @@ class LogTask:
         if self.stopped is not None:
             return STOPPED_SECONDS
         if self._largest() > self._known().shown:
+            await self._note_target()
             return await self._advance(deadline)
-        if any(shown.offer is not None for shown in self._shown):
+        if any(shown.offer is not None for shown in self.shown):
             raise Unavailable(f"no head of {self.origin} that its sources show can be opened now")
         return None
 
@@ -154,7 +156,7 @@ class LogTask:
         """Reads where the log stands. The catch-up's state is as old as the lease: it goes with it."""
         self._catch_up.forget()
         self._leased_until = 0.0
-        believed = [shown for a in self._sources if a not in self.distrusted and (shown := self._shown.get(a))]
+        believed = [shown for a in self._sources if a not in self.distrusted and (shown := self.shown.get(a))]
         believed.sort(key=lambda shown: not shown.knows_kind)
         said: LogKind = believed[0].kind if believed else "opaque"
         progress = self._progress = await self._store.follow(self.origin, self.kind or said)
@@ -173,21 +175,28 @@ class LogTask:
             note = await source.checkpoint(self.origin)
         except MintmarkError:
             return False
-        self._shown.begin(address, kind).take(note, kind)
+        self.shown.begin(address, kind).take(note, kind)
         return True
 
     async def _open_offers(self) -> None:
-        for address, lie in await self._shown.open_offers(self.origin, self.verifiers, self._sources):
+        for address, lie in await self.shown.open_offers(self.origin, self.verifiers, self._sources):
             await self._contradicted(address, lie, stop=False)
-        if not self._warned_of_keys and (others := self._shown.other_keys(self.verifiers)):
+        if not self._warned_of_keys and (others := self.shown.other_keys(self.verifiers)):
             self._warned_of_keys = True
             reason = f"it is signed with the key {', '.join(sorted(others))} too, which is not trusted here"
             self._on_event("other key", self.origin, f"{reason}; add it, if it is the log's, before the old one goes")
 
     async def _compare(self) -> None:
         """Compares the heads with our copy, as far as it goes."""
-        for address, lie in await find_forks(self._store, self._known(), self._shown):
+        for address, lie in await find_forks(self._store, self._known(), self.shown):
             await self._contradicted(address, lie, stop=True)
+
+    async def _note_target(self) -> None:
+        """Notes where a long catch-up goes to before it begins: it may wait for its lane, and for its first bytes."""
+        largest = self._largest()
+        if largest - self._known().size > MAX_SHORT_STEP_ENTRIES and largest > self._noted:
+            await self._store.freshness.offer({self.origin: largest})
+            self._noted = largest
 
     async def _advance(self, deadline: float) -> float | None:
         """A step, or what there is to do where none can be done."""
@@ -249,12 +258,12 @@ class LogTask:
                 return wait
             deadline = min(monotonic() + self._step_seconds, deadline)
             with self._gate.step() if short else nullcontext():
-                kind = self._right_kind or self._shown[source.address].kind
+                kind = self._right_kind or self.shown[source.address].kind
                 done = await self._catch_up.step(source, head.note, kind, deadline)
         self._progress = self._catch_up.progress
         if done:
-            self._shown[source.address].compared = True
-        return None if done and all(each.compared or each.head is None for each in self._shown) else 0.0
+            self.shown[source.address].compared = True
+        return None if done and all(each.compared or each.head is None for each in self.shown) else 0.0
 
     async def _lease(self) -> float:
         """Takes the lease: 0; or the seconds after which to try again."""
@@ -279,7 +288,7 @@ class LogTask:
 
     def _preferred(self) -> list[tuple[GuardedSource, Checkpoint]]:
         """The sources with a head that is not shown yet, and these heads; in the order of being asked."""
-        return self._shown.preferred(self._sources, self._known().shown, self._right_kind)
+        return self.shown.preferred(self._sources, self._known().shown, self._right_kind)
 
     @property
     def _right_kind(self) -> LogKind | None:

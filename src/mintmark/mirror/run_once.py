@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
 
     Kinds = dict[tuple[str, str], LogKind]  # of each log that a source names, by (address, origin)
+    Ages = dict[tuple[str, str], float]  # of the evidence that the head that it shows is the newest, where it has any
 
 MAX_CONCURRENT_LOGS = 8
 NO_LOGS = "no log is followed: none of those that are named has a trusted key here"
@@ -58,29 +59,38 @@ async def once(worker: Worker, seconds: float) -> list[LogResult]:
     """
     if not worker.trust:
         raise Misconfigured(NO_LOGS)
-    deadline = monotonic() + seconds
-    kinds = await _ask_kinds(worker)
+    began = monotonic()
+    deadline = began + seconds
+    kinds, ages = await _ask(worker)
     lanes = asyncio.Semaphore(MAX_CONCURRENT_LOGS)
+    followed: list[LogTask] = []
 
     async def run(origin: str) -> LogResult:
         async with lanes:
-            return await _run(worker, worker.log_task(origin), kinds, deadline)
+            log = worker.log_task(origin)
+            followed.append(log)
+            return await _run(worker, log, kinds, deadline)
 
     try:
         return list(await asyncio.gather(*(run(origin) for origin in sorted(worker.trust))))
     finally:
+        await worker.tell_once(followed, ages, monotonic() - began)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(deadline - monotonic(), 0) + COMMIT_GRACE_SECONDS):
                 await worker.store.settler.finish()
         await worker.release()
 
 
-async def _ask_kinds(worker: Worker) -> Kinds:
+async def _ask(worker: Worker) -> tuple[Kinds, Ages]:
+    """The logs that the sources name: of which kind each is, and how old the evidence for its head is."""
     kinds: Kinds = {}
+    ages: Ages = {}
 
     async def ask(source: GuardedSource) -> MintmarkError | None:
         try:
-            kinds.update({(source.address, log.origin): log.kind for log in await source.logs()})
+            listed = await source.logs()
+            kinds.update({(source.address, log.origin): log.kind for log in listed})
+            ages.update({(source.address, log.origin): log.age for log in listed if log.age is not None})
         except MintmarkError as error:
             return error
         return None
@@ -88,7 +98,7 @@ async def _ask_kinds(worker: Worker) -> Kinds:
     failed = await asyncio.gather(*map(ask, worker.sources.values()))
     if all(failed):
         raise failed[0] if failed and failed[0] is not None else Unavailable("no source is configured")
-    return kinds
+    return kinds, ages
 
 
 async def _run(worker: Worker, log: LogTask, kinds: Kinds, deadline: float) -> LogResult:

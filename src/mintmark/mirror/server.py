@@ -10,6 +10,7 @@ import os
 import socket
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import grpc
@@ -19,7 +20,9 @@ from mintmark.aio import reload_on_change, supervise
 from mintmark.errors import BadSignature, MintmarkError, Misconfigured
 from mintmark.formats import name_fault
 from mintmark.mirror.run_once import NO_LOGS, LogResult, once
+from mintmark.mirror.source_words import FRESH_SECONDS
 from mintmark.mirror.worker import Worker
+from mintmark.rpc.confirmations import Confirmations
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.server import SERVER_OPTIONS, add_standard_services, bind, strict_server
 from mintmark.rpc.service import LogService
@@ -29,23 +32,33 @@ from mintmark.store.connection.pool import open_pool
 from mintmark.store.log.cached_reader import CachedLogReader
 from mintmark.store.log.heads import HeadListener
 from mintmark.store.mirror.read_store import ReadStore
-from mintmark.telemetry import event_sink, restart_teller
+from mintmark.telemetry import Gauges, Reading, event_sink, restart_teller
 from mintmark.tlog.checkpoint import open_checkpoint
 from mintmark.tlog.cosignature import COSIGNATURE_KINDS
 from mintmark.tlog.keys import public_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from mintmark.formats import LogKind
+    from mintmark.rpc.server import ServiceHealth
     from mintmark.sources.grpc import GrpcSource
     from mintmark.sources.tiles import TilesSource
+    from mintmark.store.mirror.freshness import Confirmable
     from mintmark.tlog.note import Signer, Verifier
 
 MAX_CONNECTIONS = 24
 RELOAD_INTERVAL_SECONDS = 2.0  # between looks at the files
 
+LAG_GAUGE, AGE_GAUGE = "mintmark_mirror_lag_entries", "mintmark_mirror_confirmation_age_seconds"
+
 _log = structlog.get_logger("mintmark.mirror")
+_gauges = Gauges(
+    {
+        LAG_GAUGE: "Entries of a log that a source showed and that are not complete here",
+        AGE_GAUGE: "Seconds since a source confirmed that these are all; infinite: never",
+    }
+)
 _on_event = event_sink("mirror")
 
 
@@ -77,11 +90,12 @@ async def serve_mirror(
     listen: str | None = None,
     cosigners: Sequence[Signer] = (),
     name: str = "",
+    fresh_for: float = FRESH_SECONDS,
 ) -> None:
     """Mirrors until cancelled. Raises Misconfigured, Unavailable at the start; later troubles are tried again."""
     async with (
-        _worker(database, keys, cosigners, name) as (worker, clients),
-        _serving(worker.store, database, listen) as heads,
+        _worker(database, keys, cosigners, name, fresh_for) as (worker, clients),
+        _serving(worker.store, database, listen) as served,
         asyncio.TaskGroup() as tasks,
     ):
         _log_followed(worker.trust)
@@ -89,15 +103,22 @@ async def serve_mirror(
         reload = partial(_reload, worker, clients, keys, cosigners)
         watch = partial(reload_on_change, keys.stamp, reload, RELOAD_INTERVAL_SECONDS, keys.stamp())
         tasks.create_task(supervise(watch, restart_teller(_on_event, "configuration")))
-        if heads is not None:
-            tasks.create_task(heads.run(restart_teller(_on_event, "heads")))
+        if served is not None:
+            tasks.create_task(served.heads.run(restart_teller(_on_event, "heads")))
+            confirm = partial(served.confirmations.run, served.health)
+            tasks.create_task(supervise(confirm, restart_teller(_on_event, "confirmations")))
 
 
 async def mirror_once(
-    database: str, keys: KeySource, seconds: float, *, cosigners: Sequence[Signer] = ()
+    database: str,
+    keys: KeySource,
+    seconds: float,
+    *,
+    cosigners: Sequence[Signer] = (),
+    fresh_for: float = FRESH_SECONDS,
 ) -> list[LogResult]:
     """One run to the present heads, for at most about `seconds`; how far each log got."""
-    async with _worker(database, keys, cosigners, "") as (worker, _):
+    async with _worker(database, keys, cosigners, "", fresh_for) as (worker, _):
         return await once(worker, seconds)
 
 
@@ -118,7 +139,7 @@ class _Clients:
 
 @asynccontextmanager
 async def _worker(
-    database: str, keys: KeySource, cosigners: Sequence[Signer], name: str
+    database: str, keys: KeySource, cosigners: Sequence[Signer], name: str, fresh_for: float
 ) -> AsyncIterator[tuple[Worker, _Clients]]:
     config = keys.load()
     check_cosigners(cosigners, config.trust)
@@ -127,11 +148,12 @@ async def _worker(
     try:
         async with open_pool(database, MAX_CONNECTIONS) as pool:
             sources, name = clients.open(config.sources), name or f"{socket.gethostname()}-{os.getpid()}"
-            store = ReadStore(pool)
             worker = Worker(
-                name, store, sources, config.trust, kinds=config.kinds, cosigners=cosigners, on_event=_on_event
-            )
-            yield worker, clients
+                name, ReadStore(pool), sources, config.trust, kinds=config.kinds,
+                cosigners=cosigners, on_event=_on_event, fresh_for=fresh_for,
+            )  # fmt: skip
+            with _gauges.read_by(partial(_read_gauges, worker)):
+                yield worker, clients
     finally:
         await clients.close_others(())
 
@@ -145,6 +167,12 @@ def check_cosigners(cosigners: Sequence[Signer], trust: Mapping[str, Sequence[Ve
     ours = {public_key(cosigner.vkey) for cosigner in cosigners}
     if origin := next((o for o, keys in trust.items() for key in keys if public_key(key.vkey) in ours), None):
         raise Misconfigured(f"[mirror] key is that of {origin}; a mirror cosigns with a key of its own")
+
+
+def _read_gauges(worker: Worker) -> Iterator[Reading]:
+    for lag in worker.lags():
+        yield Reading(LAG_GAUGE, lag.entries, lag.origin)
+        yield Reading(AGE_GAUGE, inf if lag.age is None else lag.age, lag.origin)
 
 
 def _log_followed(trust: Mapping[str, Sequence[Verifier]]) -> None:
@@ -194,22 +222,35 @@ async def _with_needed(worker: Worker, origin: str, keys: Sequence[Verifier]) ->
     return keys
 
 
-@asynccontextmanager
-async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[HeadListener | None]:
-    """Serves our copies as the mint serves its logs, for the time of the block: a mirror can be mirrored.
+class _Served(NamedTuple):
+    """What the caller of `_serving` runs: who announces heads, who confirms them, and who hears whether they are."""
 
-    Gives the listener that heads are announced by; the caller runs it.
-    """
+    heads: HeadListener
+    confirmations: Confirmations
+    health: ServiceHealth
+
+
+@asynccontextmanager
+async def _serving(store: ReadStore, database: str, listen: str | None) -> AsyncIterator[_Served | None]:
+    """Serves our copies as the mint serves its logs, for the time of the block: a mirror can be mirrored."""
     if listen is None:
         yield None
         return
     heads = HeadListener(store.pool, database)
+    confirmations = Confirmations(partial(_look, heads, store))
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    log_pb2_grpc.add_LogServicer_to_server(LogService(CachedLogReader(store), heads), strict_server(server))
-    await add_standard_services(server, "Log")
+    service = LogService(CachedLogReader(store), heads, confirmations)
+    log_pb2_grpc.add_LogServicer_to_server(service, strict_server(server))
+    health = await add_standard_services(server, "Log")
     bind(server, listen, "[mirror] listen")
     await server.start()
     try:
-        yield heads
+        yield _Served(heads, confirmations, health)
     finally:
         await server.stop(grace=1)
+
+
+async def _look(heads: HeadListener, store: ReadStore) -> Confirmable:
+    """What our sources confirm, once our streams were told of the heads that moved."""
+    await heads.compare_sizes()
+    return await store.freshness.confirmable()

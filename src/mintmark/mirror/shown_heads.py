@@ -57,6 +57,15 @@ class ShownLog:
         self.offer, self.opened, self.head = None, note, head
         self.restarted = self.compared = False
 
+    def newest(self, origin: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
+        """The newest head that the source shows, opened or not; None where the log did not sign it."""
+        if self.offer is None:
+            return self.head
+        try:
+            return open_checkpoint(self.offer, origin, verifiers)
+        except (Untrusted, Malformed):  # the attempt will keep it as evidence
+            return None
+
     def reopen(self) -> None:
         """Offers the opened note once more: it is to be opened with other keys."""
         self.offer, self.opened, self.head = self.offer or self.opened, None, None

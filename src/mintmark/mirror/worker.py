@@ -24,14 +24,18 @@ from mintmark.formats import FORMATS
 from mintmark.mirror.catch_up import CatchUp
 from mintmark.mirror.log_task import MIN_LEASE_SECONDS, STEP_SECONDS, STOPPED_SECONDS, LogTask
 from mintmark.mirror.pipeline import ForegroundGate
+from mintmark.mirror.source_words import FRESH_SECONDS, SourceWords, head_of, offered
 from mintmark.sources.guarded import ANSWER_SECONDS, GuardedSource
+from mintmark.sources.source import Confirmation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from mintmark.formats import LogKind
     from mintmark.mirror.log_task import EventSink
-    from mintmark.sources.source import Announcement, Source
+    from mintmark.mirror.source_words import LogLag
+    from mintmark.sources.source import Announcement, ListedLog, Source
     from mintmark.store.mirror.read_store import ReadStore
     from mintmark.tlog.note import Signer, Verifier
 
@@ -39,8 +43,9 @@ MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 10.0
 MAX_LOG_BACKOFF_SECONDS = 5.0  # of one log: its database is back sooner than a source
 STEADY_SECONDS = 10.0  # of a stream, after which its end is a failure like the first
 POLL_INTERVAL_SECONDS = 2.0  # between looks at a source that answers and gives no stream
-HEARTBEAT_SECONDS = 2.0  # between heartbeats
-ALIVE_SECONDS = 3 * HEARTBEAT_SECONDS  # after its last heartbeat that a worker is counted
+ASK_INTERVAL_SECONDS = 5.0  # between questions to a server whose stream confirms nothing: it is older than that
+HEARTBEAT_SECONDS = 1.0  # between heartbeats
+ALIVE_SECONDS = 6.0  # after its last heartbeat that a worker is counted
 RETRY_LEASE_SECONDS = 0.3  # at most, from the end of another's lease to our try
 NO_KINDS: Mapping[str, LogKind] = {}
 
@@ -60,11 +65,8 @@ class Leases:
         wait = await self._store.leases.claim(log, self._worker, seconds)
         return wait + random.uniform(0, RETRY_LEASE_SECONDS) if wait else 0.0  # noqa: S311  # jitter
 
-    async def beat(self, sources: Mapping[str, GuardedSource]) -> None:
-        """Writes that this worker lives and what it hears, and counts who else does."""
-        await self._store.leases.beat(
-            self._worker, {address: source.stream_error for address, source in sources.items()}
-        )
+    async def share(self) -> None:
+        """Counts who else lives, and how many leases others should have."""
         mine, all_, workers = await self._store.leases.shares(self._worker, ALIVE_SECONDS)
         self._surplus = mine - -(-all_ // max(workers, 1))
 
@@ -80,7 +82,7 @@ class Worker:
 
     `kinds` are of the logs whose kind no source is asked for. `on_event(event, origin, detail)` hears of troubles and
     contradictions: the shell logs and counts them. A source is waited for `answer_seconds`; a long catch-up keeps its
-    lane for `step_seconds`.
+    lane for `step_seconds`; what a source confirms holds for `fresh_for` seconds.
     """
 
     def __init__(
@@ -95,12 +97,14 @@ class Worker:
         on_event: EventSink = lambda *_: None,
         answer_seconds: float = ANSWER_SECONDS,
         step_seconds: float = STEP_SECONDS,
+        fresh_for: float = FRESH_SECONDS,
     ) -> None:
         self.store, self.trust, self._kinds = store, trust, kinds
         self._cosigners, self._on_event = cosigners, on_event
         self._answer_seconds, self._step_seconds = answer_seconds, step_seconds
         self.sources = {source.address: GuardedSource(source, answer_seconds) for source in sources}
         self._leases, self._gate = Leases(name, store), ForegroundGate()
+        self._words = SourceWords(name, store.freshness, fresh_for)
         self._logs: dict[str, LogTask] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._watches: list[asyncio.Task[None]] = []
@@ -122,6 +126,7 @@ class Worker:
         """Gives the leases back, if the database can be reached: they end by themselves."""
         try:
             await self._leases.release()
+            await self._words.end()
         except (MintmarkError, TimeoutError):
             self._on_event("trouble", "", "leases were not given back; they end by themselves")
 
@@ -138,6 +143,19 @@ class Worker:
             log.kind = kinds.get(origin)
             log.follow(trust.get(origin, ()), guarded)
         self._watch_all()
+
+    def lags(self) -> list[LogLag]:
+        """How far behind each log is that is followed, for the metrics."""
+        return self._words.lags([log for origin, log in self._logs.items() if origin in self.trust])
+
+    async def tell_once(self, logs: Collection[LogTask], ages: Mapping[tuple[str, str], float], seconds: float) -> None:
+        """Notes what a run was shown, and what was confirmed so many seconds ago: the age of the evidence for the head
+        that a source showed, by (address, origin).
+        """
+        try:
+            await self._words.tell_once(logs, ages, seconds)
+        except MintmarkError as error:
+            self._on_event("trouble", "", f"it was not noted what the sources confirmed: {error}")
 
     def log_task(self, origin: str) -> LogTask:
         """The task that follows one of the trusted logs."""
@@ -171,12 +189,33 @@ class Worker:
             await asyncio.sleep(delay)
 
     async def _stream(self, source: GuardedSource) -> None:
-        async with aclosing(source.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
-            async for announced in heads:
-                source.stream_error = None
-                self._offer(source, announced)
-                await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
+        asking = asyncio.create_task(self._ask(source))
+        try:
+            async with aclosing(source.watch(sorted(self.trust))) as heads:  # type: ignore[type-var]  # a generator
+                async for said in heads:
+                    source.stream_error = None
+                    if isinstance(said, Confirmation):
+                        asking.cancel()
+                        self._words.hear(source.address, said)
+                    else:
+                        self._offer(source, said)
+                    await asyncio.sleep(0)  # a flood of heads waits its turn like everything else
+        finally:
+            asking.cancel()
         raise Unavailable("ended its stream")
+
+    async def _ask(self, source: GuardedSource) -> None:
+        """Has a source confirm by its answers what its stream showed, until its stream does."""
+        while True:
+            await asyncio.sleep(ASK_INTERVAL_SECONDS)
+            began = monotonic()
+            try:
+                listed = {log.origin: log for log in await source.logs()}
+            except Exception:  # noqa: BLE001, S112  # no source ends a worker; its stream says what is wrong
+                continue
+            heads = {origin: head_of(log, source.address) for origin, log in self._logs.items() if origin in listed}
+            same = [listed[o] for o, head in heads.items() if head is not None and head.size == listed[o].size]
+            self._words.hear(source.address, _confirmation(same, self._logs.keys(), monotonic() - began))
 
     def _lost(self, source: GuardedSource, error: Exception) -> None:
         """Its stream ended, or did not begin."""
@@ -187,13 +226,15 @@ class Worker:
 
     async def _poll(self, source: GuardedSource) -> bool:
         """Asks for the heads of the logs that a source names; True if it answered."""
+        began = monotonic()
         try:
-            for listed in await source.logs():
-                if listed.origin in self.trust:
-                    self._offer(source, listed.announce(await source.checkpoint(listed.origin)))
+            named = [log for log in await source.logs() if log.origin in self.trust]
+            for listed in named:
+                self._offer(source, listed.announce(await source.checkpoint(listed.origin)))
         except Exception as error:  # noqa: BLE001  # no source ends a worker
             source.stream_error = str(error) or type(error).__name__
             return False
+        self._words.hear(source.address, _confirmation(named, self._logs.keys(), monotonic() - began))
         return True
 
     def _offer(self, source: GuardedSource, announced: Announcement) -> None:
@@ -232,14 +273,21 @@ class Worker:
         reason = str(error) if isinstance(error, MintmarkError) else f"internal error, {type(error).__name__}: {error}"
         self._on_event("trouble" if isinstance(error, MintmarkError) else "defect", log.origin, reason)
         try:
-            await self.store.status.trouble(log.origin, reason, log.offered)
+            await self.store.status.trouble(log.origin, reason, offered(log))
         except MintmarkError as lost:
             self._on_event("trouble", log.origin, str(lost))
 
     async def _beat(self) -> None:
         while True:
             try:
-                await self._leases.beat(self.sources)
+                await self._words.tell(self.sources, self._logs.values())
+                await self._leases.share()
             except Exception as error:  # noqa: BLE001  # a database that is away for a while ends no worker
                 self._on_event("trouble", "", str(error))
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _confirmation(named: Sequence[ListedLog], origins: AbstractSet[str], seconds: float) -> Confirmation:
+    """What an answer of so many seconds ago confirms of these logs, where it names the heads that were shown."""
+    ages = {log.origin: log.age for log in named if log.age is not None}
+    return Confirmation(max(ages.values(), default=0.0) + seconds, frozenset(origins - ages.keys()))

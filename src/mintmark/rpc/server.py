@@ -28,7 +28,7 @@ from mintmark.rpc.status import refuse
 from mintmark.rpc.transport import COMMON_OPTIONS, MAX_APPEND_BYTES, MAX_REQUEST_BYTES, strictly
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 WHOLE_SECONDS = 0.05  # in which a request is received that was sent with its headers
 RECEIVE_SECONDS = 5.0  # in which any other is
@@ -155,14 +155,31 @@ class _AnonymousServer:
                 oldest.reschedule(0)
 
 
-async def add_standard_services(server: grpc.aio.Server, *names: str) -> None:
+class ServiceHealth:
+    """The standard health service, for the whole server and each service of ours. Nothing is served at first."""
+
+    def __init__(self, servicer: health.aio.HealthServicer, names: Sequence[str]) -> None:
+        self._servicer, self._names = servicer, names
+        self._serving: bool | None = None
+
+    async def report(self, *, serving: bool) -> None:
+        """Says whether requests are served; who watches hears of each change."""
+        if serving is not self._serving:
+            self._serving = serving
+            states = health_pb2.HealthCheckResponse
+            for name in self._names:
+                await self._servicer.set(name, states.SERVING if serving else states.NOT_SERVING)
+
+
+async def add_standard_services(server: grpc.aio.Server, *names: str) -> ServiceHealth:
     """Adds health and reflection for the services of ours with these names."""
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, anonymous_server(server))
     ours = [log_pb2.DESCRIPTOR.services_by_name[name].full_name for name in names]
     _add_reflection(server, (*ours, health.SERVICE_NAME))
-    for name in ("", *ours):
-        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reported = ServiceHealth(servicer, ("", *ours))
+    await reported.report(serving=False)
+    return reported
 
 
 def _add_reflection(server: grpc.aio.Server, names: tuple[str, ...]) -> None:

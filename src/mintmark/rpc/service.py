@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mintmark.aio import ByteBudget
 from mintmark.errors import Malformed, NotAvailableYet
 from mintmark.rpc.calls import end_call
+from mintmark.rpc.confirmations import CONFIRM_SECONDS
 from mintmark.rpc.mintmark_pb import log_pb2 as pb
 from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import grpc
 
     from mintmark.aio import HeldBytes
+    from mintmark.rpc.confirmations import Confirmations, LastLook
     from mintmark.tlog import merkle
     from mintmark.tlog.trust import Chunk
 
@@ -78,6 +81,8 @@ class HeadSubscription(Protocol):
     """Gives the ids of logs that moved, as they move."""
 
     async def moved(self) -> set[int]: ...
+    @property
+    def waiting(self) -> bool: ...
 
 
 class HeadFeed(Protocol):
@@ -89,8 +94,8 @@ class HeadFeed(Protocol):
 class LogService(log_pb2_grpc.LogServicer):
     """Serves every log of a reader."""
 
-    def __init__(self, reader: LogReader, feed: HeadFeed) -> None:
-        self._reader, self._feed = reader, feed
+    def __init__(self, reader: LogReader, feed: HeadFeed, confirmations: Confirmations) -> None:
+        self._reader, self._feed, self._confirmations = reader, feed, confirmations
         self._held = ByteBudget(MAX_ANSWERED_BYTES, SLOW_SECONDS)
         self._streams = 0  # of entries, open now
         self._read_bytes: dict[int, int] = {}  # by log: what its last read held
@@ -98,6 +103,7 @@ class LogService(log_pb2_grpc.LogServicer):
     @unary
     async def ListLogs(self, request: pb.ListLogsRequest, context: Context) -> pb.ListLogsResponse:  # noqa: N802
         """Every log that has a head."""
+        look = self._confirmations.last
         logs = await self._reader.logs()
         heads = await self._reader.heads([log.id for log in logs])
         infos = [
@@ -105,7 +111,8 @@ class LogService(log_pb2_grpc.LogServicer):
             for log in logs
             if log.id in heads
         ]
-        return pb.ListLogsResponse(logs=infos)
+        age, unconfirmed = _confirmed(look, {info.origin for info in infos})
+        return pb.ListLogsResponse(logs=infos, age_ms=age, unconfirmed=unconfirmed)
 
     @unary
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: Context) -> pb.GetCheckpointResponse:  # noqa: N802
@@ -117,22 +124,29 @@ class LogService(log_pb2_grpc.LogServicer):
     async def WatchCheckpoints(  # noqa: N802
         self, request: pb.WatchCheckpointsRequest, context: Context
     ) -> AsyncIterator[pb.WatchCheckpointsResponse]:
-        """The present heads, then each that moves. A log that is not here yet is watched as soon as it comes.
+        """The present heads, then each that moves, and confirmations. A log that is not here yet is watched as soon as
+        it comes.
 
         Subscribed before the first read, so that no move falls between. In a mirror the kind of a log is settled by its
-        first entries.
+        first entries. A look told of each move that it saw: once these are sent, it confirms what was sent.
         """
-        wanted = set(request.origins)
+        wanted, confirmed = set(request.origins), None
         async with self._feed.subscribe() as subscription:
             logs = {log.id: log for log in await self._reader.logs()}
             moved, empty = set(logs), set[int]()
             while True:
                 watched = {log for log in moved if not wanted or (log in logs and logs[log].origin in wanted)}
-                heads = await self._reader.heads(watched)
+                heads = await self._reader.heads(watched) if watched else {}
                 empty = (empty | watched) - {log for log, head in heads.items() if head.size}
                 for log, head in heads.items():
                     yield _watched(logs[log], head)
-                moved = await subscription.moved()
+                look = self._confirmations.last
+                if look is not None and look is not confirmed and not subscription.waiting:
+                    confirmed = look
+                    named = {log.origin for log in logs.values() if not wanted or log.origin in wanted}
+                    age, unconfirmed = _confirmed(look, named)
+                    yield pb.WatchCheckpointsResponse(age_ms=age, unconfirmed=unconfirmed)
+                moved = await _moved(subscription)
                 if not moved <= logs.keys() - empty:
                     logs = {log.id: log for log in await self._reader.logs()}
 
@@ -247,3 +261,19 @@ def _within(size: int, head: SignedHead) -> None:
 
 def _watched(log: ServedLog, head: SignedHead) -> pb.WatchCheckpointsResponse:
     return pb.WatchCheckpointsResponse(origin=log.origin, note=head.note, kind=WIRE_KINDS[log.kind])
+
+
+async def _moved(subscription: HeadSubscription) -> set[int]:
+    """The logs that moved; none where it is time to look for a confirmation."""
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            return await subscription.moved()
+    except TimeoutError:
+        return set()
+
+
+def _confirmed(look: LastLook | None, origins: Collection[str]) -> tuple[int, list[str]]:
+    """What can be said for these logs: the age of the evidence in milliseconds, and those that there is none for."""
+    if look is None:
+        return 0, sorted(origins)
+    return ceil(look.age * 1000), sorted(origin for origin in look.heads.unconfirmed if origin in origins)

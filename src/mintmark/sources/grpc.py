@@ -17,7 +17,7 @@ from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import from_rpc_error, is_answer, message
 from mintmark.rpc.transport import CLIENT_OPTIONS, LOCAL_CLIENT_OPTIONS, LOG_KINDS, strict_channel
 from mintmark.sources.http_client import is_local, name_proxy
-from mintmark.sources.source import Announcement, ListedLog
+from mintmark.sources.source import Announcement, Confirmation, ListedLog
 from mintmark.tlog.trust import Chunk
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 CALL_SECONDS = 30.0  # that a unary call may take
+MAX_AGE_SECONDS = 366 * 86_400.0  # of a confirmation; whatever a server says, it is a time that a database can hold
 
 
 class InclusionProof(NamedTuple):
@@ -61,18 +62,28 @@ class GrpcSource:
         await self._channel.close(None)
 
     async def logs(self) -> list[ListedLog]:
-        """The logs that the server names; a name proves nothing."""
-        named = (await self._unary(self._log.ListLogs, pb.ListLogsRequest())).logs
-        return [ListedLog(log.origin, LOG_KINDS[log.kind], log.size) for log in named if log.kind in LOG_KINDS]
+        """The logs that the server names; a name proves nothing.
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement, None]:
-        """The present notes and then each new one, of these origins or of all."""
+        A server that is older than confirmations confirms a head by naming it.
+        """
+        answer = await self._unary(self._log.ListLogs, pb.ListLogsRequest())
+        said = _confirmation(answer)
+        return [
+            ListedLog(log.origin, LOG_KINDS[log.kind], log.size, None if log.origin in said.unconfirmed else said.age)
+            for log in answer.logs
+            if log.kind in LOG_KINDS
+        ]
+
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement | Confirmation, None]:
+        """The present notes and then each new one, of these origins or of all; and confirmations of them."""
         call = self._log.WatchCheckpoints(pb.WatchCheckpointsRequest(origins=origins))
         with self._errors():
             try:
                 async for answer in call:
                     m = message(answer)
-                    if m.kind in LOG_KINDS:
+                    if m.HasField("age_ms"):
+                        yield _confirmation(m)
+                    elif m.kind in LOG_KINDS:
                         yield Announcement(m.origin, m.note, LOG_KINDS[m.kind])
             finally:
                 call.cancel()
@@ -135,3 +146,7 @@ def _failure(address: str, error: grpc.aio.AioRpcError) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE:
         return f"cannot be reached{name_proxy(address)}"
     return "does not answer"
+
+
+def _confirmation(said: pb.ListLogsResponse | pb.WatchCheckpointsResponse) -> Confirmation:
+    return Confirmation(min(said.age_ms / 1000, MAX_AGE_SECONDS), frozenset(said.unconfirmed))

@@ -24,7 +24,7 @@ from mintmark.sources.source import FileSource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
-    from mintmark.sources.source import Announcement, ListedLog, Source
+    from mintmark.sources.source import Announcement, Confirmation, ListedLog, Source
     from mintmark.tlog.trust import Chunk
 
 T = TypeVar("T")
@@ -87,8 +87,8 @@ class GuardedSource:
         """The proof that the tree of `size` begins with that of `old_size`."""
         return await self._answer(self.source.consistency(origin, old_size, size))
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
-        """Present notes, then each new one."""
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement | Confirmation]:
+        """Present notes, then each new one, and confirmations of them."""
         with self._errors():
             async with aclosing(self.source.watch(origins)) as heads, asyncio.timeout(FIRST_HEAD_SECONDS) as limit:  # type: ignore[type-var]
                 async for announced in heads:

@@ -26,6 +26,8 @@ CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 3.0, 10.0, 30.0  # for a connectio
 MIN_BYTES_PER_SECOND = 2_000  # of a file, which has as much longer as it needs at this rate
 ABSENT_STATUSES = (403, 404, 410)  # an object store that may not be listed answers 403 for a file that is not there
 BUSY_STATUSES = (429, 503)
+CHECKPOINT_PATH = "checkpoint"
+FRESHNESS_HEADER = "Mintmark-Freshness"  # of a read API: what its own sources say; a plain web server has none
 MAX_RETRY_AFTER_SECONDS = 60.0  # that a server may ask us to wait
 REQUEST_HEADERS = {"Accept-Encoding": "gzip, identity", "User-Agent": f"mintmark/{__version__}"}
 PAST_CACHES_HEADERS = {"Cache-Control": "no-cache", "Pragma": "no-cache"}  # the second for those of HTTP/1.0
@@ -49,6 +51,7 @@ class HttpFiles:
             trust_env=not is_local(url),
         )
         self._lanes = asyncio.Semaphore(MAX_REQUESTS)
+        self.confirmed = True  # False: the server of the last checkpoint says that it may not be the newest
         self._broken = httpx.NetworkError, httpx.RemoteProtocolError
         self._failed = httpx.HTTPError, httpx.InvalidURL
 
@@ -92,6 +95,8 @@ class HttpFiles:
                 raise Busy(f"{self.url} answers {response.status_code}", _retry_after(response))
             if response.status_code != 200:
                 raise Unavailable(f"{self.url}{path} answers {response.status_code}{_redirect(response)}")
+            if path == CHECKPOINT_PATH:
+                self.confirmed = response.headers.get(FRESHNESS_HEADER, "current") == "current"
             return await _body(self._parts(response, limit), response, f"{self.url}{path}", max_bytes)
 
     async def _parts(self, response: httpx.Response, limit: asyncio.Timeout) -> AsyncIterator[bytes]:

@@ -29,12 +29,22 @@ class Announcement(NamedTuple):
     kind: LogKind
 
 
+class Confirmation(NamedTuple):
+    """A source's word that the heads that it showed last were the newest ones, so many seconds ago. It says nothing of
+    those of the origins `unconfirmed`.
+    """
+
+    age: float
+    unconfirmed: frozenset[str] = frozenset()
+
+
 class ListedLog(NamedTuple):
     """A log that a source names."""
 
     origin: str
     kind: LogKind
     size: int = 0  # of its head, as the source says
+    age: float | None = 0.0  # in seconds, of the evidence that this is the newest head; None: there is none
 
     def announce(self, note: bytes) -> Announcement:
         """A checkpoint of the log, as a stream would have brought it."""
@@ -49,8 +59,8 @@ class Source(Protocol):
     async def logs(self) -> Sequence[ListedLog]:
         """The logs that it names."""
 
-    def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement]:
-        """Present notes, then each new one: of these origins, or of all."""
+    def watch(self, origins: Sequence[str] = ()) -> AsyncIterator[Announcement | Confirmation]:
+        """Present notes, then each new one: of these origins, or of all; and now and then that there are no others."""
 
     async def checkpoint(self, origin: str) -> bytes:
         """The present note."""

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.formats import FORMATS
-from mintmark.sources.http_files import HttpFiles
+from mintmark.sources.http_files import CHECKPOINT_PATH, HttpFiles
 from mintmark.sources.parsed_files import Tiles, get_parsed
-from mintmark.sources.source import Announcement, ListedLog
+from mintmark.sources.source import Announcement, Confirmation, ListedLog
 from mintmark.tlog import bundle, prove
 from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES, count_bytes, make_chunk, plan_chunks
 from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH
@@ -80,10 +80,10 @@ class TilesSource:
         """The log. Its files show of which kind it is; while it has no entry, nothing does, and any kind will do."""
         tree = (await self._head()).tree
         kind = await self._kind(tree.origin, tree.size) if tree.size else "opaque"
-        return [ListedLog(tree.origin, kind, tree.size)]
+        return [ListedLog(tree.origin, kind, tree.size, 0.0 if self._files.confirmed else None)]
 
-    async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement, None]:
-        """The present note, then each new one."""
+    async def watch(self, origins: Sequence[str] = ()) -> AsyncGenerator[Announcement | Confirmation, None]:
+        """The present note, then each new one; each look at it confirms the last."""
         shown = b""
         while True:
             note, tree = await self._head()
@@ -94,6 +94,7 @@ class TilesSource:
             if note != shown:
                 yield Announcement(tree.origin, note, await self._kind(tree.origin, tree.size))
                 shown = note
+            yield Confirmation(0.0, frozenset() if self._files.confirmed else frozenset({tree.origin}))
             await asyncio.sleep(self._poll_interval * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
 
     async def checkpoint(self, origin: str) -> bytes:
@@ -128,7 +129,7 @@ class TilesSource:
 
     async def _head(self) -> _Head:
         """The largest head that is known. Raises NotFound where there is none, Unavailable for no checkpoint."""
-        if (head := await get_parsed(self._files, {"checkpoint": _parse_head}, MAX_NOTE_BYTES)) is None:
+        if (head := await get_parsed(self._files, {CHECKPOINT_PATH: _parse_head}, MAX_NOTE_BYTES)) is None:
             raise NotFound(
                 f"{self.address} has no checkpoint; a source's URL is the place that a log's checkpoint is in"
             )

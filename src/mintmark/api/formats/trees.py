@@ -14,12 +14,14 @@ import orjson
 
 from mintmark.api import models
 from mintmark.api.formats import item_path
+from mintmark.api.freshness import timestamp
 from mintmark.register import canonical
 from mintmark.register.item import SALT, format_hash, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from mintmark.api.freshness import LogFreshness
     from mintmark.api.models import Model, View
     from mintmark.register.item import Item
     from mintmark.store.registers.register_store import EntryRow
@@ -159,11 +161,34 @@ def _register(model: models.RegisterDetail) -> Tree:
         | ({"text": column.text} if column.text else {})
         for column in model.view.columns
     ]
-    return register(model.view) | {"fields": fields}
+    return register(model.view) | {"freshness": _freshness(model.freshness), "fields": fields}
 
 
 def _registers(model: models.RegisterList) -> list[Tree]:
-    return [register(view) | {"href": f"{view.base}/register"} for view in model.registers]
+    return [
+        register(view) | {"freshness": _freshness(freshness), "href": f"{view.base}/register"}
+        for view, freshness in zip(model.registers, model.freshness, strict=True)
+    ]
+
+
+def _freshness(freshness: LogFreshness) -> Tree:
+    """How fresh a log is; why, where it is stopped."""
+    match freshness.state:
+        case "behind":
+            return {"state": "behind", "lag": freshness.lag}
+        case "unknown":
+            return {"state": "unknown"} | ({"since": freshness.since} if freshness.since else {})
+        case "stopped":
+            evidence = [
+                {"kind": c.kind, "reason": c.reason, "at": timestamp(c.at), "notes": [_text(note) for note in c.notes]}
+                for c in freshness.contradictions
+            ]
+            return {"state": "stopped", "reason": freshness.reason, "evidence": evidence}
+    return {"state": freshness.state}
+
+
+def _text(note: bytes) -> str:
+    return note.decode("utf-8", "backslashreplace")
 
 
 def _records(model: models.RecordList) -> Tree:

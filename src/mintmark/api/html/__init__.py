@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mintmark.api import models
 from mintmark.api.formats import item_path, segment
+from mintmark.api.freshness import timestamp
 from mintmark.api.html import filters, values
 from mintmark.register import canonical
 from mintmark.register.item import format_hash
@@ -76,7 +77,7 @@ _PAGES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGES.filters.update(filters.FILTERS, segment=segment)
+_PAGES.filters.update(filters.FILTERS, segment=segment, timestamp=timestamp)
 _PAGES.globals.update(
     static=STATIC_PATH,
     cells=values.cells,

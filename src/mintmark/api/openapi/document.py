@@ -26,12 +26,13 @@ _HEADERS = {
     "Mintmark-Origin": "The log's name, which its checkpoints are signed for.",
     "Mintmark-Size": "The size that the answer speaks for.",
     "Mintmark-Root": "The root of the log's tree at that size.",
+    "Mintmark-Freshness": "How fresh the log's copy is: current, behind; lag=N, unknown; since=TIME, or stopped.",
     "Mintmark-Proof-Size": "The size of the checkpoint in a tlog-proof.",
     "Content-Disposition": "A name for the file.",
     "ETag": "Changes when the answer may.",
     "Location": "Where it is.",
 }
-_ABOUT_LOG = ("Mintmark-Origin", "Mintmark-Size", "Mintmark-Root")
+_ABOUT_LOG = ("Mintmark-Origin", "Mintmark-Size", "Mintmark-Root", "Mintmark-Freshness")
 _PROBLEMS = {
     "400": ("BadRequest", "The path or a parameter is not what it should be; the problem's detail says how."),
     "404": ("NotFound", "There is no such register, record, entry, item or page, or not at that size."),

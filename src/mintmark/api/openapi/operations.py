@@ -21,6 +21,10 @@ JSON has exactly the members that openregister v1 published, where it did. `Acce
 
 **Any time.** `?at=` takes a size of the log or a time, and everything is as it was then, the schema too.
 
+**Freshness.** `Mintmark-Freshness` says how fresh the log's copy is: `current`, `behind; lag=N` (entries that are known
+and not here yet), `unknown; since=TIME` (no source has said since then whether there is more), or `stopped` (the log
+contradicted itself, or no source of it is left to believe).
+
 **Proof.** Each answer names the log's origin, the size that it speaks for and the root of the tree of that size:
 `Mintmark-Origin`, `Mintmark-Size`, `Mintmark-Root`. `…/log/checkpoint` is the signed root, and `.proof` after a record
 or an entry the tlog-proof file that leads there.

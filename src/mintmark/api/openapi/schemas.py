@@ -83,8 +83,14 @@ SHAPES: dict[str, Shape] = {
     "Field": _object(
         {"field": TEXT, "datatype": TEXT, "cardinality": {"enum": ["1", "n"]}}, {"register": TEXT, "text": TEXT}
     ),
+    "Freshness": _object(
+        {"state": {"enum": ["current", "behind", "unknown", "stopped"]}},
+        {"lag": COUNT, "since": TIME, "reason": TEXT, "evidence": list_of(ref("Contradiction"))},
+        "How fresh the log's copy is, as in the header `Mintmark-Freshness`; why, where it is stopped.",
+    ),
+    "Contradiction": _object({"kind": TEXT, "reason": TEXT, "at": TIME, "notes": list_of(TEXT)}),
     "Register": _object(
-        _SUMMARY | {"name": TEXT, "origin": TEXT, "size": COUNT, "root": HASH},
+        _SUMMARY | {"name": TEXT, "origin": TEXT, "size": COUNT, "root": HASH, "freshness": ref("Freshness")},
         {"register-record": ref("Definition"), "custodian": TEXT, "last-updated": TIME, "register-name": TEXT,
          "fields": list_of(ref("Field")), "href": TEXT},
         "`size` counts all entries of the log and `root` is its tree's, signed; `total-entries`, user entries.",

@@ -106,9 +106,12 @@ def mirror(config: Path | None, once: bool, deadline: float, as_json: bool) -> i
     settings = load_mirror(config)
     trust_store = TrustStore(config)
     cosigners = read_keys(settings.key) if settings.key else ()
+    database, fresh_for = settings.database, settings.fresh_for
     if once:
-        return _print_results(run(mirror_once(settings.database, trust_store, deadline, cosigners=cosigners)), as_json)
-    _run_server(serve_mirror(settings.database, trust_store, listen=settings.listen, cosigners=cosigners))
+        reached = run(mirror_once(database, trust_store, deadline, cosigners=cosigners, fresh_for=fresh_for))
+        return _print_results(reached, as_json)
+    listen = settings.listen
+    _run_server(serve_mirror(database, trust_store, listen=listen, cosigners=cosigners, fresh_for=fresh_for))
     return exits.OK
 
 

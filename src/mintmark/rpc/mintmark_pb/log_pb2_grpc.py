@@ -105,7 +105,8 @@ class LogServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchCheckpoints(self, request, context):
-        """The present head of each log asked for, then every new one as it is published. Heads may be skipped, never reordered.
+        """The present head of each log asked for, then every new one as it is published, and every second or so a
+        confirmation that there are no others. Heads may be skipped, never reordered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

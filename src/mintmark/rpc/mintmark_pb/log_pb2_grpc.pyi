@@ -46,7 +46,9 @@ class LogStub:
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetCheckpointRequest, _log_pb2.GetCheckpointResponse]
     """The present signed head of one log."""
     WatchCheckpoints: _grpc.UnaryStreamMultiCallable[_log_pb2.WatchCheckpointsRequest, _log_pb2.WatchCheckpointsResponse]
-    """The present head of each log asked for, then every new one as it is published. Heads may be skipped, never reordered."""
+    """The present head of each log asked for, then every new one as it is published, and every second or so a
+    confirmation that there are no others. Heads may be skipped, never reordered.
+    """
     GetEntries: _grpc.UnaryStreamMultiCallable[_log_pb2.GetEntriesRequest, _log_pb2.GetEntriesResponse]
     """Entries [start, end), in chunks of whole bundles, each with the proof that it is part of the tree of `size`."""
     GetTiles: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetTilesRequest, _log_pb2.GetTilesResponse]
@@ -74,7 +76,9 @@ class LogAsyncStub(LogStub):
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_log_pb2.GetCheckpointRequest, _log_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """The present signed head of one log."""
     WatchCheckpoints: _aio.UnaryStreamMultiCallable[_log_pb2.WatchCheckpointsRequest, _log_pb2.WatchCheckpointsResponse]  # type: ignore[assignment]
-    """The present head of each log asked for, then every new one as it is published. Heads may be skipped, never reordered."""
+    """The present head of each log asked for, then every new one as it is published, and every second or so a
+    confirmation that there are no others. Heads may be skipped, never reordered.
+    """
     GetEntries: _aio.UnaryStreamMultiCallable[_log_pb2.GetEntriesRequest, _log_pb2.GetEntriesResponse]  # type: ignore[assignment]
     """Entries [start, end), in chunks of whole bundles, each with the proof that it is part of the tree of `size`."""
     GetTiles: _aio.UnaryUnaryMultiCallable[_log_pb2.GetTilesRequest, _log_pb2.GetTilesResponse]  # type: ignore[assignment]
@@ -117,7 +121,9 @@ class LogServicer(metaclass=_abc_1.ABCMeta):
         request: _log_pb2.WatchCheckpointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_log_pb2.WatchCheckpointsResponse], _abc.AsyncIterator[_log_pb2.WatchCheckpointsResponse]]:
-        """The present head of each log asked for, then every new one as it is published. Heads may be skipped, never reordered."""
+        """The present head of each log asked for, then every new one as it is published, and every second or so a
+        confirmation that there are no others. Heads may be skipped, never reordered.
+        """
 
     @_abc_1.abstractmethod
     def GetEntries(

@@ -77,6 +77,11 @@ class Subscription:
         if self._moved:
             self._event.set()
 
+    @property
+    def waiting(self) -> bool:
+        """True if a log has moved since the last call of `moved`."""
+        return bool(self._moved)
+
     async def moved(self) -> set[int]:
         """Waits for the next moves; returns the ids of the logs."""
         await self._event.wait()
@@ -133,7 +138,7 @@ class HeadListener:
         await conn.execute(f"listen {CHANNEL}")
         self._listening = True
         try:
-            await self._compare_sizes()  # the moves before we listened
+            await self._poll_sizes()  # the moves before we listened
             while not pending_cancellations():  # a cancellation may be lost in the driver
                 async for notice in conn.notifies(timeout=self._poll_interval):
                     if notice.payload.isdecimal():
@@ -143,13 +148,16 @@ class HeadListener:
 
     async def _poll(self) -> None:
         while True:
-            await self._compare_sizes()
+            await self._poll_sizes()
             alone = min(self._poll_interval, POLL_INTERVAL_ALONE_SECONDS)
             await asyncio.sleep(self._poll_interval if self._listening else alone)
 
-    async def _compare_sizes(self) -> None:
-        """Reads the size of every head, and pokes for those that changed."""
+    async def _poll_sizes(self) -> None:
         with suppress(Unavailable, psycopg.OperationalError):
-            sizes: dict[int, int] = dict(await self._pool.fetch("select log, size from head"))
-            self.poke(*(log for log, size in sizes.items() if self._sizes.get(log) != size))
-            self._sizes = sizes
+            await self.compare_sizes()
+
+    async def compare_sizes(self) -> None:
+        """Reads the size of every head, and pokes for those that changed. Raises Unavailable."""
+        sizes: dict[int, int] = dict(await self._pool.fetch("select log, size from head"))
+        self.poke(*(log for log, size in sizes.items() if self._sizes.get(log) != size))
+        self._sizes = sizes

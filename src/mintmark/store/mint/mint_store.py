@@ -141,6 +141,11 @@ class MintStore(LogStore):
             parts += (await self.pool.fetch("select system_identifier from pg_control_system()"))[0]
         return " ".join(map(str, parts))
 
+    async def check_writable(self) -> None:
+        """Raises Unavailable where the database takes no writes now, or does not answer."""
+        if (await self.pool.fetch("select current_setting('transaction_read_only') = 'on'"))[0][0]:
+            raise Unavailable("the mint's database takes no writes: it is a standby, or set so")
+
     async def load(self, log: Log) -> StoredLog:
         """The state that the next append starts from.
 

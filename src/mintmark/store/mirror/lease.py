@@ -1,4 +1,4 @@
-"""Leases and heartbeats: who works on which log, and who lives.
+"""Leases, and who shares them: the workers that live, by their heartbeats (`FreshnessStore.beat` writes them).
 
 A lease is a row with an end, not a lock of a session: it holds behind a transaction pooler too.
 """
@@ -11,8 +11,6 @@ from mintmark.store.connection.sql import load_sql
 from mintmark.store.mirror.model import Heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mintmark.store.connection.pool import Pool
 
 MIN_WAIT_SECONDS = 0.001  # for a lease that is another's, however soon it ends
@@ -21,7 +19,7 @@ SQL = load_sql(__package__, "lease")
 
 
 class LeaseStore:
-    """The leases and heartbeats of one read database. Raises Unavailable where it cannot be reached."""
+    """The leases and living workers of one read database. Raises Unavailable where it cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -33,23 +31,16 @@ class LeaseStore:
         return 0.0 if wait == 0 else max(wait or 0.0, MIN_WAIT_SECONDS)
 
     async def release(self, worker: str) -> None:
-        """Gives back all leases of a worker, and deletes its heartbeats: it ends."""
-        await self._pool.execute(SQL["release"], {"worker": worker})
+        """Gives back all leases of a worker."""
+        await self._pool.execute("delete from lease where worker = %(worker)s", {"worker": worker})
 
     async def shares(self, worker: str, alive: float) -> tuple[int, int, int]:
         """(leases of this worker, of all workers, workers that heard a source in the last `alive` seconds)."""
         rows = await self._pool.fetch(SQL["shares"], {"worker": worker, "alive": alive})
         return rows[0][0], rows[0][1], rows[0][2]
 
-    async def beat(self, worker: str, sources: Mapping[str, str | None]) -> None:
-        """Notes that a worker lives, and what it last heard of each source; None: its stream is open."""
-        args = {"worker": worker, "sources": list(sources), "errors": list(sources.values())}
-        async with self._pool.connection() as conn:
-            await conn.execute(SQL["beat"], args)
-            await conn.execute("delete from heartbeat where at < now() - interval '1 minute'")
-
     async def beats(self) -> list[Heartbeat]:
         """The heartbeats of the last minute, by worker and source."""
-        query = """select worker, source, error, at from heartbeat where at > now() - interval '1 minute'
+        query = """select worker, source, error, at, confirmed from heartbeat where at > now() - interval '1 minute'
             order by worker, source"""
         return [Heartbeat(*row) for row in await self._pool.fetch(query)]

@@ -7,16 +7,8 @@ with taken as (
 select case when exists (select from taken) then 0::float8
        else (select extract(epoch from until - now())::float8 from lease where log = %(log)s) end;
 
--- name: release
-with silent as (delete from heartbeat where worker = %(worker)s)
-delete from lease where worker = %(worker)s;
-
 -- name: shares
 select count(*) filter (where worker = %(worker)s), count(*),
        (select count(distinct worker) from heartbeat
         where at > now() - %(alive)s * interval '1 s' and error is null)
 from lease where until > now();
-
--- name: beat
-insert into heartbeat (worker, source, error) select %(worker)s, * from unnest(%(sources)s::text[], %(errors)s::text[])
-on conflict (worker, source) do update set error = excluded.error, at = now();

@@ -33,12 +33,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The last word of a living worker about a source; `error` None: the source's stream is open."""
+    """The last word of a living worker about a source; `error` None: the source's stream is open.
+
+    `confirmed` is when the source last said that the heads that it showed are the newest; None: never.
+    """
 
     worker: str
     source: str
     error: str | None
     at: datetime
+    confirmed: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class LogStatus:
 
     `offered` is the size of the largest signed head that a source showed; `late`, the seconds since a head was shown
     that is not complete here yet; `quiet`, the seconds since the last step; `contradictions`, the number of those about
-    which nobody has decided.
+    which nobody has decided; `confirmed`, the time when a source last said that there is no larger head, or since when
+    the log is followed; `fresh`, whether that holds still.
     """
 
     origin: str
@@ -65,6 +70,8 @@ class LogStatus:
     late: float
     contradictions: int
     worker: str | None
+    confirmed: datetime
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)

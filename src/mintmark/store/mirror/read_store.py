@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.store.mirror.commit import commit_batch
 from mintmark.store.mirror.evidence import EvidenceStore
+from mintmark.store.mirror.freshness import FreshnessStore
 from mintmark.store.mirror.lease import LeaseStore
 from mintmark.store.mirror.progress import ProgressStore
 from mintmark.store.mirror.settle import Settler
@@ -24,7 +25,8 @@ class ReadStore(ProgressStore):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool)
-        self.leases, self.evidence, self.status = LeaseStore(pool), EvidenceStore(pool), StatusStore(pool)
+        self.leases, self.evidence = LeaseStore(pool), EvidenceStore(pool)
+        self.status, self.freshness = StatusStore(pool), FreshnessStore(pool)
         self.withheld, self.settler = WithheldStore(pool), Settler(pool)
 
     async def commit_batch(self, batch: Batch, before: Awaitable[Committed] | None = None) -> Committed:

@@ -4,8 +4,9 @@ select log.origin, log.name, log.kind, p.size, p.pending, coalesce(h.size, 0) as
        greatest(p.offered, p.pending) as offered,
        coalesce(extract(epoch from now() - p.behind), 0)::float8 as late,
        (select count(*) from evidence e where e.log = log.id and e.resumed is null)::int as contradictions,
-       case when l.until > now() then l.worker end as worker
-from log join progress p on p.log = log.id left join head h on h.log = log.id left join lease l on l.log = log.id
+       case when l.until > now() then l.worker end as worker, coalesce(f.confirmed, log.created) as confirmed, f.fresh
+from log join progress p on p.log = log.id join freshness f on f.log = log.id left join head h on h.log = log.id
+    left join lease l on l.log = log.id
 order by log.name;
 
 -- name: trouble

@@ -28,7 +28,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 MAX_BATCH_KEYS = 256  # in one call of a Batcher's `fetch`
-MAX_WAIT_SECONDS = 5.0  # for room in a ByteBudget
+MAX_WAIT_SECONDS = 10.0  # for room in a ByteBudget
 LOOK_SECONDS = 0.1  # between looks for a slow holder, while somebody waits
 FIRST_RESTART_SECONDS, MAX_RESTART_SECONDS = 0.2, 4.0  # of a task that failed
 STEADY_SECONDS = 10.0  # of a task's life, after which the back-off begins anew

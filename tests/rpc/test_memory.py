@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from mintmark.cli.run.servers import MAX_OPEN_FILES
 from mintmark.client.mint_client import MintClient
+from mintmark.errors import Busy
 from mintmark.rpc.server import RECEIVE_SECONDS
 from mintmark.rpc.transport import MAX_APPEND_BYTES
 from tests.incidents.test_07_acknowledged_and_never_integrated import until_made
@@ -35,6 +36,7 @@ METHODS = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/no.such/Method",
 ]
+ATTEMPTS = 5
 LOOKS = 20  # at the memory, in two seconds
 BUNDLES, BUNDLE_ENTRIES, ENTRY_BYTES = 6, 256, 60_000
 READERS, CHANNELS, UNREAD_BOUND = 90, 30, 800 * 2**20  # of 1.4 GB, were each given one bundle, once
@@ -80,6 +82,15 @@ async def unread(address: str, size: int) -> AsyncIterator[list[AsyncGenerator[C
         await asyncio.gather(*begun, return_exceptions=True)
 
 
+async def read_all(reader: MintClient, size: int) -> int:
+    """Where the entries end that an honest reader gets, who comes again when told to."""
+    for _ in range(ATTEMPTS):
+        with suppress(Busy):
+            return [chunk.end async for chunk in reader.entries(ORIGIN, 0, size, size)][-1]
+        await asyncio.sleep(1)
+    return 0
+
+
 async def test_readers_that_do_not_read_cost_bounded_memory_and_keep_nobody_else_out(mint: MintProcess) -> None:
     async with MintClient(mint.address, token=TOKEN) as client:
         for _ in range(BUNDLES):
@@ -92,8 +103,7 @@ async def test_readers_that_do_not_read_cost_bounded_memory_and_keep_nobody_else
                 await asyncio.sleep(0.1)
                 peak = max(peak, mint.memory())
             async with MintClient(mint.address) as reader:
-                ends = [chunk.end async for chunk in reader.entries(ORIGIN, 0, size, size)]
-            assert ends[-1] == size
+                assert await read_all(reader, size) == size
             peak = max(peak, mint.memory())
         assert peak - before < UNREAD_BOUND, f"{(peak - before) >> 20} MB"
 

@@ -59,7 +59,7 @@ def cache_short(function: Callable[P, R]) -> Callable[P, R]:
         is_short = all(len(text) <= MAX_CACHED_CHARS for text in args if isinstance(text, str | bytes))
         return cached(*args, **named) if is_short else function(*args, **named)  # type: ignore[arg-type]  # hashable
 
-    call.cache_info = cached.cache_info  # type: ignore[attr-defined]  # as lru_cache's functions have it
+    call.cache = cached  # type: ignore[attr-defined]  # to look into
     return call
 
 

@@ -20,6 +20,7 @@ from mintmark.rpc.mintmark_pb import log_pb2_grpc
 from mintmark.rpc.status import stream, unary
 from mintmark.rpc.transport import (
     MAX_ANSWERED_BYTES,
+    MAX_READ_AHEAD_BYTES,
     MAX_TILES_PER_REQUEST,
     READ_AHEAD_BYTES,
     SLOW_SECONDS,
@@ -98,7 +99,7 @@ class LogService(log_pb2_grpc.LogServicer):
         self._reader, self._feed, self._confirmations = reader, feed, confirmations
         self._held = ByteBudget(MAX_ANSWERED_BYTES, SLOW_SECONDS)
         self._streams = 0  # of entries, open now
-        self._read_bytes: dict[int, int] = {}  # by log: what its last read held
+        self._bundle_bytes: dict[int, int] = {}  # by log: the largest bundle of its last read
 
     @unary
     async def ListLogs(self, request: pb.ListLogsRequest, context: Context) -> pb.ListLogsResponse:  # noqa: N802
@@ -163,11 +164,11 @@ class LogService(log_pb2_grpc.LogServicer):
         self._streams += 1
         try:
             at = start - start % TILE_WIDTH
-            async with self._hold(self._read_bytes.get(log.id, UNKNOWN_READ_BYTES)) as held:
+            async with self._hold(self._expected_bytes(log.id)) as held:
                 while at < end:
                     chunks = await self._reader.read_chunks(log.id, at, end, size, self._read_ahead())
-                    self._read_bytes[log.id] = _held_bytes(chunks)
-                    self._held.resize(held, self._read_bytes[log.id])
+                    self._bundle_bytes[log.id] = max(_size(chunk) // len(chunk.entries) for chunk in chunks)
+                    self._held.resize(held, sum(map(_size, chunks)) + max(map(_size, chunks)))
                     at = chunks[-1].end
                     while chunks:
                         yield _message(chunks.pop(0))  # what is sent is not held here as well
@@ -233,7 +234,12 @@ class LogService(log_pb2_grpc.LogServicer):
 
     def _read_ahead(self) -> int:
         """Bytes of one read: a share of the budget, as they are held for as long as the client takes."""
-        return min(READ_AHEAD_BYTES, MAX_ANSWERED_BYTES // 8 // self._streams)
+        return min(READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES // self._streams)
+
+    def _expected_bytes(self, log: int) -> int:
+        """What a read will hold: its bytes, and a copy of the message that is on its way."""
+        known = self._bundle_bytes.get(log)
+        return UNKNOWN_READ_BYTES if known is None else 2 * max(known, self._read_ahead())
 
     async def _open(self, origin: str, size: int = 0) -> tuple[ServedLog, SignedHead]:
         """A log, and its head: the newest, or where `size` is given, one that covers so many entries."""
@@ -248,10 +254,8 @@ def _message(c: Chunk) -> pb.GetEntriesResponse:
     return pb.GetEntriesResponse(start=c.start, end=c.end, entries=c.entries, items=c.items, proof=c.proof)
 
 
-def _held_bytes(chunks: Sequence[Chunk]) -> int:
-    """The memory of chunks that are being sent: their bytes, and a copy of the one that is on its way."""
-    sizes = [sum(map(len, chunk.entries)) + sum(map(len, chunk.items)) for chunk in chunks]
-    return sum(sizes) + max(sizes)
+def _size(chunk: Chunk) -> int:
+    return sum(map(len, chunk.entries)) + sum(map(len, chunk.items))
 
 
 def _within(size: int, head: SignedHead) -> None:

@@ -32,8 +32,9 @@ MAX_REQUEST_BYTES = 2**20  # of any other request
 MAX_MESSAGE_FIELDS = 65_536  # the largest request has a batch's 32,768 items
 MAX_TILES_PER_REQUEST = 1024
 READ_AHEAD_BYTES = 4 * 2**20  # of bundles in one query
-MAX_ANSWERED_BYTES = 128 * 2**20  # that a server holds for all its clients: many slow readers get little each
-UNKNOWN_READ_BYTES = 2**26  # that are held for a read of a log of which nothing was read so far
+MAX_READ_AHEAD_BYTES = 8 * 2**20  # of all streams of a server: many slow readers get little each
+MAX_ANSWERED_BYTES = 192 * 2**20  # that a server holds for all of them
+UNKNOWN_READ_BYTES = 24 * 2**20  # that are held for a read of a log of which nothing was read so far
 SLOW_SECONDS = 3.0  # without progress, after which a client who holds bytes is ended where others wait for them
 
 COMMON_OPTIONS: tuple[tuple[str, int], ...] = (

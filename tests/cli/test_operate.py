@@ -177,6 +177,6 @@ async def test_a_user_without_rights_is_told_as_such(read_db: str, postgres: Tes
         config = mirror_config(tmp_path, make_conninfo(read_db, user="stranger"), ["127.0.0.1:1"], world)
         for command in (("status",), ("rebuild", "thing"), ("evidence", "thing")):
             said = await spawn(*command, "--config", config)
-            one_sentence(said, exits.ERROR, "the database refuses this user: permission denied for table")
+            one_sentence(said, exits.ERROR, "the database may not be read: permission denied for schema")
     finally:
         postgres.execute("drop role stranger")

@@ -71,8 +71,8 @@ async def check(conninfo: str, kind: Component) -> None:
                 )
     except pg.InsufficientPrivilege as error:
         raise Misconfigured(
-            f"the database may not be read: {str(error).strip()}; grant this user usage on the schema {conn.schema}, "
-            "and select on all tables in it"
+            f"the database may not be read: {error.diag.message_primary}; grant this user usage on the schema "
+            f"{conn.schema}, and select on all tables in it"
         ) from error
 
 

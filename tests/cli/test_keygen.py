@@ -58,3 +58,10 @@ def test_a_log_that_could_not_be_linked_gets_no_key(run: Run, tmp_path: Path, na
     said = run("keygen", f"registers.example/{name}", "-o", tmp_path)
     assert (said.code, f"{name!r} cannot be the name of a log" in said.err) == (exits.ERROR, True), said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cosigner_may_have_any_name(run: Run, tmp_path: Path) -> None:
+    said = run("keygen", "witness.example/caf\xe9", "--cosigner", "-o", tmp_path)
+    assert (said.code, said.out.startswith("witness.example/caf\xe9+")) == (exits.OK, True), said
+    (signer,) = read_keys(tmp_path / "caf\xe9.key")
+    assert signer.name == "witness.example/caf\xe9"

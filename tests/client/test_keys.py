@@ -25,7 +25,7 @@ def test_keys_of_two_logs_in_one_file(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot be read"):
         read_vkeys(tmp_path / "none.vkey")
     (tmp_path / "bad.vkey").write_bytes(b"\xff")
-    with pytest.raises(Malformed, match="not ASCII"):
+    with pytest.raises(Malformed, match="not UTF-8"):
         read_vkeys(tmp_path / "bad.vkey")
 
 

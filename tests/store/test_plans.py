@@ -117,8 +117,8 @@ READS: dict[str, Statement] = {
     "bulk/records": (bulk.SQL["records"], {**BASE, "start": KEYS}),
     "bulk/cells": (bulk.SQL["cells"].format(values="null"), {**BASE, "start": KEYS + 1}),
     "bulk/numbered": (bulk.SQL["numbered"], {**BASE, "start": KEYS + 1}),
-    "bulk/entries": (bulk.SQL["entries"], {**BASE, "types": ["user"], "first": 0}),
-    "bulk/entries_items_once": (bulk.SQL["entries_items_once"], {**BASE, "types": ["user"], "first": 0}),
+    "bulk/entries": (bulk.SQL["entries"], {**BASE, "types": ["user"], "first": 0, "own": False}),
+    "bulk/entries_items_once": (bulk.SQL["entries_items_once"], {**BASE, "types": ["user"], "first": 0, "own": False}),
     "bulk/first_inexpressible": (
         bulk.SQL["first_inexpressible"],
         {**BASE, "start": SIZE - 50, "types": ["user"]},
@@ -223,6 +223,6 @@ def test_every_statement_is_here() -> None:
         "records": record_pages.SQL,
         "log": log_store.SQL | writer.SQL,
     }
-    fragments = {"bare", "before_size"}
+    fragments = {"absence", "bare", "before_size", "columns"}
     known = {name.split("/")[1].split(" ")[0] for name in (*READS, *OTHERS)}
     assert {name for sql in rooms.values() for name in sql} - fragments <= known

@@ -144,9 +144,9 @@ def read_vkeys(file: Path) -> tuple[Verifier, ...]:
         data = file.read_bytes()
         if fault := line_fault(data):
             raise Malformed(fault)
-        return parse_vkeys(data.decode("ascii"))
+        return parse_vkeys(data.decode())
     except UnicodeDecodeError as error:
-        raise Malformed(f"{file} is not a public key: a byte is not ASCII") from error
+        raise Malformed(f"{file} is not a public key: it is not UTF-8") from error
     except Malformed as error:
         raise Malformed(f"{file} is not a public key: {error}") from error
     except OSError as error:

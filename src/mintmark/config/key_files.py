@@ -47,4 +47,4 @@ def write_keys(file: Path, signers: Sequence[SecretKey]) -> None:
 
 def format_key_lines(keys: Iterable[str]) -> bytes:
     """The bytes of a key file."""
-    return "".join(f"{key}\n" for key in keys).encode("ascii")
+    return "".join(f"{key}\n" for key in keys).encode()

@@ -34,11 +34,11 @@ def read_keys(file: Path) -> tuple[SecretKey, ...]:
         data = file.read_bytes()
         if fault := line_fault(data):
             raise Malformed(fault)
-        return tuple(parse_skey(line) for line in data.decode("ascii").removesuffix("\n").split("\n"))
+        return tuple(parse_skey(line) for line in data.decode().removesuffix("\n").split("\n"))
     except OSError as error:
         raise Misconfigured(f"the secret key {file} cannot be read: {error.strerror}") from error
     except (Malformed, UnicodeDecodeError) as error:
-        reason = error if isinstance(error, Malformed) else "a byte is not ASCII"
+        reason = error if isinstance(error, Malformed) else "it is not UTF-8"
         raise Malformed(f"{file} is not a secret key: {reason}") from error
 
 

@@ -18,7 +18,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mintmark.errors import Malformed, Misconfigured, Unavailable
+from mintmark.errors import Malformed, Misconfigured, Rejected, Unavailable
 from mintmark.tlog.checkpoint import parse_tree_head
 from mintmark.tlog.note import parse_note
 
@@ -42,7 +42,8 @@ class Claim:
         """Claims a log's key for the database of this identity, beside the other mints of that database.
 
         Raises:
-            Misconfigured: a mint of another database has it; the file cannot be written, or not be locked.
+            Rejected: a mint of another database has it.
+            Misconfigured: the file cannot be written, or not be locked.
             Unavailable: another process is about to take or to leave it, for too long.
         """
         for _ in range(MAX_TRIES):
@@ -103,7 +104,7 @@ def _lock(lock: Path, database: str) -> int | None:
     """The lock file, open and locked; None where another process is about to take it or to leave it.
 
     Raises:
-        Misconfigured: mints of another database have it.
+        Rejected: mints of another database have it.
         OSError: it cannot be opened, written or locked.
     """
     file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -124,10 +125,9 @@ def _shares(file: int, lock: Path, database: str) -> bool:
     if not _try(file, fcntl.LOCK_SH):
         return False
     if (held := os.pread(file, MAX_IDENTITY_BYTES, 0).decode(errors="replace")) != database:
-        raise Misconfigured(
-            f"a mint on another database signs with this key now: {lock.name} names database {held!r}, ours is "
-            f"{database!r}; two would sign two histories, so nothing is signed here until that mint has ended"
-        )
+        reason = f"a mint on another database signs with this key now: {lock.name} names {held!r}, ours is {database!r}"
+        cure = "two would sign two histories, so nothing is signed here until that mint has ended"
+        raise Rejected(f"{reason}; {cure}", rule="claim")
     return True
 
 

@@ -137,7 +137,7 @@ class MintStore(LogStore):
             "select concat_ws(' ', (select id from identity), oid) from pg_database where datname = current_database()"
         )
         parts = [(await self.pool.fetch(query))[0][0]]
-        with suppress(pg.InsufficientPrivilege):
+        with suppress(Misconfigured):  # this user may not ask
             parts += (await self.pool.fetch("select system_identifier from pg_control_system()"))[0]
         return " ".join(map(str, parts))
 

@@ -62,20 +62,20 @@ async def get(client: httpx.AsyncClient, path: str) -> Any:
 
 @pytest.mark.parametrize("key", ["numitem", "nulitem", "surr", "binary"])
 async def test_a_record_says_that_it_is_unreadable(client: httpx.AsyncClient, key: str) -> None:
-    record = (await get(client, f"records/{key}.json")).json()[key]
+    record = (await get(client, f"records/{key}.json?full=1")).json()[key]
     assert (record["item"], record["unreadable"], record.get("erased")) == ([], True, None)
-    assert read_yaml((await get(client, f"records/{key}.yaml")).text)[key] == record
-    assert read_jsonl((await get(client, f"records/{key}.jsonl")).text) == [record]
+    assert read_yaml((await get(client, f"records/{key}.yaml?full=1")).text)[key] == record
+    assert read_jsonl((await get(client, f"records/{key}.jsonl?full=1")).text) == [record]
     assert (await client.get(record["item-bytes"])).content == FOREIGN[key]
     page = Page((await get(client, f"records/{key}.html")).text).text
     assert "unreadable" in page
     assert "erased" not in page
-    entry = (await get(client, f"log/entries/{record['index']}.json")).json()[0]
+    entry = (await get(client, f"log/entries/{record['index']}.json?full=1")).json()[0]
     assert (entry["unreadable"], entry.get("erased")) == (True, None)
 
 
 async def test_the_three_states_in_a_list(client: httpx.AsyncClient) -> None:
-    records = (await get(client, "records.json")).json()
+    records = (await get(client, "records.json?full=1")).json()
     states = {key: (bool(found["item"]), "unreadable" in found, "erased" in found) for key, found in records.items()}
     unreadable = (False, True, False)
     assert states == {
@@ -85,7 +85,7 @@ async def test_the_three_states_in_a_list(client: httpx.AsyncClient) -> None:
     }
     assert records["gone"]["erasure"] == ERASURE
     assert "erasure" not in records["numitem"]
-    entries = (await get(client, "log/entries.json")).json()
+    entries = (await get(client, "log/entries.json?full=1")).json()
     assert [entry["index"] for entry in entries if "unreadable" in entry] == [*range(FIRST, FIRST + 5), GONE + 1]
     assert [entry["index"] for entry in entries if "erased" in entry] == [GONE]
     assert Page((await get(client, "entries.html")).text).text.count("unreadable") == 6
@@ -178,7 +178,7 @@ async def test_two_entries_of_one_unreadable_item_of_which_one_was_erased(read_d
     await mirror(read_db, world("zoo", [(entry, None if at == 2 else data) for at, (entry, data) in enumerate(rows)]))
     async with opened(read_db, {}) as app, connect(app) as client:
         assert (await client.get(f"/zoo/items/{format_hash(item_hash(same))}.html")).status_code == 200
-        records = (await get(client, "records.json")).json()
+        records = (await get(client, "records.json?full=1")).json()
         assert [("erased" in records[key], "unreadable" in records[key]) for key in "ab"] == [
             (True, False),
             (False, True),

@@ -15,9 +15,10 @@ a minute.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
+C = TypeVar("C", bound=psycopg.AsyncConnection[TupleRow])
+
 DEFAULT_SCHEMA = "mintmark"
+CLOSE_SECONDS = 1.0  # that a cancellation waits for a connection on its way, to close it
 TIMEOUTS = {  # libpq's names; seconds, and milliseconds for the last
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -76,7 +80,8 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     async def connect(cls, conninfo: str = "", *, autocommit: bool = False, **kwargs: Any) -> Self:
         """Connects. Raises Misconfigured where the string cannot be read; psycopg.OperationalError."""
         given, schema = take_schema(with_timeouts(conninfo))
-        conn = await super().connect(given, autocommit=True, client_encoding="UTF8", **kwargs)
+        connecting = super().connect(given, autocommit=True, client_encoding="UTF8", **kwargs)
+        conn = await _whole(asyncio.create_task(connecting))
         conn.schema = schema
         try:
             await conn._pin()
@@ -110,6 +115,25 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         if not self.direct:
             self.prepare_threshold = None
             self.cursor_factory = _PooledCursor
+
+
+async def _whole(connecting: asyncio.Task[C]) -> C:
+    """The connection, once it is made. One that is cancelled midway is closed.
+
+    The driver would leave it to the garbage collector. The server waits for such a client for a minute, and meanwhile
+    no database can be dropped.
+    """
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        connecting.add_done_callback(_close)
+        await asyncio.wait([connecting], timeout=CLOSE_SECONDS)
+        raise
+
+
+def _close(connecting: asyncio.Task[C]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()
 
 
 class _PooledCursor(psycopg.AsyncCursor[TupleRow]):

@@ -84,6 +84,7 @@ async def stopped(store: ReadStore) -> str:
     return "stopped"
 
 
+FULL = "/lighthouse?full=1"
 STATES = [current, behind, unknown, stopped]
 
 
@@ -109,7 +110,7 @@ async def test_on_a_registers_own_host(app: App, store: ReadStore) -> None:
 @pytest.mark.parametrize("state", STATES)
 async def test_each_state_in_header_json_and_page(app: App, store: ReadStore, state: Any) -> None:
     value = await state(store)
-    answer = await get(app)
+    answer = await get(app, FULL)
     assert answer.headers["mintmark-freshness"] == value
     assert answer.json()["freshness"] == (await get(app, "/.json")).json()[0]["freshness"]
     assert answer.json()["freshness"]["state"] == state.__name__
@@ -123,7 +124,7 @@ async def test_each_state_in_header_json_and_page(app: App, store: ReadStore, st
 
 async def test_a_stopped_log_shows_its_evidence(app: App, store: ReadStore) -> None:
     await stopped(store)
-    fresh = (await get(app)).json()["freshness"]
+    fresh = (await get(app, FULL)).json()["freshness"]
     (evidence,) = fresh["evidence"]
     assert fresh["reason"] == "Fork: two trees of 11"
     assert (evidence["kind"], evidence["reason"]) == ("Fork", "two trees of 11")
@@ -132,7 +133,7 @@ async def test_a_stopped_log_shows_its_evidence(app: App, store: ReadStore) -> N
     assert "two trees of 11" in html
     assert "another &lt;b&gt;" in html
     await store.evidence.resume((await store.log(ORIGIN)).id)
-    assert (await get(app)).json()["freshness"] == {"state": "current"}
+    assert (await get(app, FULL)).json()["freshness"] == {"state": "current"}
 
 
 @pytest.mark.parametrize("format_", ["json", "html"])
@@ -168,7 +169,7 @@ async def test_what_was_read_grows_old_where_the_database_is_gone(
         postgres.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")
         assert (await client.get("/lighthouse.json")).headers["mintmark-freshness"] == "current"
         app.registers._freshness._read_at -= 4000
-        answer = await client.get("/lighthouse.json")
+        answer = await client.get(FULL)
     assert answer.headers["mintmark-freshness"].startswith("unknown; since=")
     assert answer.json()["freshness"]["since"] == answer.headers["mintmark-freshness"].partition("=")[2]
 

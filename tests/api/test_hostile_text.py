@@ -15,6 +15,7 @@ import pytest
 
 from mintmark.api import html, models
 from mintmark.api.formats import NotAcceptable, segment, turtle
+from mintmark.api.freshness import LogFreshness
 from mintmark.api.html.filters import MAX_MARKDOWN_STEPS, PageMarkdown, markdown, markdown_steps
 from mintmark.api.models import View
 from mintmark.api.responses import RENDERERS
@@ -76,14 +77,15 @@ def test_what_people_write_is_markdown() -> None:
     assert PageMarkdown()(text).count("<em>") == 300
 
 
+FRESH = LogFreshness("current")
 HOSTILE_PAGES = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[1]), int(sys.argv[1])))
-from tests.api.test_hostile_text import UNITS, detail, view
+from tests.api.test_hostile_text import FRESH, UNITS, detail, view
 from mintmark.api import html, models
 from mintmark.register.definitions import Field
 fields = [Field(f"f{at}", "text", False, text=(UNITS[at % len(UNITS)] * 30_000)[:60_000]) for at in range(400)]
-assert html.render(models.RegisterDetail(path="/register", view=view(fields), checkpoint=b"", growth=()))
+assert html.render(models.RegisterDetail(path="/r", view=view(fields), freshness=FRESH, checkpoint=b"", growth=()))
 for unit in UNITS:
     assert html.render(detail({"plot": "1", "text": (unit * 30_000)[:60_000]}, ["plot"]))
 assert html.render(detail({"plot": "1", "texts": ["a"] * 20_000}, ["plot"]))
@@ -114,7 +116,8 @@ def detail(item: Item, names: list[str]) -> models.RecordDetail:
     fields = [Field(name, "string", many=False) for name in names]
     fields += [Field("text", "text", many=False), Field("texts", "text", many=True)]
     fields += [Field("links", "curie", many=True), Field("urls", "url", many=True)]
-    return models.RecordDetail(path="/records/1", view=view(fields), row=row(item), history=[row(item), row({})])
+    shown = {"path": "/records/1", "view": view(fields), "freshness": FRESH}
+    return models.RecordDetail(**shown, row=row(item), history=[row(item), row({})])
 
 
 def wide(count: int) -> list[Model]:
@@ -122,7 +125,7 @@ def wide(count: int) -> list[Model]:
     names = ["plot", *(f"f{number}" for number in range(count))]
     made = detail({"plot": "1"}, names)
     rows = [row({"plot": "1"})]
-    of_register: dict[str, Any] = {"path": "/", "view": made.view}
+    of_register: dict[str, Any] = {"path": "/", "view": made.view, "freshness": FRESH}
     change = models.Change("1", rows[0], row({"plot": "1", "f1": "x"}))
     return [
         made,
@@ -140,10 +143,11 @@ def long(length: int) -> list[Model]:
         item: Item = {"plot": "1", "texts": [unit] * length, "links": ["plot:" + unit] * length}
         item |= {"urls": [f"http://{unit}"] * length, "many": [unit] * length, "one": unit * length}
         made = detail(item, ["plot", "one"])
-        found += [made, models.RecordList(path="/", view=made.view, rows=[made.row], page=models.Page())]
-        found.append(models.ItemDetail(path="/", view=made.view, item=item, row=made.row))
+        about: dict[str, Any] = {"path": "/", "view": made.view, "freshness": FRESH}
+        found += [made, models.RecordList(**about, rows=[made.row], page=models.Page())]
+        found.append(models.ItemDetail(**about, item=item, row=made.row))
         change = models.Change("1", row({"plot": "1"}), made.row)
-        found.append(models.Diff(path="/", view=made.view, before=made.view, changes=[change], page=models.Page()))
+        found.append(models.Diff(**about, before=made.view, changes=[change], page=models.Page()))
     return found
 
 

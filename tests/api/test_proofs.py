@@ -56,7 +56,7 @@ async def test_entries_and_records_of_published_registers(
 ) -> None:
     known, log = facts(name), published[name]
     for said in known.user[:: len(known.user) // 4 or 1]:
-        (entry,) = (await client.get(f"/{name}/entries/{said.number}")).json()
+        (entry,) = (await client.get(f"/{name}/entries/{said.number}?full=1")).json()
         assert await check_file(client, f"/{name}/entries/{said.number}", entry, log) == log.size
         assert await check_file(client, f"/{name}/log/entries/{said.index}", entry, log) == log.size
     for index in (0, 5):
@@ -64,7 +64,7 @@ async def test_entries_and_records_of_published_registers(
         assert entry["type"] == "system"
         await check_file(client, f"/{name}/log/entries/{index}", entry, log)
     for key in list(known.latest)[:: len(known.latest) // 2 or 1]:
-        (entry,) = (await client.get(f"/{name}/entries/{known.latest[key].number}")).json()
+        (entry,) = (await client.get(f"/{name}/entries/{known.latest[key].number}?full=1")).json()
         await check_file(client, f"/{name}/records/{key}", entry, log)
 
 

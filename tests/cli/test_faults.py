@@ -166,5 +166,5 @@ async def test_a_database_without_tables_or_of_the_mint(
             tmp_path, "mirror", database=new_database(kind), sources=["127.0.0.1:1"], trust=str(tmp_path)
         )
         one_sentence(await spawn(*command, "--config", config), exits.ERROR, said)
-    config.write_text(config.read_text().replace("mintmark", "nobody"))
+    config.write_text(config.read_text().replace("dbname=", "dbname=nobody_"))
     one_sentence(await spawn(*command, "--config", config), exits.NOT_YET, "the database cannot be reached", "nobody")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from mintmark.cli import exits
 from mintmark.tlog.note import generate_skey
@@ -171,12 +171,9 @@ async def test_an_empty_database_is_told_as_such(
 
 
 async def test_a_user_without_rights_is_told_as_such(read_db: str, postgres: TestPostgres, tmp_path: Path) -> None:
-    world = register(count=1)
-    postgres.execute("create role stranger login")
-    try:
-        config = mirror_config(tmp_path, make_conninfo(read_db, user="stranger"), ["127.0.0.1:1"], world)
-        for command in (("status",), ("rebuild", "thing"), ("evidence", "thing")):
-            said = await spawn(*command, "--config", config)
-            one_sentence(said, exits.ERROR, "the database may not be read: permission denied for schema")
-    finally:
-        postgres.execute("drop role stranger")
+    world, database = register(count=1), str(conninfo_to_dict(read_db)["dbname"])
+    stranger = postgres.server.conninfo(database, postgres.role("stranger"))
+    config = mirror_config(tmp_path, stranger, ["127.0.0.1:1"], world)
+    for command in (("status",), ("rebuild", "thing"), ("evidence", "thing")):
+        said = await spawn(*command, "--config", config)
+        one_sentence(said, exits.ERROR, "the database may not be read: permission denied for schema")

@@ -6,9 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import httpx
-import psycopg
 import structlog
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from mintmark.cli.run.up_files import claim_address
 from mintmark.telemetry import log_to_stderr
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
+
+    from tests.support.postgres import TestPostgres
 
 TILE = "/lighthouse/log/tile/0/000.p/1"
 
@@ -34,22 +35,23 @@ async def until_served(client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def close(database: str) -> None:
+def close(postgres: TestPostgres, database: str) -> None:
     """Nobody gets in any more, and who is in is put out."""
     name = conninfo_to_dict(database)["dbname"]
-    async with await psycopg.AsyncConnection.connect(make_conninfo(database, dbname="postgres"), autocommit=True) as c:
-        await c.execute(f"alter database {name} with allow_connections false")
-        await c.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+    postgres.execute(f"alter database {name} with allow_connections false")
+    postgres.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
 
 
-async def test_a_database_that_goes_away_is_one_line_a_request(new_database: Callable[[str | None], str]) -> None:
+async def test_a_database_that_goes_away_is_one_line_a_request(
+    new_database: Callable[[str | None], str], postgres: TestPostgres
+) -> None:
     database = new_database("read")
     await mirror(database, world("lighthouse", ROWS))
     address = claim_address("127.0.0.1:0", "listen")
     async with serving(database, address) as process:
         async with httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
             await until_served(client)
-            await close(database)
+            close(postgres, database)
             answers = await asyncio.gather(*[client.get(TILE) for _ in range(3)])
         assert [answer.status_code for answer in answers] == [503] * 3
         process.terminate()

@@ -10,11 +10,11 @@ import pytest
 from mintmark import AsyncClient, Rejected
 from mintmark.register import canonical
 from mintmark.register.entry import format_entry
-from mintmark.register.rsf import read_rsf
 from mintmark.register.schema import Schema
 from mintmark.register.tables import read_csv, read_jsonl, read_tsv
 from mintmark.tlog.note import generate_skey
 from tests.support.lighthouse import DEFINITIONS, FAR, ROWS, user
+from tests.support.rsf import read_rsf
 from tests.support.world import World, serve
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def one_sentence(result: Result, code: int, *expected: str) -> None:
     assert "rror: internal" not in result.err
     assert "[Errno" not in result.err
     for words in expected:
-        assert words in result.err
+        assert words in result.err, result
 
 
 def configured(directory: Path, section: str, **values: object) -> Path:

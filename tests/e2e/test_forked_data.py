@@ -22,6 +22,8 @@ REGISTERS = Path(__file__).parents[2].parent / "shared" / "registers"
 DATA, FORKED = REGISTERS / "country.rsf", REGISTERS / "history" / "country-forked.rsf"
 TABLES = ("log", "head", "tile", "bundle", "entry", "v1_tile", "checkpoint", "missing")
 
+SIGNED = shutil.ignore_patterns("*.mark", "*.head", "*.lock")  # what a mint keeps beside its keys
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not FORKED.exists(), reason=f"the published registers are not at {REGISTERS}"),
@@ -36,9 +38,9 @@ def honest(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.fixture
 def forked(tmp_path: Path, honest: Up) -> Iterator[Up]:
-    """The same keys and origin, other data. The high-water marks are left out: with them the mint would not sign."""
+    """The same keys and origin, other data. What the log has signed is left out: with it the mint would not sign."""
     for part in ("mint/keys", "trust"):
-        shutil.copytree(honest.directory / part, tmp_path / "forked" / part, ignore=shutil.ignore_patterns("*.mark"))
+        shutil.copytree(honest.directory / part, tmp_path / "forked" / part, ignore=SIGNED)
     with up(tmp_path / "forked", "--register", FORKED) as running:
         yield running
 

@@ -166,6 +166,13 @@ def test_subtrees_that_no_tree_has(start: int, end: int, size: int) -> None:
         merkle.check_subtree(start, end, size, bytes(32), bytes(32), [])
 
 
+def test_a_hash_of_a_proof_has_its_length() -> None:
+    proof = [root(*span) for span in merkle.proof_spans(0, 5, 8)]
+    for other in (proof[0] + b"\0", proof[0][:-1], b""):
+        with pytest.raises(ProofError, match="a hash in a proof is 32 bytes"):
+            merkle.check_subtree(0, 5, 8, root(0, 5), root(0, 8), [other, *proof[1:]])
+
+
 def test_hashes_of_no_length_are_not_equal() -> None:
     for seed, whole in [(b"", b""), (b"", bytes(32)), (bytes(31), bytes(31))]:
         with pytest.raises(ProofError, match="32 bytes"):

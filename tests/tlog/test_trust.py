@@ -221,6 +221,15 @@ def test_an_edge_of_another_tree_gets_no_further() -> None:
         follow(trusted, SIZE)
 
 
+def test_the_entries_that_come_again_must_be_those_that_we_have() -> None:
+    """The first part of a bundle that we hold: an honest chunk does not hide that ours is another."""
+    trusted = LogVerifier(ORIGIN, KEYS, signed(SIZE), Edge().extend(OTHER.hashes[: 32 * 800])[0])
+    honest = TREE.chunk(768, 1024, SIZE)
+    refused(ProofError, trusted, lambda: trusted.chunk(honest), signed(SIZE).note)
+    with pytest.raises(ProofError, match="does not begin with the 32 entries verified before"):
+        trusted.chunk(honest)
+
+
 def test_only_here_is_a_verified_chunk_made() -> None:
     with pytest.raises(TypeError, match=r"only LogVerifier\.chunk"):
         VerifiedChunk(0, 1, (), bytes(32), {}, Edge(), object())

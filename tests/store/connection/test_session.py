@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mintmark.errors import Misconfigured
 from mintmark.postgres import server
+from mintmark.postgres.server import ADMIN
 from mintmark.store.connection.migrate import COMPONENTS, check, load_migrations, migrate
 from mintmark.store.connection.pool import open_pool
 from mintmark.store.connection.session import Connection, take_schema, with_schema
@@ -266,3 +268,22 @@ async def test_a_user_without_rights_on_the_schema_is_told_which(plain: str, pos
     stranger = postgres.server.conninfo(str(conninfo_to_dict(plain)["dbname"]), postgres.role("stranger"))
     with pytest.raises(Misconfigured, match="usage on the schema mintmark, and select on all tables"):
         await check(stranger, "read")
+
+
+async def test_a_connection_that_is_cancelled_midway_holds_nothing(
+    new_database: Callable[[str | None], str], postgres: TestPostgres
+) -> None:
+    """The server would wait for such a client for a minute, and no database could be dropped meanwhile."""
+    database = new_database("read")
+    kept: list[BaseException] = []  # their tracebacks keep what was not closed
+    for step in range(60):
+        connecting = asyncio.create_task(Connection.connect(database))
+        await asyncio.sleep(step * 0.0002)
+        connecting.cancel()
+        try:
+            await (await connecting).close()
+        except asyncio.CancelledError as error:
+            kept.append(error)
+    with psycopg.connect(postgres.server.conninfo("postgres", ADMIN), autocommit=True) as conn:
+        conn.execute("select pg_sleep(0.2)")
+        assert conn.execute("select count(*) from pg_stat_activity where state = 'starting'").fetchone() == (0,)

@@ -54,6 +54,15 @@ def read_database(running: Up) -> str:
     return str(tomllib.loads((running.directory / "mintmark.toml").read_text())["mirror"]["database"])
 
 
+def grown(forked: Up, vkey: str) -> str:
+    """The head of the forked log, once it is longer than the honest one."""
+    for number in range(20):
+        item = json.dumps({"country": f"Q{number}", "name": "Nowhere"})
+        done = forked.run("append", "country", "--key", f"Q{number}", "--item", item)
+        assert done.returncode == 0, done.stderr
+    return mintmark("checkpoint", "country", "--raw", "--grpc", forked.ready["grpc"], "--vkey", vkey).stdout
+
+
 def test_a_forked_mint_is_caught_by_mirror_and_audit(honest: Up, forked: Up, tmp_path: Path) -> None:
     register = honest.ready["registers"]["country"]
     assert forked.ready["registers"]["country"]["vkey"] == register["vkey"]
@@ -75,6 +84,9 @@ def test_a_forked_mint_is_caught_by_mirror_and_audit(honest: Up, forked: Up, tmp
     assert [piece["notes"] for piece in evidence] == [[seen.decode(), lied]]
     assert mintmark("status", "--config", config).returncode == 3
 
+    behind = mintmark("audit", "country", "--state", tmp_path / "seen", *there)
+    assert (behind.returncode, "ask again later" in behind.stderr) == (4, True)  # so far it could be a mirror that lags
+    lied = grown(forked, register["vkey"])
     audited = mintmark("audit", "country", "--state", tmp_path / "seen", *there)
     assert audited.returncode == 3
     assert (tmp_path / "seen").read_bytes() == seen

@@ -70,6 +70,7 @@ async def test_a_mirror_recovers_from_a_fault_in_its_recovery(
     for first in (1, 2, 3, 5):
         add_records(world, 700)
         async with Rearmed(read_db, second).open() as wire, open_pool(wire.conninfo, 2) as pool:
+            await pool.fetch("select 1")  # connected: the first fault meets a statement
             wire.arm(first, deliver=True)
             for _ in range(4):
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -95,6 +96,7 @@ async def standby(primary: EmbeddedServer, directory: Path) -> AsyncIterator[Emb
     """A streaming standby of a server that was started with REPLICATED."""
     server, programs = EmbeddedServer(directory, settings=REPLICATED), find_binaries(None).directory
     server._make_directory()
+    shutil.copytree(primary.directory / "passwords", directory / "passwords", copy_function=shutil.copy2)
     user = await privileges.choose_user(server.directory, programs / "postgres")
     of = conninfo_to_dict(primary.conninfo("postgres", ADMIN))
     copy = (str(programs / "pg_basebackup"), "-D", str(directory / "data"), "-R", "--checkpoint=fast", "--no-sync")

@@ -86,7 +86,7 @@ INITDB_OPTIONS = (
 )
 ACCESS = f"""\
 # Written at each start.
-local all {ADMIN} peer map=owner
+local all,replication {ADMIN} peer map=owner
 local all all scram-sha-256
 """
 PASSWORD_BYTES = 32

@@ -101,7 +101,7 @@ async def test_a_full_disk_is_a_clear_refusal_and_nothing_by_hand_afterwards(sit
         for table in ("tile", "bundle", "request", "head"):
             fail(site.database, table, "statement", "53100", 10**9)
             id = secrets.token_bytes(16)
-            with pytest.raises(Unavailable, match="a fault"):
+            with pytest.raises(Unavailable, match="the database's disk is full"):
                 await put(client, [b"two"], id)
             before = await site.check(THINGS)
             mend(site.database, table)

@@ -12,7 +12,7 @@ import pytest
 from mintmark.cli.run.up import sample_files
 from mintmark.client.rsf_import import check_file
 from mintmark.register.datatypes import DATATYPES
-from mintmark.register.entry import Entry, parse_entry
+from mintmark.register.entry import Entry
 from mintmark.register.item import parse_item
 from mintmark.register.links import RecordLink, link
 from mintmark.register.rsf import AssertRoot, parse_rsf, write_rsf
@@ -52,8 +52,8 @@ def samples() -> dict[str, Sample]:
 
 def _read(path: Path) -> Sample:
     sample, schema = Sample([], {}), Schema()
-    for leaf, data in check_file(path).rows:
-        entry, item = parse_entry(leaf), parse_item(data)
+    for entry, data, _ in check_file(path).entries:
+        item = parse_item(data or b"")
         if entry.type == "user":
             sample.history.setdefault(entry.key, []).append((entry.timestamp, item))
             continue

@@ -40,12 +40,18 @@ def heading(page: Page) -> Any:
     return page.get_by_role("heading", level=1)
 
 
+def time_shown(page: Page) -> Any:
+    """What a page of the past says of its time."""
+    return page.get_by_role("complementary", name="Time").get_by_role("note")
+
+
 async def test_find_a_register(page: Page, served_site: Site) -> None:
     await page.goto(served_site.url)
     await expect(heading(page)).to_have_text("Registers")
     await page.get_by_role("link", name="Country", exact=True).click()
     await expect(heading(page)).to_have_text("Country")
-    await expect(page.get_by_role("complementary", name="Fingerprint")).to_contain_text(served_site.logs["country"].edge.root().hex())
+    root = served_site.logs["country"].edge.root().hex()
+    await expect(page.get_by_role("complementary", name="Fingerprint")).to_contain_text(root)
     await expect(page.get_by_text("Custodian", exact=True)).to_be_visible()
 
 
@@ -101,7 +107,7 @@ async def test_travel_to_a_past_date(page: Page, served_site: Site) -> None:
     await page.goto(f"{served_site.url}/country")
     await page.get_by_label("Or at the end of the day").fill("2021-03-01")
     await page.locator("form", has=page.get_by_label("Or at the end of the day")).get_by_role("button").click()
-    await expect(page.get_by_role("complementary", name="Time").get_by_role("note")).to_contain_text("the end of 1 March 2021")
+    await expect(time_shown(page)).to_contain_text("the end of 1 March 2021")
     await page.get_by_role("link", name="Browse the records").click()
     await page.get_by_role("searchbox").fill("Turkey")
     await page.get_by_role("button", name="Search").click()
@@ -122,7 +128,7 @@ async def test_travel_with_the_slider(page: Page, served_site: Site) -> None:
     size = await slider.input_value()
     await page.get_by_role("button", name="Go there").first.click()
     await expect(page).to_have_url(f"{served_site.url}/country?at={size}")
-    await expect(page.get_by_role("complementary", name="Time").get_by_role("note")).to_contain_text(f"as of size {size}")
+    await expect(time_shown(page)).to_contain_text(f"as of size {size}")
     await expect(page.locator("footer")).to_contain_text(f"the first {size} entries")
 
 

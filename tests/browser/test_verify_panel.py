@@ -73,7 +73,8 @@ async def test_verify_an_entry_that_ended_a_record(open_page: Callable[..., Any]
 async def test_verify_an_entry_whose_item_was_erased(open_page: Callable[..., Any], served_site: Site) -> None:
     page = await open_page()
     await page.goto(f"{served_site.url}/hostile/records/erased")
-    await expect(page.get_by_text("What this record said was erased by entry 28 of the log; reason: Personal data; authority: The court.")).to_be_visible()
+    said = "What this record said was erased by entry 28 of the log; reason: Personal data; authority: The court."
+    await expect(page.get_by_text(said)).to_be_visible()
     await verify(page, served_site.logs["hostile"].signer.vkey)
     assert await states(page) == ["good"] * 5
     await expect(page.locator("[data-step=item]")).to_contain_text("It was erased")

@@ -12,7 +12,6 @@ import pytest
 from mintmark.cli.run.up import sample_files
 from mintmark.client.rsf_import import check_file
 from mintmark.register.datatypes import DATATYPES
-from mintmark.register.entry import Entry
 from mintmark.register.item import parse_item
 from mintmark.register.links import RecordLink, link
 from mintmark.register.rsf import AssertRoot, parse_rsf, write_rsf
@@ -20,6 +19,7 @@ from mintmark.register.schema import Schema
 from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
+    from mintmark.register.entry import Entry
     from collections.abc import Iterator
 
     from mintmark.register.definitions import Field

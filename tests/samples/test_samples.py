@@ -19,10 +19,10 @@ from mintmark.register.schema import Schema
 from tests.support.rsf import read_rsf
 
 if TYPE_CHECKING:
-    from mintmark.register.entry import Entry
     from collections.abc import Iterator
 
     from mintmark.register.definitions import Field
+    from mintmark.register.entry import Entry
     from mintmark.register.item import Item
 
 MAKE = Path(__file__).parents[2] / "scripts" / "make-samples"

@@ -1,0 +1,1 @@
+"""Mutants: one-line changes to checks, each of which must make a test fail."""

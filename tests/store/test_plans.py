@@ -201,7 +201,11 @@ async def test_a_value_is_looked_for_in_the_index_of_values_alone(conn: Connecti
     """Of what is found, the other two say why an item is not there."""
     values = [json.dumps({str(LOG): {name: ""}}) for name in ("key", "name")]
     plan = nodes(await explained(conn, bulk.SQL["with_value"], {**BASE, "values": values}))
-    assert {node["Index Name"] for node in plan if "Index Name" in node} == {"entry_value", "entry_pkey", "missing_pkey"}
+    assert {node["Index Name"] for node in plan if "Index Name" in node} == {
+        "entry_value",
+        "entry_pkey",
+        "missing_pkey",
+    }
     assert not [node for node in plan if node["Node Type"] == "Seq Scan"]
 
 

@@ -5,6 +5,7 @@ Batcher            turns single questions into calls of many, without a timer
 ByteBudget         bytes that may be held at one time, with the slowest holder ended where others wait
 Backoff            seconds to wait after failures in a row
 supervise          runs a task again that failed, and tells why
+offload            runs long work in a thread
 reload_on_change   calls a function when something has changed, and on SIGHUP
 """
 
@@ -16,7 +17,7 @@ import signal
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from mintmark.errors import Busy
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 K = TypeVar("K")
+P = ParamSpec("P")
 T = TypeVar("T")
 V = TypeVar("V")
 
+MAX_INLINE_BYTES = 65_536  # that are worked on without leaving the event loop
 MAX_BATCH_KEYS = 256  # in one call of a Batcher's `fetch`
 MAX_WAIT_SECONDS = 10.0  # for room in a ByteBudget
 LOOK_SECONDS = 0.1  # between looks for a slow holder, while somebody waits
@@ -255,3 +258,10 @@ async def reload_on_change(
             now = stamp()
             if await reload():
                 last = now
+
+
+async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs work on `size` bytes, which changes nothing but what it returns: in a thread where it is long."""
+    if size <= MAX_INLINE_BYTES:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)

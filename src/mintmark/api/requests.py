@@ -10,12 +10,12 @@ import asyncio
 import re
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from starlette.requests import Request
 
-from mintmark.api.formats import MEDIA_TYPES, NotAcceptable
+from mintmark.api.formats import NotAcceptable, parse_range, weight_of
 from mintmark.errors import Malformed, NotFound
 from mintmark.register.datatypes import shorten
 from mintmark.register.links import title
@@ -47,7 +47,6 @@ HELD = "mintmark.held"  # the bytes that the answer holds
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
-_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
 def cache_short(function: Callable[P, R]) -> Callable[P, R]:
@@ -261,13 +260,6 @@ def parse_query(query: bytes) -> dict[str, str]:
     return params
 
 
-class MediaRange(NamedTuple):
-    """A media range of an Accept header."""
-
-    type: str
-    weight: float
-
-
 @cache_short
 def choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> str:
     """The best of `formats` for a suffix or an Accept header. Raises NotAcceptable, which names the formats."""
@@ -277,37 +269,12 @@ def choose_format(suffix: str | None, accept: str, formats: tuple[str, ...]) -> 
         return suffix
     if not accept:
         return formats[0]
-    ranges = [_parse_range(text) for text in accept.split(",") if text.strip()]
-    weights = [(_weight(format_, ranges), -position, format_) for position, format_ in enumerate(formats)]
+    ranges = [parse_range(text) for text in accept.split(",") if text.strip()]
+    weights = [(weight_of(format_, ranges), -position, format_) for position, format_ in enumerate(formats)]
     weight, _, best = max(weights)
     if weight <= 0:
         raise NotAcceptable(f"no format of this fits Accept; there is {_listed(formats)}")
     return best
-
-
-def _parse_range(text: str) -> MediaRange:
-    media, *parameters = (part.strip().lower() for part in text.split(";"))
-    weights = [match[1] for part in parameters if (match := _WEIGHT.fullmatch(part))]
-    return MediaRange(media, float(weights[0]) if weights else 1.0)
-
-
-def _weight(format_: str, ranges: list[MediaRange]) -> float:
-    """The weight that the most specific fitting range gives a format; 0 where none fits."""
-    best = (-1, 0.0)
-    for media in MEDIA_TYPES[format_]:
-        for accepted in ranges:
-            rank = _specificity(accepted.type, media)
-            if rank > best[0] or (rank == best[0] >= 0 and accepted.weight > best[1]):
-                best = (rank, accepted.weight)
-    return best[1]
-
-
-def _specificity(accepted: str, media: str) -> int:
-    if accepted == media:
-        return 2
-    if accepted == media.split("/")[0] + "/*":
-        return 1
-    return 0 if accepted == "*/*" else -1
 
 
 def _listed(formats: tuple[str, ...]) -> str:

@@ -17,9 +17,9 @@ import time
 from time import monotonic
 from traceback import format_exception
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
-from mintmark.aio import Backoff
+from mintmark.aio import Backoff, offload
 from mintmark.errors import (
     BadSignature,
     Conflict,
@@ -29,7 +29,7 @@ from mintmark.errors import (
     Rejected,
     Unavailable,
     WriteMismatch,
-)
+)  # fmt: skip
 from mintmark.mint.commit import (
     MintState,
     admit_all,
@@ -40,7 +40,7 @@ from mintmark.mint.commit import (
     repeated_erasures,
     sign_again,
     uses_field,
-)
+)  # fmt: skip
 from mintmark.mint.known_heads import KnownHeads
 from mintmark.mint.pool import AppendResult, refuse_all, settle_known
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
@@ -59,13 +59,10 @@ if TYPE_CHECKING:
     from mintmark.telemetry import EventSink
     from mintmark.tlog.note import Signer
 
-    P = ParamSpec("P")
-    T = TypeVar("T")
 
 DATABASE_TIMEOUT_SECONDS = 10.0
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.05, 1.0
 MAX_READ_BYTES = 4 * 2**20  # of bundles that are searched at once for a field's values
-MAX_INLINE_BYTES = 65_536  # of requests that are worked on without leaving the event loop
 
 
 class Sequencer:
@@ -229,11 +226,11 @@ class Sequencer:
         """
         requests = [append.request for append in waiting.values()]
         size, now = _size(requests), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-        batches, refused = await _run(size, admit_all, state, requests, now)
+        batches, refused = await offload(size, admit_all, state, requests, now)
         older = erased_bundles(state, batches)
         items = await self._store.items(self.log.id, older) if older else {}
         used = await self._used_fields(state, {name for batch in batches for name in batch.redefined})
-        again = await _run(size, repeated_erasures, state, batches, items) or redefinitions_in_use(batches, used)
+        again = await offload(size, repeated_erasures, state, batches, items) or redefinitions_in_use(batches, used)
         if again:
             batches, refused = [], again
         if refused:
@@ -260,7 +257,7 @@ class Sequencer:
         size = _size(batch.request for batch in batches)
         if self.known.is_moved():
             raise Conflict("another mint moved this log, or its mark was replaced")
-        after, commit = await _run(size, build_commit, self.log, state, batches, items, self._signers)
+        after, commit = await offload(size, build_commit, self.log, state, batches, items, self._signers)
         await self._store.commit(commit)
         self._state = after
         self._note_commit(after.head)
@@ -298,10 +295,3 @@ class Sequencer:
 
 def _size(requests: Iterable[AppendRequest]) -> int:
     return sum(request.size for request in requests)
-
-
-async def _run(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs pure work on requests of `size` bytes: in a thread where it is long, so that the loop goes on receiving."""
-    if size <= MAX_INLINE_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)

@@ -127,11 +127,6 @@ class LogTask:
         """How far the log is verified, as it was read or written last; None where it was not looked at yet."""
         return self._progress
 
-    @property
-    def largest(self) -> Checkpoint | None:
-        """The largest head that a source shows, signed by the log."""
-        return self.shown.largest
-
     async def attempt(self, deadline: float = float("inf")) -> float | None:
         """A step, if there is one to do, until the (monotonic) deadline.
 
@@ -296,7 +291,8 @@ class LogTask:
         return self._known().kind if self._known().size else self.kind
 
     def _largest(self) -> int:
-        return self.largest.size if self.largest is not None else -1
+        largest = self.shown.largest
+        return largest.size if largest is not None else -1
 
     def _known(self) -> Progress:
         if self._progress is None:

@@ -8,13 +8,16 @@ archive   the zip file of a whole register
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from mintmark.errors import MintmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 FULL_JSON = "application/vnd.mintmark+json"  # JSON with the members that v1 has not
 # What an Accept header may call each format; the first is the usual name.
@@ -63,3 +66,36 @@ def segment(key: str) -> str:
         return key
     stem, dot, end = key.rpartition(".")
     return f"{quote(stem, safe='')}%2E{end}" if dot and end in SUFFIXES else quote(key, safe="")
+
+
+class MediaRange(NamedTuple):
+    """A media range of an Accept header."""
+
+    type: str
+    weight: float
+
+
+def parse_range(text: str) -> MediaRange:
+    """One media range of an Accept header. A weight that is none counts as 1."""
+    media, *parameters = (part.strip().lower() for part in text.split(";"))
+    weights = [match[1] for part in parameters if (match := _WEIGHT.fullmatch(part))]
+    return MediaRange(media, float(weights[0]) if weights else 1.0)
+
+
+def weight_of(format_: str, ranges: list[MediaRange]) -> float:
+    """The weight that the most specific fitting range gives a format; 0 where none fits."""
+    best = (-1, 0.0)
+    for media in MEDIA_TYPES[format_]:
+        for accepted in ranges:
+            rank = _specificity(accepted.type, media)
+            if rank > best[0] or (rank == best[0] >= 0 and accepted.weight > best[1]):
+                best = (rank, accepted.weight)
+    return best[1]
+
+
+def _specificity(accepted: str, media: str) -> int:
+    if accepted == media:
+        return 2
+    if accepted == media.split("/")[0] + "/*":
+        return 1
+    return 0 if accepted == "*/*" else -1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from mintmark.store.connection.pool import open_pool
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 TESTS = Path(__file__).parent
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("untimed")
 
 # The fast tier: pure tests and unit tests. A test there that needs a database or a process is left out.
 FAST = [

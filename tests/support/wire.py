@@ -2,6 +2,8 @@
 
 client ──> request n ─╳                 failed
 client ──> request n ──> Postgres ─╳──  failed, but done
+
+A connection's start is no request: a pool makes connections when it likes, and tries again by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+
+READY = b"Z\0\0\0\x05I"  # the server waits for a query
+PIN = b"set_config("  # in the statement that sets a new session
 
 
 class Wire:
@@ -46,10 +52,11 @@ class Wire:
             self._serving.add(task)
         path = f"{self._upstream['host']}/.s.PGSQL.{self._upstream['port']}"
         up_reader, up_writer = await asyncio.open_unix_connection(path)
-        back = asyncio.create_task(_copy(up_reader, writer))
+        started = asyncio.Event()
+        back = asyncio.create_task(_copy(up_reader, writer, started))
         with suppress(ConnectionError):
             while request := await reader.read(2**20):
-                if self._now():
+                if started.is_set() and PIN not in request and self._now():
                     await self._break(request, up_reader, up_writer, back)
                     break
                 up_writer.write(request)
@@ -80,9 +87,11 @@ class Wire:
                 await asyncio.wait_for(reader.read(2**16), 0.2)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, started: asyncio.Event) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(2**20):
+            if READY in data:
+                started.set()
             writer.write(data)
             await writer.drain()
     writer.close()

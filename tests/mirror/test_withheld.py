@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,17 @@ async def test_a_fill_is_all_or_nothing(read_store: ReadStore) -> None:
         await read_store.withheld.fill(2, {LAST: flip(honest.items[LAST], 5)})
     assert await proven(read_store, honest.origin) == before
     assert await read_store.withheld.fill(2, {LAST: honest.items[LAST], 5: honest.items[6]}) == [LAST]
+
+
+async def test_a_fill_waits_for_a_batch_that_is_being_written(read_store: ReadStore) -> None:
+    """Both write the last bundle: the batch as it read it, and so the item would be lost again."""
+    honest = await wedged(read_store)
+    async with read_store.pool.connection() as conn, conn.transaction():
+        await conn.execute("update progress set at = now() where log = 2")  # as a batch begins
+        filling = asyncio.create_task(read_store.withheld.fill(2, {LAST: honest.items[LAST]}))
+        await asyncio.wait([filling], timeout=0.5)
+        assert not filling.done()
+    assert await filling == [LAST]
 
 
 async def test_many_items_are_filled_in(read_store: ReadStore) -> None:

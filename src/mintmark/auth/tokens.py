@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Busy, Forbidden, Misconfigured, Unauthenticated
-from mintmark.files import refuse_pipe
+from mintmark.files import file_stamp, refuse_pipe
 from mintmark.tlog.origin import matches
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ class Tokens:
 
     def stamp(self) -> object:
         """A value that changes when the file does; None while the file cannot be seen."""
-        try:
-            status = self._file.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return file_stamp(self._file)
 
     @property
     def loaded(self) -> object:

@@ -19,9 +19,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mintmark.errors import Malformed, ProofError
-from mintmark.tlog.checkpoint import open_checkpoint, parse_tree_head
+from mintmark.tlog.checkpoint import open_checkpoint, read_tree_head
 from mintmark.tlog.merkle import check_consistency
-from mintmark.tlog.note import parse_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +101,7 @@ def _contradiction(small: Checkpoint, large: Checkpoint, tree: dict[str, Any] | 
 def sizes_to_prove(notes: Sequence[bytes]) -> tuple[int, int] | None:
     """The sizes of two notes that convict a log only with a `tree`, smaller first; None where none is needed."""
     try:
-        sizes = sorted(parse_tree_head(parse_note(note)[0]).size for note in notes)
+        sizes = sorted(read_tree_head(note).size for note in notes)
     except ValueError:  # no notes
         return None
     return (sizes[0], sizes[1]) if len(sizes) == 2 and 0 < sizes[0] < sizes[1] else None

@@ -127,8 +127,7 @@ class _Given(NamedTuple):
 def _verify(given: _Given, trusted: KeyRing | Policy) -> ProvenEntry:
     """Takes the proof apart, then checks it: Malformed is for what is no proof, not for one that does not hold."""
     from mintmark.client.keys import KeyRing
-    from mintmark.tlog.checkpoint import parse_tree_head
-    from mintmark.tlog.note import parse_note
+    from mintmark.tlog.checkpoint import read_tree_head
     from mintmark.tlog.policy import Policy, open_by_policy
     from mintmark.tlog.proof_file import parse_parts, parse_proof
 
@@ -137,7 +136,7 @@ def _verify(given: _Given, trusted: KeyRing | Policy) -> ProvenEntry:
     if given.entry is None and parts is None:
         raise Malformed("the proof file does not hold its entry; give the entry's bytes beside it")
     note = proof.checkpoint
-    origin = parse_tree_head(parse_note(note)[0]).origin
+    origin = read_tree_head(note).origin
     rules = (trusted.signer_of(origin), trusted.given) if isinstance(trusted, KeyRing) else trusted
     try:
         head, witnesses = open_by_policy(note, rules) if isinstance(rules, Policy) else _open_by_keys(note, *rules)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import BadSignature, Malformed, Untrusted
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, read_tree_head
 from mintmark.tlog.note import Note, format_note, open_note, parse_note
 from mintmark.tlog.text import format_base64
 
@@ -69,7 +69,7 @@ class Opener:
     def _claimed(self, note: bytes) -> Checkpoint | None:
         """The head in a note signed by unknown keys alone; None where the note is damaged."""
         try:
-            head = parse_tree_head(parse_note(note)[0])
+            head = read_tree_head(note)
         except Malformed:
             return None
         if head.origin != self.origin or self._almost(note):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed
 from mintmark.store.fsck import repairs
-from mintmark.tlog.checkpoint import parse_tree_head
-from mintmark.tlog.note import parse_note
+from mintmark.tlog.checkpoint import read_tree_head
 from mintmark.tlog.origin import short_name
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ async def _renamed(
 ) -> KeyedLog:
     for _, _, note in await store.heads(log.id):
         try:
-            origin = parse_tree_head(parse_note(note)[0]).origin
+            origin = read_tree_head(note).origin
         except Malformed:
             continue
         if origin in trust and origin not in taken:

@@ -19,8 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured, Rejected, Unavailable
-from mintmark.tlog.checkpoint import parse_tree_head
-from mintmark.tlog.note import parse_note
+from mintmark.tlog.checkpoint import read_tree_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,6 +163,6 @@ def _bytes(file: int) -> bytes:
 
 def _size(note: bytes) -> int:
     try:
-        return parse_tree_head(parse_note(note)[0]).size
+        return read_tree_head(note).size
     except Malformed:
         return -1

@@ -10,15 +10,13 @@ database. It only rises. `claim` keeps what came in that second.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Fork, Malformed, Misconfigured, Rollback
 from mintmark.files import write_durably
 from mintmark.tlog import prove
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, parse_tree_head
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, read_tree_head
 from mintmark.tlog.kernel import EMPTY_ROOT
-from mintmark.tlog.note import parse_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +51,7 @@ def raise_high_water_mark(file: Path, note: bytes) -> bool:
     mints may keep one mark: a mint that wrote it calls this again, in case that another wrote less meanwhile. Raises
     Fork where the mark is of another tree of the same size; of two sizes, `check_high_water_mark` tells.
     """
-    ours, held = parse_tree_head(parse_note(note)[0]), _tree_head(file)
+    ours, held = read_tree_head(note), _tree_head(file)
     if held is not None and held.size == ours.size and held.root != ours.root:
         raise Fork(f"{ours.origin} has signed two trees of {ours.size} entries: {file} holds the other")
     if held is not None and (held.size > ours.size or (held.size == ours.size and file.read_bytes() == note)):
@@ -64,18 +62,9 @@ def raise_high_water_mark(file: Path, note: bytes) -> bool:
 
 def _tree_head(file: Path) -> TreeHead | None:
     try:
-        return parse_tree_head(parse_note(file.read_bytes())[0])
+        return read_tree_head(file.read_bytes())
     except (FileNotFoundError, Malformed):
         return None
-
-
-def stamp(file: Path) -> object:
-    """A value that changes whenever a mark is replaced. Costs a microsecond."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
 
 
 def write_high_water_mark(file: Path, note: bytes) -> None:

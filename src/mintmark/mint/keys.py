@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, Misconfigured
+from mintmark.files import file_stamp
 from mintmark.tlog.origin import short_name
 from mintmark.tlog.text import line_fault
 
@@ -75,13 +76,13 @@ class KeyDirectory:
     def is_changed(self, origin: str) -> bool:
         """True where a log's keys are in force, and its file is not the one that they were read from."""
         keys = self._in_force.get(origin)
-        return keys is not None and keys.stamp != _stamp(self.file(origin, "key"))
+        return keys is not None and keys.stamp != file_stamp(self.file(origin, "key"))
 
     def stamp(self) -> object:
         """A value that changes when a file of keys does."""
         try:
             with os.scandir(self.directory) as files:
-                return {file.name: _stamp(file.path) for file in files if file.name.endswith(".key")}
+                return {file.name: file_stamp(file.path) for file in files if file.name.endswith(".key")}
         except OSError as error:
             return str(error)
 
@@ -93,7 +94,7 @@ class KeyDirectory:
                 which a client may see, does not say where the directory is.
         """
         file = self.file(origin, "key")
-        stamp = _stamp(file)
+        stamp = file_stamp(file)
         if not file.exists():
             advice = f"make one with: mintmark keygen {origin} -o KEYS, the mint's directory of keys"
             raise Misconfigured(f"no key of {origin} is here; {advice}")
@@ -110,11 +111,3 @@ class KeyDirectory:
     def file(self, origin: str, suffix: str) -> Path:
         """The file of a log here: `key`; `mark` for its high-water mark; `lock` and `head` for its claim."""
         return self.directory / f"{short_name(origin)}.{suffix}"
-
-
-def _stamp(file: Path | str) -> object:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -16,12 +16,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mintmark.errors import BadSignature, Malformed, Misconfigured
+from mintmark.files import file_stamp
 from mintmark.mint.claim import Claim, read_newest
 from mintmark.mint.high_water_mark import (
     check_high_water_mark,
     raise_high_water_mark,
     read_high_water_mark,
-    stamp,
 )
 from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
 
@@ -66,7 +66,7 @@ class KnownHeads:
 
         Raises as `read_high_water_mark` does.
         """
-        self._mark_stamp = stamp(self._mark)
+        self._mark_stamp = file_stamp(self._mark)
         known = [read_high_water_mark(self._mark, self._log.origin, verifiers)]
         self._marked_note = known[0].note
         self._last_shown = self._shown.get(self._log.id)
@@ -96,7 +96,7 @@ class KnownHeads:
             moved = claim is None or claim.is_moved() or not claim.is_held()
         except OSError:
             moved = True  # `read` says why
-        return moved or stamp(self._mark) != self._mark_stamp or self._is_shown_more()
+        return moved or file_stamp(self._mark) != self._mark_stamp or self._is_shown_more()
 
     def _is_shown_more(self) -> bool:
         """True where readers got a head that was not looked at yet, and that we have not committed."""
@@ -117,7 +117,7 @@ class KnownHeads:
             return
         if await asyncio.to_thread(raise_high_water_mark, self._mark, head.note):
             self._marked_note = head.note
-        written = stamp(self._mark)
+        written = file_stamp(self._mark)
         if self._mark.read_bytes() == head.note:
             self._mark_stamp = written
 

@@ -105,9 +105,7 @@ async def _run(worker: Worker, log: LogTask, kinds: Kinds, deadline: float) -> L
     """What is offered is judged by the daemon's own step, the lies too; what nobody signed is no target."""
     offers = await _offer(worker, log, kinds)
     error = await _reach(worker, log, deadline) if offers.heads else offers.error
-    target = (
-        offers.target or log.shown.largest
-    )  # caches before a source may have told a lie, and the step gone past them
+    target = offers.target or log.shown.largest  # a cache may have told a lie, and the step gone past it
     if target is None and error is None:
         error = NotAvailableYet(f"no source offers a head of {log.origin} that it signed")
     return await _result(worker, log, target, error)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mintmark.errors import Busy, Malformed, NotAvailableYet, NotFound, Rollback, Unavailable, Untrusted
-from mintmark.tlog.checkpoint import open_checkpoint, parse_tree_head
+from mintmark.sources.source import MAX_NOTE_BYTES
+from mintmark.tlog.checkpoint import open_checkpoint, read_tree_head
 from mintmark.tlog.note import parse_note
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from mintmark.sources.guarded import GuardedSource
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.note import Verifier
-
-MAX_NOTE_BYTES = 128 * 2**10
 
 
 @dataclass
@@ -36,7 +35,7 @@ class ShownLog:
     def knows_kind(self) -> bool:
         """False where it shows no entry: only entries tell of which kind a log is. What is no checkpoint tells it."""
         try:
-            return parse_tree_head(parse_note(self.offer or self.opened or b"")[0]).size > 0
+            return read_tree_head(self.offer or self.opened or b"").size > 0
         except Malformed:
             return True
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mintmark.tlog.checkpoint import Checkpoint
     from mintmark.tlog.trust import Chunk
 
+MAX_NOTE_BYTES = 128 * 2**10  # that are read of a source's note
+
 
 class Announcement(NamedTuple):
     """A checkpoint as a stream brought it, and the kind of log that it is said to be of."""

@@ -24,12 +24,11 @@ from mintmark.errors import Malformed, NotAvailableYet, NotFound, Unavailable
 from mintmark.formats import FORMATS
 from mintmark.sources.http_files import CHECKPOINT_PATH, HttpFiles
 from mintmark.sources.parsed_files import Tiles, get_parsed
-from mintmark.sources.source import Announcement, Confirmation, ListedLog
+from mintmark.sources.source import MAX_NOTE_BYTES, Announcement, Confirmation, ListedLog
 from mintmark.tlog import bundle, prove
+from mintmark.tlog.checkpoint import read_tree_head
 from mintmark.tlog.chunk import CHUNK_BYTES, MAX_CHUNK_BUNDLES, count_bytes, make_chunk, plan_chunks
 from mintmark.tlog.kernel import EMPTY_ROOT, TILE_WIDTH
-from mintmark.tlog.note import parse_note
-from mintmark.tlog.text import TreeHead, parse_tree_head
 from mintmark.tlog.tile import tile_width
 from mintmark.tlog.trust import Bundle
 
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from mintmark.formats import Format, LogKind
+    from mintmark.tlog.text import TreeHead
     from mintmark.tlog.trust import Chunk
 
 POLL_INTERVAL_SECONDS = 3.0  # between looks at the checkpoint, give or take a half
 MAX_AHEAD_BUNDLES, MAX_AHEAD_BYTES = 8, 8 * 2**20  # fetched ahead: so many bundles, or fewer where they are large
-MAX_NOTE_BYTES = 128 * 2**10
 MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + bundle.MAX_ENTRY_BYTES)
 
 
@@ -204,7 +203,7 @@ class TilesSource:
 
 
 def _parse_head(note: bytes) -> _Head:
-    return _Head(note, parse_tree_head(parse_note(note)[0]))
+    return _Head(note, read_tree_head(note))
 
 
 def _cut_bundle(format_: Format, whole: bool, width: int, data: bytes) -> bytes:

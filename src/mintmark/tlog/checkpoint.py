@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mintmark.errors import Malformed, Misconfigured, ProofError
 from mintmark.tlog.kernel import EMPTY_ROOT
-from mintmark.tlog.note import COSIGNATURE, format_note, open_note, sign_note
+from mintmark.tlog.note import COSIGNATURE, format_note, open_note, parse_note, sign_note
 from mintmark.tlog.text import TreeHead, format_tree_head, parse_tree_head
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mintmark.tlog.note import Signer, Verifier
 
-__all__ = ["Checkpoint", "open_checkpoint", "parse_tree_head", "sign_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "parse_tree_head", "read_tree_head", "sign_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class Checkpoint:
     size: int
     root: bytes
     note: bytes = field(default=b"", repr=False)
+
+
+def read_tree_head(note: bytes) -> TreeHead:
+    """The tree head that a note names. Nothing is verified. Raises Malformed."""
+    return parse_tree_head(parse_note(note)[0])
 
 
 def sign_checkpoint(origin: str, size: int, root: bytes, signers: Sequence[Signer]) -> Checkpoint:

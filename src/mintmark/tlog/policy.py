@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mintmark.errors import Malformed, NotAvailableYet
 from mintmark.tlog import cosignature
-from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint
+from mintmark.tlog.checkpoint import Checkpoint, open_checkpoint, read_tree_head
 from mintmark.tlog.keys import public_key
-from mintmark.tlog.note import COSIGNATURE, format_note, open_note, parse_note, parse_vkey
-from mintmark.tlog.text import parse_decimal, parse_tree_head
+from mintmark.tlog.note import COSIGNATURE, format_note, open_note, parse_vkey
+from mintmark.tlog.text import parse_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ def open_by_policy(note: bytes, policy: Policy) -> tuple[Checkpoint, dict[str, i
         NotAvailableYet: the log signed it, and the quorum has not cosigned it so far.
         ProofError: as `open_checkpoint` does.
     """
-    origin = parse_tree_head(parse_note(note)[0]).origin
+    origin = read_tree_head(note).origin
     logs = [log for log in policy.logs if log.name == origin]
     head = open_checkpoint(note, origin, logs)
     opened = open_note(note, [*logs, *policy.witnesses.values()])
